@@ -1,0 +1,68 @@
+// A typed array in host memory: what goes onto a tape, what comes off it, and what files hold.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autodiff/dtype.hpp"
+#include "autodiff/shape.hpp"
+
+namespace wengert {
+
+// Memory for kernels starts on a cache line, which is also the widest SIMD register.
+inline constexpr std::size_t alignment = 64;
+
+// The shape and element type of an array: what a symbolic tape knows of a value.
+struct Type {
+  Dtype dtype = Dtype::f32;
+  Shape shape;
+
+  std::size_t bytes() const { return static_cast<std::size_t>(shape.size()) * size_of(dtype); }
+  friend bool operator==(const Type&, const Type&) = default;
+};
+std::string to_string(const Type& type);  // "f32 [32, 68]"
+
+// An array that owns its elements, in C order; a copy is deep.
+class Array {
+ public:
+  Array() : Array(Type{}) {}
+  explicit Array(const Type& type);  // zeros
+  Array(Dtype dtype, const Shape& shape) : Array(Type{dtype, shape}) {}
+  template <class T>
+  static Array of(const Shape& shape, std::span<const T> values);
+  template <class T>
+  static Array of(const Shape& shape, std::initializer_list<T> values) {
+    return of<T>(shape, std::span<const T>(values.begin(), values.size()));
+  }
+  Array(const Array& other);
+  Array(Array&&) noexcept = default;
+  Array& operator=(Array other) noexcept;
+
+  const Type& type() const { return type_; }
+  Dtype dtype() const { return type_.dtype; }
+  const Shape& shape() const { return type_.shape; }
+  Index size() const { return type_.shape.size(); }
+
+  // The elements; T must be the element type of dtype(), or Error says which it is.
+  template <class T>
+  std::span<T> data();
+  template <class T>
+  std::span<const T> data() const;
+  void* raw() { return data_.get(); }
+  const void* raw() const { return data_.get(); }
+
+  double at(Index i) const;  // element i in C order, converted
+  void set(Index i, double value);
+  Array cast(Dtype dtype) const;  // every element converted (towards zero for i32)
+
+ private:
+  struct Free {
+    void operator()(void* data) const;
+  };
+  Type type_;
+  std::unique_ptr<void, Free> data_;
+};
+
+}  // namespace wengert

@@ -1,0 +1,6 @@
+// The engine: arrays, tapes, ops, derivatives, draws.
+#pragma once
+#include "autodiff/derivatives.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/parallel.hpp"
+#include "autodiff/tape.hpp"

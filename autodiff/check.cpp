@@ -1,0 +1,276 @@
+#include "autodiff/check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "autodiff/derivatives.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+using Arrays = std::vector<Array>;
+
+class Checker {
+ public:
+  Checker(const Op& op, int orders) : op_(op), orders_(orders) {}
+
+  CheckReport run() {
+    const auto examples = op_.examples();
+    expect(op_.is_leaf() || !examples.empty(), [] { return "has no examples"; });
+    for (std::size_t i = 0; i < examples.size(); ++i)
+      guarded(fmt::format("example {}", i), [&] { check_example(examples[i]); });
+    const auto specials = op_.specials();
+    for (std::size_t i = 0; i < specials.size(); ++i)
+      guarded(fmt::format("special {}", i), [&] { check_special(specials[i]); });
+    const auto rejects = op_.rejects();
+    for (std::size_t i = 0; i < rejects.size(); ++i)
+      guarded(fmt::format("reject {}", i), [&] { check_reject(rejects[i]); });
+    return std::move(report_);
+  }
+
+ private:
+  template <class Text>
+  void expect(bool holds, Text&& text) {
+    ++report_.checks;
+    if (!holds) report_.failures.push_back(fmt::format("[{}] {}{}", op_.name(), label_, text()));
+  }
+
+  template <class F>
+  void guarded(const std::string& label, F&& f) {
+    label_ = label + ": ";
+    try {
+      f();
+    } catch (const std::exception& error) {
+      expect(false, [&] { return fmt::format("threw: {}", error.what()); });
+    }
+  }
+
+  double uniform(double low, double high) { return std::uniform_real_distribution<double>(low, high)(random_); }
+
+  Array draw(const Sample& sample, Dtype dtype) {
+    Array array(sample.dtype.value_or(dtype), sample.shape);
+    for (Index i = 0; i < array.size(); ++i) {
+      double value =
+          sample.values.empty() ? uniform(sample.low, sample.high) : sample.values[static_cast<std::size_t>(i)];
+      const auto close = [&](double kink) { return std::abs(value - kink) < Sample::gap; };
+      while (sample.values.empty() && std::any_of(sample.kinks.begin(), sample.kinks.end(), close))
+        value = uniform(sample.low, sample.high);
+      array.set(i, value);
+    }
+    return array;
+  }
+  Arrays draw(const std::vector<Sample>& samples, Dtype dtype) {
+    Arrays arrays;
+    for (const Sample& sample : samples) arrays.push_back(draw(sample, dtype));
+    return arrays;
+  }
+
+  Var record_on(Tape& tape, const Arrays& inputs, const Attributes& attributes, std::vector<Var>& leaves) {
+    leaves.clear();
+    std::vector<Operand> operands;
+    for (const Array& input : inputs) operands.emplace_back(leaves.emplace_back(tape.input(input)));
+    return tape.record(op_, operands, attributes, Where::current());
+  }
+
+  Array evaluate(const Arrays& inputs, const Attributes& attributes) {
+    Tape tape(Dtype::f64);
+    std::vector<Var> leaves;
+    return record_on(tape, inputs, attributes, leaves).value();
+  }
+
+  // Equal as far as `tolerance` (of the largest finite entry) goes; infinities and NaNs must agree.
+  void compare(const Array& value, const Array& wanted, double tolerance, const char* what) {
+    double largest = 1e-300;
+    for (Index i = 0; i < wanted.size(); ++i)
+      if (std::isfinite(wanted.at(i))) largest = std::max(largest, std::abs(wanted.at(i)));
+    for (Index i = 0; i < wanted.size(); ++i) {
+      const double a = value.at(i), b = wanted.at(i);
+      const bool same =
+          std::isfinite(b) ? std::abs(a - b) <= tolerance * largest : (std::isnan(a) && std::isnan(b)) || a == b;
+      if (!same) return expect(false, [&] { return fmt::format("{} at {}: got {}, wanted {}", what, i, a, b); });
+    }
+    expect(true, [] { return ""; });
+  }
+
+  void check_example(const Example& example) {
+    const std::string label = label_;
+    for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::i32}) {
+      const bool fixed = std::all_of(example.inputs.begin(), example.inputs.end(),
+                                     [](const Sample& s) { return s.dtype.has_value(); });
+      if (fixed ? dtype != Dtype::f64 : !op_.supports(dtype)) continue;
+      label_ = label + (fixed ? "" : std::string(name_of(dtype)) + ": ");
+      const Arrays inputs = draw(example.inputs, dtype);
+      check_value(inputs, example.attributes);
+      if (dtype != Dtype::f64) continue;
+      check_rows(inputs, example.attributes);
+      for (int order = 1; order <= orders_ && op_.linearity() != Linearity::none; ++order)
+        check_order(inputs, example.attributes, order);
+    }
+  }
+
+  void check_value(const Arrays& inputs, const Attributes& attributes) {
+    Tape tape(Dtype::f64), symbolic(Dtype::f64, Tape::Mode::symbolic);
+    std::vector<Var> leaves;
+    const Var out = record_on(tape, inputs, attributes, leaves);
+    const Var described = record_on(symbolic, inputs, attributes, leaves);
+    expect(described.type() == out.type(), [&] { return "a symbolic tape infers another type"; });
+    Arrays in_f64;
+    for (const Array& input : inputs) in_f64.push_back(input.cast(Dtype::f64));
+    compare(out.value(), op_.reference(in_f64, attributes, out.type()), op_.tolerance(out.dtype()), "value");
+    const Array again = evaluate(inputs, attributes), first = out.value();
+    expect(std::memcmp(again.raw(), first.raw(), first.type().bytes()) == 0,
+           [] { return "recorded again it gives other bits"; });
+  }
+
+  // Whether derivatives are taken by this operand.
+  static bool differentiable(const Array& input) { return is_float(input.dtype()) && input.size() > 0; }
+
+  // F_1 = sum of p * op(x), F_{n+1} = sum over operands of q_i * dF_n/dx_i, with fixed random p and q.
+  Var projected(Tape& tape, const Arrays& inputs, const Attributes& attributes, int order, std::vector<Var>& leaves) {
+    Var y = record_on(tape, inputs, attributes, leaves);
+    if (!is_float(y.dtype())) return tape.full(Shape{}, 0);
+    std::mt19937_64 random(7);
+    const auto project = [&](Var x) {
+      Array weights(x.type());
+      for (Index i = 0; i < weights.size(); ++i)
+        weights.set(i, std::uniform_real_distribution<double>(0.5, 1.5)(random) * (i % 3 == 1 ? -1 : 1));
+      return sum(x * tape.input(weights));
+    };
+    Var scalar = project(y);
+    for (int n = 1; n < order; ++n) {
+      std::vector<Var> xs;
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        if (differentiable(inputs[i])) xs.push_back(leaves[i]);
+      Var next = tape.full(scalar.type(), 0);
+      for (Var g : grad(scalar, xs)) next = next + cast(project(g), scalar.dtype());
+      scalar = next;
+    }
+    return scalar;
+  }
+
+  void check_order(const Arrays& inputs, const Attributes& attributes, int order) {
+    constexpr double tolerances[] = {1e-7, 1e-5, 1e-3};
+    Tape tape(Dtype::f64);
+    std::vector<Var> leaves;
+    const Var scalar = projected(tape, inputs, attributes, order, leaves);
+    const double norm = std::max(1.0, std::abs(scalar.item()));
+    // Differences see the rounding of an f32 on the way (only cast has one): wider steps and bounds there.
+    bool exact = evaluate(inputs, attributes).dtype() != Dtype::f32;
+    for (const Array& input : inputs) exact = exact && input.dtype() != Dtype::f32;
+    const double h = exact ? 6e-6 : 0.05, bound = exact ? tolerances[order - 1] : 1e-4;
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      if (!differentiable(inputs[k])) continue;
+      const Array analytic = grad(scalar, leaves[k]).value();
+      for (Index i = 0; i < inputs[k].size(); ++i) {
+        const auto at = [&](double shift) {
+          Arrays moved = inputs;
+          moved[k].set(i, moved[k].at(i) + shift);
+          Tape other(Dtype::f64);
+          std::vector<Var> others;
+          return std::pair(projected(other, moved, attributes, order, others).item(), moved[k].at(i));
+        };
+        const auto [above, x_above] = at(h);
+        const auto [below, x_below] = at(-h);
+        const double numeric = (above - below) / (x_above - x_below);
+        const double error = std::abs(analytic.at(i) - numeric);
+        if (!(error <= bound * norm))
+          return expect(false, [&] {
+            return fmt::format("order {}: d/d operand {} at {}: analytic {}, numeric {}", order, k, i, analytic.at(i),
+                               numeric);
+          });
+      }
+      expect(true, [] { return ""; });
+    }
+  }
+
+  // Changes one row of one operand and sees which rows of the output change.
+  void check_rows(const Arrays& inputs, const Attributes& attributes) {
+    std::vector<const Type*> types;
+    for (const Array& input : inputs) types.push_back(&input.type());
+    const Array before = evaluate(inputs, attributes);
+    for (std::size_t k = 0; k < inputs.size(); ++k)
+      for (int axis = -inputs[k].shape().rank(); axis < 0; ++axis) {
+        const Rows rows = op_.rows({types, attributes}, before.type(), static_cast<int>(k), axis);
+        if (rows.rule == RowRule::mixes || rows.rule == RowRule::reduces || inputs[k].size() == 0) continue;
+        const Index extent = inputs[k].shape()[axis];
+        expect(before.shape()[rows.axis] == extent,
+               [&] { return fmt::format("row rule of operand {}, axis {}: extents differ", k, axis); });
+        Arrays moved = inputs;
+        for_row(moved[k].shape(), axis, extent - 1, [&](Index i) { moved[k].set(i, moved[k].at(i) + 0.25); });
+        const Array after = evaluate(moved, attributes);
+        for (Index row = 0; row + 1 < extent; ++row)
+          for_row(before.shape(), rows.axis, row, [&](Index i) {
+            const double a = before.at(i), b = after.at(i);
+            if (a != b && !(std::isnan(a) && std::isnan(b)))
+              expect(false, [&] {
+                return fmt::format("row rule of operand {}, axis {}: row {} changed with row {}", k, axis, row,
+                                   extent - 1);
+              });
+          });
+      }
+  }
+
+  template <class F>
+  static void for_row(const Shape& shape, int axis, Index row, F&& f) {
+    Index inside = 1;
+    for (int a = axis + 1; a < 0; ++a) inside *= shape[a];
+    for (Index i = 0; i < shape.size(); ++i)
+      if (i / inside % shape[axis] == row) f(i);
+  }
+
+  void check_special(const Special& special) {
+    const std::string label = label_;
+    for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+      label_ = label + name_of(dtype) + ": ";
+      Tape tape(dtype);
+      std::vector<Var> leaves;
+      const Var out = record_on(tape, draw(special.inputs, dtype), special.attributes, leaves);
+      const double tolerance = std::max(op_.tolerance(dtype), dtype == Dtype::f32 ? 1e-6 : 0.0);
+      const Array value = out.value();
+      expect(value.size() == static_cast<Index>(special.value.size()),
+             [&] { return fmt::format("has {} values, {} are stated", value.size(), special.value.size()); });
+      if (value.size() != static_cast<Index>(special.value.size())) return;
+      compare(value, Array::of<double>(value.shape(), std::span<const double>(special.value)), tolerance, "value");
+      for (std::size_t i = 0; i < special.gradient.size(); ++i) {
+        const auto& wanted = special.gradient[i];
+        if (wanted.empty()) continue;
+        const Array gradient = grad(sum(out), leaves[i]).value();
+        compare(gradient, Array::of<double>(gradient.shape(), std::span<const double>(wanted)),
+                dtype == Dtype::f32 ? 4e-6 : 1e-13, "derivative");
+      }
+    }
+  }
+
+  void check_reject(const Reject& reject) {
+    Tape tape(Dtype::f32, Tape::Mode::symbolic);
+    std::vector<Operand> operands;
+    for (const Type& type : reject.inputs) operands.emplace_back(tape.input(type));
+    std::string text = "nothing was thrown";
+    try {
+      tape.record(op_, operands, reject.attributes, Where::current());
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    const bool named = text.find("[" + op_.name() + "] ") == 0, said = text.find(reject.text) != std::string::npos;
+    expect(named && said && text.find("check.cpp:") != std::string::npos,
+           [&] { return fmt::format("wanted \"{}\", got \"{}\"", reject.text, text); });
+  }
+
+  const Op& op_;
+  int orders_;
+  std::mt19937_64 random_{20240607};
+  std::string label_;
+  CheckReport report_;
+};
+
+}  // namespace
+
+CheckReport check_op(const Op& op, int orders) { return Checker(op, orders).run(); }
+
+}  // namespace wengert

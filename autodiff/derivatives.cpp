@@ -1,0 +1,101 @@
+#include "autodiff/derivatives.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autodiff/ops.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+// The reverse sweep over nodes [first, last]: which of them lie on a path from an x, and their cotangents so far.
+class Sweep {
+ public:
+  Sweep(Tape& tape, std::span<const std::uint32_t> xs, std::uint32_t y)
+      : tape_(tape),
+        first_(std::min(y, *std::min_element(xs.begin(), xs.end()))),
+        on_path_(y - first_ + 1),
+        cotangents_(on_path_.size()) {
+    for (std::uint32_t x : xs)
+      if (x <= y) on_path_[x - first_] = true;
+    for (std::uint32_t i = first_; i <= y; ++i) {
+      const Node& node = tape_.node(i);
+      if (node.op->linearity() == Linearity::none || !is_float(node.type.dtype)) continue;
+      for (std::uint32_t operand : tape_.operands(node))
+        if (operand >= first_ && on_path_[operand - first_]) on_path_[i - first_] = true;
+    }
+  }
+
+  void run(std::uint32_t y, Var seed) {
+    if (on_path_[y - first_]) cotangents_[y - first_] = seed;
+    for (std::uint32_t i = y + 1; i-- > first_;)
+      if (!cotangents_[i - first_].is_null()) pull_back(i);
+  }
+
+  Var cotangent(std::uint32_t x) const { return x - first_ < cotangents_.size() ? cotangents_[x - first_] : Var{}; }
+
+ private:
+  void pull_back(std::uint32_t i) {
+    const Node& node = tape_.node(i);
+    if (node.op->linearity() == Linearity::none) return;
+    const Call call(tape_, i);
+    const Origin origin(tape_, i);
+    for (int k = 0; k < call.arity(); ++k) {
+      const std::uint32_t operand = tape_.operands(tape_.node(i))[static_cast<std::size_t>(k)];
+      if (operand < first_ || !on_path_[operand - first_]) continue;
+      // Where an operand was stretched, its cotangent is the sum over its copies.
+      const Var part = sum_to(node.op->vjp(call, k, cotangents_[i - first_]), call.shape(k));
+      Var& total = cotangents_[operand - first_];
+      total = total.is_null() ? part : add(total, part);
+    }
+  }
+
+  Tape& tape_;
+  std::uint32_t first_;
+  std::vector<bool> on_path_;
+  std::vector<Var> cotangents_;
+};
+
+std::vector<Var> pull_back(const Operand& y, Var seed, std::span<const Var> xs) {
+  Tape& tape = y.tape();
+  if (xs.empty()) return {};
+  std::vector<std::uint32_t> indices;
+  for (Var x : xs) indices.push_back(tape.index_of(x, y.where()));
+  const std::uint32_t top = tape.index_of(y.var(), y.where());
+  Sweep sweep(tape, indices, top);
+  sweep.run(top, seed);
+  std::vector<Var> result;
+  for (std::uint32_t x : indices) {
+    const Var cotangent = sweep.cotangent(x);
+    result.push_back(cotangent.is_null() ? tape.full(tape.node(x).type, 0, y.where()) : cotangent);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<Var> grad(Operand y, std::span<const Var> xs) {
+  Tape& tape = y.tape();
+  const Scope scope(y, "grad");
+  if (y.shape().size() != 1 || !is_float(y.dtype()))
+    throw Error(fmt::format("[grad] needs a float of one element to differentiate, got {}  ({})", to_string(y.type()),
+                            to_string(y.where())));
+  return pull_back(y, tape.full(y.type(), 1, y.where()), xs);
+}
+
+std::vector<Var> grad(Operand y, std::initializer_list<Var> xs) {
+  return grad(y, std::span<const Var>(xs.begin(), xs.size()));
+}
+Var grad(Operand y, Var x) { return grad(y, {x})[0]; }
+
+std::vector<Var> vjp(Operand y, Operand v, std::span<const Var> xs) {
+  const Scope scope(y, "vjp");
+  if (v.is_number() || v.type() != y.type())
+    throw Error(fmt::format("[vjp] the cotangent must be of y's type {}, got {}  ({})", to_string(y.type()),
+                            v.is_number() ? "a number" : to_string(v.type()), to_string(v.where())));
+  return pull_back(y, v.var(), xs);
+}
+
+}  // namespace wengert

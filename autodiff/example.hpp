@@ -1,0 +1,56 @@
+// What an op says about itself for its tests: points to differentiate at, values to meet, calls to refuse.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autodiff/array.hpp"
+#include "autodiff/small_list.hpp"
+
+namespace wengert {
+
+// The frozen arguments of a recorded op. Axes count from the end, so that they stay right when an array gains leading
+// axes (stacked tangents, batches of a batch); what integers and reals mean is the op's own affair.
+struct Attributes {
+  SmallList<int, max_rank> axes = {};
+  SmallList<Index, max_rank + 4> integers = {};
+  SmallList<double, 4> reals = {};
+
+  bool empty() const { return axes.empty() && integers.empty() && reals.empty(); }
+  friend bool operator==(const Attributes&, const Attributes&) = default;
+};
+std::string to_string(const Attributes& attributes);  // "axes -1; 2, 3; 0.5", empty when there are none
+
+// One operand of an example: values drawn uniformly from [low, high], at least `gap` away from each kink, or given.
+struct Sample {
+  Shape shape;
+  double low = -2, high = 2;
+  std::vector<double> kinks = {};
+  std::vector<double> values = {};
+  std::optional<Dtype> dtype = {};  // fixed, where the op wants indices; otherwise every float type is tried
+  static constexpr double gap = 0.05;
+};
+
+// A smooth point: values are compared with the reference, derivatives with finite differences.
+struct Example {
+  std::vector<Sample> inputs;
+  Attributes attributes = {};
+};
+
+// A point where the answer is a matter of convention: ties, kinks, 0, infinities, nothing, rank 0.
+struct Special {
+  std::vector<Sample> inputs;
+  Attributes attributes = {};
+  std::vector<double> value;                       // of the output, in C order
+  std::vector<std::vector<double>> gradient = {};  // of the output's sum, per operand; empty: not stated
+};
+
+// A call that is refused, and a part of what the refusal says.
+struct Reject {
+  std::vector<Type> inputs;
+  Attributes attributes = {};
+  std::string text;
+};
+
+}  // namespace wengert

@@ -1,0 +1,164 @@
+#include "autodiff/kernels/products.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "autodiff/kernels/groups.hpp"
+#include "autodiff/kernels/simd.hpp"
+
+namespace wengert {
+namespace {
+
+using simd::Batch;
+using simd::lanes;
+
+// Rows and registers of a tile: with 32 registers 8 x 2 leaves room for the operands and divides the batches met most;
+// with 16 registers 4 x 2 does.
+template <class T>
+inline constexpr int tile_rows = sizeof(Batch<T>) == 64 ? 8 : 4;
+
+// out[Rows, Vectors * lanes] of one chain each. The loops are unrolled by hand of the compiler: at -O2 it would not.
+template <int Rows, int Vectors, class T>
+void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row) {
+  std::array<std::array<Batch<T>, Vectors>, Rows> sum;
+#pragma GCC unroll 16
+  for (auto& row : sum) row.fill(Batch<T>(0));
+  for (Index p = 0; p < k; ++p) {
+    std::array<Batch<T>, Vectors> right;
+#pragma GCC unroll 16
+    for (int v = 0; v < Vectors; ++v) right[static_cast<std::size_t>(v)] = simd::load(b + p * b_row + v * lanes<T>);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      const Batch<T> left(a.data[i * a.row + p * a.column]);
+#pragma GCC unroll 16
+      for (int v = 0; v < Vectors; ++v) {
+        Batch<T>& s = sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)];
+        s = simd::fma<T>(left, right[static_cast<std::size_t>(v)], s);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+    for (int v = 0; v < Vectors; ++v)
+      simd::store(out + i * out_row + v * lanes<T>, sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)]);
+}
+
+// All rows of a panel of Vectors * lanes columns.
+template <int Vectors, class T>
+void panel(Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row) {
+  constexpr int full = tile_rows<T>;
+  Index i = 0;
+  for (; i + full <= m; i += full) tile<full, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+  if (i + 4 <= m && full > 4) {
+    tile<4, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+    i += 4;
+  }
+  if (i + 2 <= m) {
+    tile<2, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+    i += 2;
+  }
+  if (i < m) tile<1, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+}
+
+// Fewer columns than a register holds: b's rows are padded piece by piece, the sums wait in `sum` between pieces.
+template <class T>
+void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  constexpr Index width = lanes<T>, piece = 256;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(width * piece)> padded;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(width)> row;
+  for (Index begin = 0; begin < k || begin == 0; begin += piece) {
+    const Index count = std::min(piece, k - begin);
+    padded.fill(0);
+    for (Index p = 0; p < count; ++p) std::copy_n(b.data + (begin + p) * b.row, n, padded.data() + p * width);
+    for (Index i = 0; i < m; ++i) {
+      row.fill(0);
+      if (begin > 0) std::copy_n(out.data + i * out.row, n, row.data());
+      Batch<T> sum = simd::load(row.data());
+      for (Index p = 0; p < count; ++p)
+        sum = simd::fma<T>(Batch<T>(a.data[i * a.row + (begin + p) * a.column]), simd::load(padded.data() + p * width),
+                           sum);
+      simd::store(row.data(), sum);
+      std::copy_n(row.data(), n, out.data + i * out.row);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  constexpr Index width = lanes<T>;
+  if (n < width) return narrow(m, n, k, a, b, out);
+  Index j = 0;
+  for (; j + 2 * width <= n; j += 2 * width) panel<2>(m, k, a, b.data + j, b.row, out.data + j, out.row);
+  if (j + width <= n) {
+    panel<1>(m, k, a, b.data + j, b.row, out.data + j, out.row);
+    j += width;
+  }
+  // The last columns: a whole register that ends with the row computes some of them again, to the same bits.
+  if (j < n) panel<1>(m, k, a, b.data + n - width, b.row, out.data + n - width, out.row);
+}
+
+namespace {
+
+// Below this many multiply-adds a product is not worth waking the team for.
+constexpr Index serial_work = Index{1} << 16;
+
+template <class T>
+void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
+  constexpr Index piece = 16;
+  for (Index j = 0; j < n; j += piece)
+    for (Index p = 0; p < k; ++p)
+      for (Index q = j; q < std::min(n, j + piece); ++q) packed[p * n + q] = b.data[p * b.row + q * b.column];
+}
+
+}  // namespace
+
+template <class T>
+void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out, T* packed) {
+  if (m == 0 || n == 0) return;
+  const bool blas = uses_blas(n, k);
+  if (!blas && b.column != 1) {
+    pack_rows(n, k, b, packed);
+    b = {packed, n, 1};
+  }
+  // Blocks are small enough to share out evenly and to keep their rows of a and out in the second-level cache.
+  const Index rows = blas ? 256 : 64, columns = blas || m >= 2 * rows ? n : 4 * 2 * lanes<T>;
+  const Index down = (m + rows - 1) / rows, across = (n + columns - 1) / columns;
+  const auto block = [&](Index task) {
+    const Index i = task / across * rows, j = task % across * columns;
+    const Index height = std::min(rows, m - i), width = std::min(columns, n - j);
+    const auto multiply_one = blas ? multiply_blas<T> : multiply_tiles<T>;
+    multiply_one(height, width, k, a.at(i, 0), b.at(0, j), out.at(i, j));
+  };
+  if (m * n * k < serial_work)
+    for (Index task = 0; task < down * across; ++task) block(task);
+  else
+    parallel_for(down * across, block);
+}
+
+template <class T>
+void multiply_grouped(Index groups, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out,
+                      T* partials, T* packed) {
+  if (b.column != 1) {
+    pack_rows(n, k, b, packed);
+    b = {packed, n, 1};
+  }
+  parallel_for(groups, [&](Index g) {
+    const Index begin = group_begin(g, groups, k), end = group_begin(g + 1, groups, k);
+    multiply_tiles(m, n, end - begin, a.at(0, begin), b.at(begin, 0), Strided<T>{partials + g * m * n, n, 1});
+  });
+  combine(partials, groups, m * n);
+  for (Index i = 0; i < m; ++i) std::copy_n(partials + i * n, n, out.data + i * out.row);
+}
+
+#define WENGERT_INSTANTIATE(T)                                                                          \
+  template void multiply_tiles<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>); \
+  template void multiply<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>, T*);   \
+  template void multiply_grouped<T>(Index, Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>, T*, T*)
+WENGERT_INSTANTIATE(float);
+WENGERT_INSTANTIATE(double);
+#undef WENGERT_INSTANTIATE
+
+}  // namespace wengert

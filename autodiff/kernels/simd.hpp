@@ -1,0 +1,183 @@
+// Elementwise functions on xsimd batches whose value at a lane depends on that lane alone, and the loop that applies
+// them. xsimd's own functions are used where that holds and they are accurate; sin, cos, erf in f64, max and min are
+// not among those (xsimd picks the range reduction of sin and cos by the whole batch, and drops NaN in max and min).
+#pragma once
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <utility>
+#include <xsimd/xsimd.hpp>
+
+#include "autodiff/array.hpp"
+
+#if !defined(__FMA__) && !defined(__aarch64__)
+#error "Wengert's kernels need fused multiply-adds: build with -Dcpu=native or x86-64-v3"
+#endif
+
+namespace wengert::simd {
+
+template <class T>
+using Batch = xsimd::batch<T>;
+template <class T>
+inline constexpr Index lanes = static_cast<Index>(Batch<T>::size);
+
+template <class T>
+Batch<T> load(const T* data) {
+  return Batch<T>::load_unaligned(data);
+}
+template <class T>
+void store(T* data, Batch<T> value) {
+  value.store_unaligned(data);
+}
+
+// a * b + c with one rounding. xsimd 8.1 multiplies and adds where it has no kernel of its own, AVX-512 among them.
+template <class T>
+Batch<T> fma(Batch<T> a, Batch<T> b, Batch<T> c) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_fmadd_ps(a, b, c);
+  else
+    return _mm512_fmadd_pd(a, b, c);
+#elif defined(__aarch64__)
+  if constexpr (sizeof(T) == 4)
+    return vfmaq_f32(c, a, b);
+  else
+    return vfmaq_f64(c, a, b);
+#else
+  return xsimd::fma(a, b, c);
+#endif
+}
+
+// 1 where the mask holds, 0 elsewhere.
+template <class T, class Mask>
+Batch<T> indicator(Mask mask) {
+  return xsimd::select(mask, Batch<T>(1), Batch<T>(0));
+}
+
+// Replaces the lanes where `mask` holds by f of the lane, one scalar call each.
+template <class T, class Mask, class F>
+Batch<T> patch(Batch<T> value, Batch<T> x, Mask mask, F f) {
+  if (!xsimd::any(mask)) return value;
+  alignas(alignment) std::array<T, Batch<T>::size> values, points, flags;
+  store(values.data(), value);
+  store(points.data(), x);
+  store(flags.data(), indicator<T>(mask));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (flags[i] != 0) values[i] = f(points[i]);
+  return load(values.data());
+}
+
+namespace detail {
+
+// pi/2 in three parts of full precision: x - n pi/2 by three FMAs, the first of which is exact (its result is a
+// multiple of the last bit of `high` below 2). Beyond `limit` lanes are handed to the scalar function.
+template <class T>
+struct HalfPi;
+template <>
+struct HalfPi<float> {
+  static constexpr float high = 0x1.921fb6p+0f, middle = -0x1.777a5cp-25f, low = -0x1.ee59dap-50f, limit = 1e5f;
+};
+template <>
+struct HalfPi<double> {
+  static constexpr double high = 0x1.921fb54442d18p+0, middle = 0x1.1a62633145c07p-54, low = -0x1.f1976b7ed8fbcp-110,
+                          limit = 1e9;
+};
+
+// Minimax polynomials of Cephes (S. L. Moshier) on [-pi/4, pi/4], lowest power first.
+inline constexpr std::array<float, 3> sine_f32{-1.6666654611e-1f, 8.3321608736e-3f, -1.9515295891e-4f};
+inline constexpr std::array<float, 3> cosine_f32{4.166664568298827e-2f, -1.388731625493765e-3f, 2.443315711809948e-5f};
+inline constexpr std::array<double, 6> sine_f64{-1.66666666666666307295e-1, 8.33333333332211858878e-3,
+                                                -1.98412698295895385996e-4, 2.75573136213857245213e-6,
+                                                -2.50507477628578072866e-8, 1.58962301576546568060e-10};
+inline constexpr std::array<double, 6> cosine_f64{4.16666666666665929218e-2, -1.38888888888730564116e-3,
+                                                  2.48015872888517045348e-5, -2.75573141792967388112e-7,
+                                                  2.08757008419747316778e-9, -1.13585365213876817300e-11};
+
+template <class T, std::size_t N>
+Batch<T> polynomial(Batch<T> x, const std::array<T, N>& c) {
+  Batch<T> sum(c[N - 1]);
+  for (std::size_t i = N - 1; i-- > 0;) sum = fma(sum, x, Batch<T>(c[i]));
+  return sum;
+}
+
+// sin(x + shift * pi/2)
+template <class T>
+Batch<T> sine(Batch<T> x, int shift) {
+  using B = Batch<T>;
+  using C = HalfPi<T>;
+  const B n = xsimd::nearbyint(x * B(static_cast<T>(0.63661977236758134308)));
+  const B r = fma(-n, B(C::low), fma(-n, B(C::middle), fma(-n, B(C::high), x)));
+  const B quadrants = n + B(static_cast<T>(shift));
+  const B quadrant = quadrants - B(4) * xsimd::floor(quadrants * B(static_cast<T>(0.25)));
+  const B r2 = r * r;
+  B s, c;
+  if constexpr (sizeof(T) == 4) {
+    s = polynomial<T>(r2, sine_f32);
+    c = polynomial<T>(r2, cosine_f32);
+  } else {
+    s = polynomial<T>(r2, sine_f64);
+    c = polynomial<T>(r2, cosine_f64);
+  }
+  s = fma(r * r2, s, r);
+  c = fma(r2 * r2, c, fma(B(static_cast<T>(-0.5)), r2, B(1)));
+  const auto odd = (quadrant == B(1)) || (quadrant == B(3));
+  const B value = xsimd::select(odd, c, s);
+  return xsimd::select(quadrant >= B(2), -value, value);
+}
+
+}  // namespace detail
+
+template <class T>
+Batch<T> sin(Batch<T> x) {
+  const Batch<T> value = xsimd::select(x == Batch<T>(0), x, detail::sine(x, 0));  // keeps the sign of zero
+  return patch(value, x, !(xsimd::abs(x) <= Batch<T>(detail::HalfPi<T>::limit)), [](T v) { return std::sin(v); });
+}
+template <class T>
+Batch<T> cos(Batch<T> x) {
+  return patch(detail::sine(x, 1), x, !(xsimd::abs(x) <= Batch<T>(detail::HalfPi<T>::limit)),
+               [](T v) { return std::cos(v); });
+}
+
+template <class T>
+Batch<T> erf(Batch<T> x) {
+  if constexpr (sizeof(T) == 4) {
+    return xsimd::erf(x);
+  } else {  // xsimd's is 68 ulp off
+    return patch(x, x, x == x || xsimd::isnan(x), [](T v) { return std::erf(v); });
+  }
+}
+
+template <class T>
+Batch<T> max(Batch<T> a, Batch<T> b) {
+  return xsimd::select(a > b || xsimd::isnan(a), a, b);
+}
+template <class T>
+Batch<T> min(Batch<T> a, Batch<T> b) {
+  return xsimd::select(a < b || xsimd::isnan(a), a, b);
+}
+
+template <class T>
+Batch<T> sigmoid(Batch<T> x) {
+  return Batch<T>(1) / (Batch<T>(1) + xsimd::exp(-x));
+}
+
+// out[i] = f(in[0][i], in[1][i], ...) for i in [0, n). The last, partial batch goes through a padded buffer and thus
+// through the same instructions, so that no value depends on its place or on n.
+template <class T, class F, std::size_t... I>
+void map(Index n, const std::array<const T*, sizeof...(I)>& in, T* out, const F& f, std::index_sequence<I...>) {
+  constexpr Index width = lanes<T>;
+  Index i = 0;
+  for (; i + width <= n; i += width) store<T>(out + i, f(load(in[I] + i)...));
+  if (i == n) return;
+  alignas(alignment) std::array<std::array<T, static_cast<std::size_t>(width)>, sizeof...(I) + 1> rest{};
+  for (Index j = i; j < n; ++j) ((rest[I][static_cast<std::size_t>(j - i)] = in[I][j]), ...);
+  constexpr std::size_t last = sizeof...(I);
+  store<T>(rest[last].data(), f(load(rest[I].data())...));
+  for (Index j = i; j < n; ++j) out[j] = rest[last][static_cast<std::size_t>(j - i)];
+}
+template <std::size_t Arity, class T, class F>
+void map(Index n, const std::array<const T*, Arity>& in, T* out, const F& f) {
+  map(n, in, out, f, std::make_index_sequence<Arity>());
+}
+
+}  // namespace wengert::simd

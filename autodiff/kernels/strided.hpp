@@ -1,0 +1,99 @@
+// Reading an array through strides: broadcasting, transposition and slicing are the same walk.
+#pragma once
+#include <algorithm>
+#include <cstring>
+
+#include "autodiff/parallel.hpp"
+#include "autodiff/shape.hpp"
+
+namespace wengert {
+
+// Visits `extents` in C order; the element at index (i0, i1, ...) lies at offset + sum of i * stride in the source.
+struct Walk {
+  SmallList<Index, max_rank> extents, strides;
+  Index offset = 0;
+
+  // Adds an axis inside the others; merges it with the one before where the two are one run of memory.
+  void add_axis(Index extent, Index stride) {
+    if (extent == 1) return;
+    if (!extents.empty()) {
+      Index& outer = strides[strides.size() - 1];
+      if (outer == extent * stride) {
+        outer = stride;
+        extents[extents.size() - 1] *= extent;
+        return;
+      }
+    }
+    extents.push_back(extent);
+    strides.push_back(stride);
+  }
+};
+
+// The stride of an axis of a C-ordered array.
+inline Index stride_of(const Shape& shape, int axis) {
+  Index stride = 1;
+  for (int i = (axis < 0 ? axis + shape.rank() : axis) + 1; i < shape.rank(); ++i) stride *= shape[i];
+  return stride;
+}
+
+// Reads an array of shape `from` as if it were stretched to `to`.
+inline Walk broadcast_walk(const Shape& from, const Shape& to) {
+  Walk walk;
+  for (int axis = -to.rank(); axis < 0; ++axis) {
+    const bool stretched = axis < -from.rank() || (from[axis] == 1 && to[axis] != 1);
+    walk.add_axis(to[axis], stretched ? 0 : stride_of(from, axis));
+  }
+  return walk;
+}
+
+// Copies elements [start, start + n) of the walk to `out`.
+template <class T>
+void gather(const Walk& walk, const T* source, Index start, Index n, T* out) {
+  const T* base = source + walk.offset;
+  const std::size_t rank = walk.extents.size();
+  if (n <= 0) return;
+  if (rank == 0) {
+    *out = *base;
+    return;
+  }
+  // Position of `start`.
+  SmallList<Index, max_rank> at = walk.extents;
+  Index rest = start, position = 0;
+  for (std::size_t a = rank; a-- > 0;) {
+    at[a] = rest % walk.extents[a];
+    rest /= walk.extents[a];
+    position += at[a] * walk.strides[a];
+  }
+  const std::size_t inner = rank - 1;
+  const Index stride = walk.strides[inner], extent = walk.extents[inner];
+  while (true) {
+    const Index run = std::min(n, extent - at[inner]);
+    const T* from = base + position;
+    if (stride == 1)
+      std::copy(from, from + run, out);
+    else if (stride == 0)
+      std::fill(out, out + run, *from);
+    else
+      for (Index i = 0; i < run; ++i) out[i] = from[i * stride];
+    out += run;
+    n -= run;
+    if (n == 0) return;
+    position -= at[inner] * stride;
+    at[inner] = 0;
+    for (std::size_t a = inner; a-- > 0;) {
+      position += walk.strides[a];
+      if (++at[a] < walk.extents[a]) break;
+      position -= at[a] * walk.strides[a];
+      at[a] = 0;
+    }
+  }
+}
+
+// The whole walk, spread over the threads.
+template <class T>
+void gather_all(const Walk& walk, const T* source, Index size, T* out) {
+  parallel_pieces(size, Index{1} << 15,
+                  [&](Index begin, Index end) { gather(walk, source, begin, end - begin, out + begin); });
+}
+
+}  // namespace wengert

@@ -1,0 +1,97 @@
+#include "autodiff/op.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "autodiff/ops.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::vector<const Op*> ops;
+};
+
+Registry& the_registry() {
+  static Registry registry;  // constructed by the first op, whichever file that is in
+  return registry;
+}
+
+}  // namespace
+
+Op::Op(Traits traits) : traits_(std::move(traits)) {
+  const std::lock_guard lock(the_registry().mutex);
+  the_registry().ops.push_back(this);
+}
+
+Op::~Op() {
+  const std::lock_guard lock(the_registry().mutex);
+  std::erase(the_registry().ops, this);
+}
+
+std::vector<const Op*> registry() {
+  const std::lock_guard lock(the_registry().mutex);
+  std::vector<const Op*> ops = the_registry().ops;
+  std::sort(ops.begin(), ops.end(), [](const Op* a, const Op* b) { return a->name() < b->name(); });
+  return ops;
+}
+
+void reject(const std::string& text) { throw Error(text); }
+
+void Op::block(Index, const void* const*, void*, Dtype, const Attributes&) const {
+  throw Error(fmt::format("[{}] is not fusable: it has no block()", name()));
+}
+
+Var Op::chain(const Call& c, int i, Var) const {
+  throw Error(fmt::format("[{}] has no derivative for operand {}  ({})", name(), i, c.tape().place_of(c.index())));
+}
+
+Var Op::vjp(const Call& c, int i, Var g) const {
+  if (linearity() == Linearity::elementwise) return chain(c, i, g);
+  throw Error(fmt::format("[{}] has no derivative rule for operand {}  ({})", name(), i, c.tape().place_of(c.index())));
+}
+
+Var Op::jvp(const Call& c, std::span<const Var>) const {
+  throw Error(fmt::format("[{}] has no forward derivative rule  ({})", name(), c.tape().place_of(c.index())));
+}
+
+Rows Op::rows(const Signature&, const Type&, int, int) const { return {RowRule::mixes, 0}; }
+
+Cost Op::cost(const Signature& s, const Type& out) const {
+  Cost cost{static_cast<double>(out.shape.size()), static_cast<double>(out.bytes())};
+  for (const Type* type : s.in) cost.bytes += static_cast<double>(type->bytes());
+  return cost;
+}
+
+int Call::arity() const { return static_cast<int>(tape_.node(index_).operand_count); }
+Var Call::in(int i) const { return tape_.var(tape_.operands(tape_.node(index_))[static_cast<std::size_t>(i)]); }
+Var Call::out() const { return tape_.var(index_); }
+const Attributes& Call::attributes() const { return *tape_.node(index_).attributes; }
+const Shape& Call::shape(int i) const {
+  return tape_.node(tape_.operands(tape_.node(index_))[static_cast<std::size_t>(i)]).type.shape;
+}
+const Shape& Call::out_shape() const { return tape_.node(index_).type.shape; }
+const Op& Call::op() const { return *tape_.node(index_).op; }
+
+Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes) {
+  for (const Operand& operand : operands)
+    if (!operand.is_number()) return operand.tape().record(op, operands, attributes, operand.where());
+  const Where where = operands.empty() ? Where{} : operands[0].where();
+  throw Error(fmt::format("[{}] needs at least one Var among its operands, got numbers alone  ({})", op.name(),
+                          to_string(where)));
+}
+
+std::string to_string(const Attributes& a) {
+  std::vector<std::string> parts;
+  if (!a.axes.empty()) parts.push_back(fmt::format("axes {}", fmt::join(a.axes, ",")));
+  if (!a.integers.empty()) parts.push_back(fmt::format("{}", fmt::join(a.integers, ",")));
+  if (!a.reals.empty()) parts.push_back(fmt::format("{:g}", fmt::join(a.reals, ",")));
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+}  // namespace wengert

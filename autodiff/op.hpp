@@ -1,0 +1,189 @@
+// Op: the immutable definition of an operation. A node of a tape points to its Op; nothing else knows which ops exist.
+//
+// A new elementwise op is one row (see ops/elementwise.hpp). Any other op is one struct in one .cpp file:
+//
+//   struct Outer final : OpOf<Outer> {                       // [m], [n] -> [m,n]
+//     Outer() : OpOf({.name = "outer", .arity = 2, .linearity = Linearity::bilinear}) {}
+//     Type infer(const Signature& s) const override { ... }  // shape and dtype rule; reject(text) refuses
+//     template <class T> void compute(const Kernel& k) const { ... k.in<T>(0), k.out<T>() ... }
+//     Var vjp(const Call& c, int i, Var g) const override { ... }   // in tape ops, so that every order follows
+//     std::vector<Example> examples() const override { ... }
+//     Array reference(...) const override { ... }            // values, independent of the kernel
+//   };
+//   const Outer outer_op;
+//   Var outer(Operand a, Operand b) { return record(outer_op, {a, b}); }
+//
+// Constructing an Op enters it in the registry that the tests walk.
+#pragma once
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "autodiff/example.hpp"
+#include "autodiff/var.hpp"
+
+namespace wengert {
+
+class Op;
+
+// How an output depends on the operands: what forward mode needs to know.
+enum class Linearity {
+  none,         // constant, or without derivative: a comparison, a source
+  elementwise,  // tangent = sum over i of chain(i, t_i); the vjp is the same chain(i, g)
+  linear,       // tangent = the op itself on the tangents of all operands together
+  bilinear,     // tangent = op(t_0, x_1) + op(x_0, t_1)
+  rule,         // jvp() states it
+  transposed,   // jvp by transposing the vjp
+};
+
+// What an op does to rows along one axis of one operand.
+enum class RowRule {
+  pointwise,  // an element of the output depends on the same element of the operand
+  keeps,      // row i of the output (along Rows::axis) depends on row i of the operand
+  reduces,    // the output has no rows any more
+  mixes,      // a row of the output depends on several rows
+};
+struct Rows {
+  RowRule rule = RowRule::mixes;
+  int axis = 0;  // for `keeps` and `pointwise`: where the rows lie in the output, counted from the end
+};
+
+// Work of one call, for explain() and profile().
+struct Cost {
+  double flops = 0;
+  double bytes = 0;  // read and written
+};
+
+// The operand types and attributes of a call.
+struct Signature {
+  std::span<const Type* const> in;
+  const Attributes& attributes;
+
+  int arity() const { return static_cast<int>(in.size()); }
+  const Shape& shape(int i) const { return in[static_cast<std::size_t>(i)]->shape; }
+  Dtype dtype(int i) const { return in[static_cast<std::size_t>(i)]->dtype; }
+};
+
+// What a kernel gets: memory and shapes, already checked. Operands and output are contiguous and cache-line aligned;
+// the output never overlaps an operand unless the op may run in place.
+struct Kernel {
+  Signature signature;
+  std::span<const void* const> operands;
+  const Type& type;  // of the output
+  void* output;
+  void* scratch;  // scratch_bytes(), aligned
+
+  template <class T>
+  const T* in(int i) const {
+    return static_cast<const T*>(operands[static_cast<std::size_t>(i)]);
+  }
+  template <class T>
+  T* out() const {
+    return static_cast<T*>(output);
+  }
+  const Shape& shape(int i) const { return signature.shape(i); }
+  const Shape& out_shape() const { return type.shape; }
+  const Attributes& attributes() const { return signature.attributes; }
+};
+
+// A recorded node as its derivative rules see it: operands and output as Vars.
+class Call {
+ public:
+  Call(Tape& tape, std::uint32_t index) : tape_(tape), index_(index) {}
+  Tape& tape() const { return tape_; }
+  std::uint32_t index() const { return index_; }
+  int arity() const;
+  Var in(int i) const;
+  Var out() const;
+  const Attributes& attributes() const;
+  const Shape& shape(int i) const;
+  const Shape& out_shape() const;
+  const Op& op() const;
+
+ private:
+  Tape& tape_;
+  std::uint32_t index_;
+};
+
+// Refuses a call from within infer(); the tape adds the op's name and the user's line.
+[[noreturn]] void reject(const std::string& text);
+
+class Op {
+ public:
+  struct Traits {
+    std::string name;
+    int arity = 1;  // -1: any number of operands
+    Linearity linearity = Linearity::rule;
+    bool in_place = false;  // the output may take the memory of operand 0
+    bool leaf = false;      // a value from outside: never run, has no examples
+  };
+
+  explicit Op(Traits traits);
+  Op(const Op&) = delete;
+  Op& operator=(const Op&) = delete;
+  virtual ~Op();
+
+  const std::string& name() const { return traits_.name; }
+  int arity() const { return traits_.arity; }
+  Linearity linearity() const { return traits_.linearity; }
+  bool may_run_in_place() const { return traits_.in_place; }
+  bool is_leaf() const { return traits_.leaf; }
+
+  // Recording: the output's type, or reject(text).
+  virtual Type infer(const Signature& s) const = 0;
+
+  // Running. A kernel never allocates, never throws, and gives the same bits on any number of threads.
+  virtual void run(const Kernel& k) const = 0;
+  virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
+  // Whether block() computes any run of elements by itself, so that chains of such ops can be fused.
+  virtual bool fusable() const { return false; }
+  // n elements from n elements of every operand (or one element where broadcast[i]); out may be in[0].
+  virtual void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const;
+
+  // Derivatives, in tape ops. A rule may read operands, output and attributes of the call.
+  virtual Var chain(const Call& c, int i, Var t) const;  // elementwise: t * d out / d in_i, for both modes
+  virtual Var vjp(const Call& c, int i, Var g) const;    // cotangent of operand i; the sweep undoes broadcasting
+  virtual Var jvp(const Call& c, std::span<const Var> tangents) const;  // Linearity::rule; a null tangent is zero
+
+  // Splitting and costs. `axis` counts from the end of the operand.
+  virtual Rows rows(const Signature& s, const Type& out, int operand, int axis) const;
+  virtual Cost cost(const Signature& s, const Type& out) const;
+
+  // Tests.
+  virtual std::vector<Example> examples() const = 0;
+  virtual std::vector<Special> specials() const { return {}; }
+  virtual std::vector<Reject> rejects() const { return {}; }
+  // The output in f64, computed independently of the kernel.
+  virtual Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const = 0;
+  // Largest error of a value, relative to the largest entry of the output.
+  virtual double tolerance(Dtype dtype) const { return dtype == Dtype::f32 ? 2e-6 : 1e-14; }
+  // Whether examples are recorded with this element type besides those that they fix themselves.
+  virtual bool supports(Dtype dtype) const { return is_float(dtype); }
+
+ private:
+  Traits traits_;
+};
+
+// Runs Derived::compute<T> with the element type of the output.
+template <class Derived>
+class OpOf : public Op {
+ public:
+  using Op::Op;
+  void run(const Kernel& k) const override {
+    dispatch_float(k.type.dtype, [&]<class T>() { static_cast<const Derived*>(this)->template compute<T>(k); });
+  }
+};
+
+// Every op alive, sorted by name.
+std::vector<const Op*> registry();
+
+// Records a call on the tape of its operands (numbers take the dtype of the others); runs it on an eager tape.
+// Throws Error with the op's name, the operands' shapes and the user's line.
+Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes = {});
+inline Var record(const Op& op, std::initializer_list<Operand> operands, const Attributes& attributes = {}) {
+  return record(op, std::span<const Operand>(operands.begin(), operands.size()), attributes);
+}
+
+}  // namespace wengert

@@ -1,0 +1,150 @@
+// Arithmetic, comparisons, and choices between two operands.
+#include "autodiff/ops/elementwise.hpp"
+
+namespace wengert {
+namespace {
+
+// Shapes that meet every way of stretching: equal, a bias, a column, both, a number.
+std::vector<Example> stretched(double low = -2, double high = 2, std::vector<double> kinks = {}) {
+  const auto at = [&](Shape shape) { return Sample{shape, low, high, kinks}; };
+  return {{{at({3, 4}), at({3, 4})}}, {{at({3, 4}), at({4})}},       {{at({3, 1}), at({4})}},
+          {{at({}), at({2, 3})}},     {{at({2, 1, 3}), at({5, 1})}}, {{at({0, 3}), at({3})}}};
+}
+
+Special pair(double a, double b, double y, std::vector<std::vector<double>> gradient = {}) {
+  return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, std::move(gradient)};
+}
+
+// Pairs that keep clear of ties.
+std::vector<Example> without_ties() {
+  return {
+      {{Sample{.shape = {4}, .values = {1.2, -0.4, 0.3, 2}}, Sample{.shape = {4}, .values = {0.7, 0.1, -1.5, 2.5}}}},
+      {{Sample{.shape = {2, 1}, .values = {0.5, -0.5}}, Sample{.shape = {3}, .values = {0.1, -1, 1.5}}}}};
+}
+
+const Binary add_op(
+    {.name = "add", .reference = [](double a, double b) { return a + b; }, .examples = stretched()},
+    [](auto a, auto b) { return a + b; }, [](int, Var t, Var, Var, Var) { return t; });
+const Binary sub_op(
+    {.name = "sub", .reference = [](double a, double b) { return a - b; }, .examples = stretched()},
+    [](auto a, auto b) { return a - b; }, [](int i, Var t, Var, Var, Var) { return i == 0 ? t : neg(t); });
+const Binary mul_op(
+    {.name = "mul",
+     .reference = [](double a, double b) { return a * b; },
+     .examples = stretched(),
+     .specials = {pair(0, infinity, nan), pair(0, 3, 0, {{3}, {0}})}},
+    [](auto a, auto b) { return a * b; }, [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? b : a); });
+const Binary div_op(
+    {.name = "div",
+     .reference = [](double a, double b) { return a / b; },
+     .examples = stretched(0.5, 2),
+     .specials = {pair(1, 0, infinity), pair(0, 0, nan), pair(1, infinity, 0)}},
+    [](auto a, auto b) { return a / b; },
+    [](int i, Var t, Var, Var b, Var y) { return i == 0 ? t / b : -(t * y / b); });
+
+const Unary neg_op(
+    {.name = "neg", .reference = [](double x) { return -x; }, .points = {{0, -0.0, -1}}}, [](auto x) { return -x; },
+    [](Var t, Var, Var) { return neg(t); });
+
+const Binary maximum_op(
+    {.name = "maximum",
+     .reference = [](double a, double b) { return a > b ? a : b; },
+     .examples = without_ties(),
+     .specials = {pair(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
+                  pair(-infinity, 2, 2, {{0}, {1}})}},
+    [](auto a, auto b) { return simd::max(a, b); },
+    [](int i, Var t, Var a, Var b, Var) {
+      const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
+      return t * (0.5 * (greater(mine, other) + greater_equal(mine, other)));
+    });
+const Binary minimum_op(
+    {.name = "minimum",
+     .reference = [](double a, double b) { return a < b ? a : b; },
+     .examples = without_ties(),
+     .specials = {pair(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
+                  pair(infinity, 2, 2, {{0}, {1}})}},
+    [](auto a, auto b) { return simd::min(a, b); },
+    [](int i, Var t, Var a, Var b, Var) {
+      const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
+      return t * (0.5 * (less(mine, other) + less_equal(mine, other)));
+    });
+
+template <class Compare>
+auto comparison(std::string name, double (*reference)(double, double), double on_tie, double on_nan, Compare compare) {
+  const auto value = [compare](auto a, auto b) {
+    using T = typename decltype(a)::value_type;
+    return simd::indicator<T>(compare(a, b));
+  };
+  return Binary<decltype(value)>({.name = std::move(name),
+                                  .reference = reference,
+                                  .examples = without_ties(),
+                                  .specials = {pair(1, 1, on_tie), pair(nan, 1, on_nan), pair(nan, nan, on_nan)}},
+                                 value);
+}
+
+const auto equal_op = comparison(
+    "equal", [](double a, double b) { return a == b ? 1.0 : 0.0; }, 1, 0, [](auto a, auto b) { return a == b; });
+const auto not_equal_op = comparison(
+    "not_equal", [](double a, double b) { return a != b ? 1.0 : 0.0; }, 0, 1, [](auto a, auto b) { return !(a == b); });
+const auto less_op = comparison(
+    "less", [](double a, double b) { return a < b ? 1.0 : 0.0; }, 0, 0, [](auto a, auto b) { return a < b; });
+const auto less_equal_op = comparison(
+    "less_equal", [](double a, double b) { return a <= b ? 1.0 : 0.0; }, 1, 0, [](auto a, auto b) { return a <= b; });
+const auto greater_op = comparison(
+    "greater", [](double a, double b) { return a > b ? 1.0 : 0.0; }, 0, 0, [](auto a, auto b) { return a > b; });
+const auto greater_equal_op = comparison(
+    "greater_equal", [](double a, double b) { return a >= b ? 1.0 : 0.0; }, 1, 0,
+    [](auto a, auto b) { return a >= b; });
+
+// condition, a, b -> a where the condition is not 0, b elsewhere
+struct Where3 final : ElementwiseOp {
+  Where3() : ElementwiseOp({.name = "where", .arity = 3, .linearity = Linearity::elementwise}) {}
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    const auto choose = [](auto c, auto a, auto b) { return xsimd::select(c == decltype(c)(0), b, a); };
+    detail::map_block<3>(choose, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int i, Var t) const override {
+    if (i == 0) return t * 0.0;  // flat almost everywhere
+    return i == 1 ? where(c.in(0), t, 0) : where(c.in(0), 0, t);
+  }
+  std::vector<Example> examples() const override {
+    const Sample condition{.shape = {2, 1}, .values = {1, 0}};
+    return {{{condition, Sample{{2, 3}}, Sample{{3}}}},
+            {{Sample{.shape = {3}, .values = {0, -2, 1}}, Sample{{}}, Sample{{2, 3}}}}};
+  }
+  std::vector<Special> specials() const override {  // the branch not taken may be anything
+    return {{{Sample{.shape = {2}, .values = {1, 0}}, Sample{.shape = {2}, .values = {3, nan}},
+              Sample{.shape = {2}, .values = {infinity, 4}}},
+             {},
+             {3, 4},
+             {{}, {1, 0}, {0, 1}}}};
+  }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    const auto at = [&](std::size_t operand, Index i) {
+      return in[operand].at(broadcast_index(i, in[operand].shape(), out.shape));
+    };
+    for (Index i = 0; i < result.size(); ++i) result.set(i, at(0, i) != 0 ? at(1, i) : at(2, i));
+    return result;
+  }
+};
+const Where3 where_op;
+
+}  // namespace
+
+Var add(Operand a, Operand b) { return record(add_op, {a, b}); }
+Var sub(Operand a, Operand b) { return record(sub_op, {a, b}); }
+Var mul(Operand a, Operand b) { return record(mul_op, {a, b}); }
+Var div(Operand a, Operand b) { return record(div_op, {a, b}); }
+Var neg(Operand x) { return record(neg_op, {x}); }
+Var maximum(Operand a, Operand b) { return record(maximum_op, {a, b}); }
+Var minimum(Operand a, Operand b) { return record(minimum_op, {a, b}); }
+Var equal(Operand a, Operand b) { return record(equal_op, {a, b}); }
+Var not_equal(Operand a, Operand b) { return record(not_equal_op, {a, b}); }
+Var less(Operand a, Operand b) { return record(less_op, {a, b}); }
+Var less_equal(Operand a, Operand b) { return record(less_equal_op, {a, b}); }
+Var greater(Operand a, Operand b) { return record(greater_op, {a, b}); }
+Var greater_equal(Operand a, Operand b) { return record(greater_equal_op, {a, b}); }
+Var where(Operand condition, Operand a, Operand b) { return record(where_op, {condition, a, b}); }
+
+}  // namespace wengert

@@ -1,0 +1,81 @@
+// Ops that keep the value and change what it counts as: cast, stop_gradient, identity.
+#include <cmath>
+#include <cstring>
+
+#include "autodiff/op.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/parallel.hpp"
+
+namespace wengert {
+namespace {
+
+// x -> x in dtype integers[0]
+struct Cast final : Op {
+  Cast() : Op({.name = "cast", .linearity = Linearity::linear}) {}
+  bool supports(Dtype) const override { return false; }  // examples fix their dtypes
+
+  static Dtype target(const Attributes& a) { return static_cast<Dtype>(a.integers[0]); }
+  static Attributes to(Dtype dtype) { return {.integers = {static_cast<Index>(dtype)}}; }
+
+  Type infer(const Signature& s) const override { return {target(s.attributes), s.shape(0)}; }
+  void run(const Kernel& k) const override {
+    dispatch(k.signature.dtype(0), [&]<class From>() {
+      dispatch(k.type.dtype, [&]<class To>() {
+        parallel_pieces(k.out_shape().size(), Index{1} << 15, [&](Index begin, Index end) {
+          for (Index i = begin; i < end; ++i) k.out<To>()[i] = static_cast<To>(k.in<From>(0)[i]);
+        });
+      });
+    });
+  }
+  Var vjp(const Call& c, int, Var g) const override { return cast(g, c.in(0).dtype()); }
+  Rows rows(const Signature&, const Type&, int, int axis) const override { return {RowRule::pointwise, axis}; }
+  std::vector<Example> examples() const override {
+    const auto sample = [](Dtype dtype) { return Sample{.shape = {3, 4}, .dtype = dtype}; };
+    return {{{sample(Dtype::f64)}, to(Dtype::f64)},
+            {{sample(Dtype::f64)}, to(Dtype::f32)},
+            {{sample(Dtype::f32)}, to(Dtype::f64)},
+            {{sample(Dtype::f64)}, to(Dtype::i32)},
+            {{sample(Dtype::i32)}, to(Dtype::f32)}};
+  }
+  std::vector<Special> specials() const override {
+    return {
+        {{Sample{.shape = {4}, .values = {1.7, -1.7, 0.2, -0.2}, .dtype = Dtype::f64}}, to(Dtype::i32), {1, -1, 0, 0}}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) {
+      const double x = in[0].at(i);
+      result.set(i, target(a) == Dtype::i32   ? std::trunc(x)
+                    : target(a) == Dtype::f32 ? static_cast<double>(static_cast<float>(x))
+                                              : x);
+    }
+    return result;
+  }
+};
+const Cast cast_op;
+
+struct Same : Op {
+  Same(std::string name, Linearity linearity)
+      : Op({.name = std::move(name), .linearity = linearity, .in_place = true}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+  Type infer(const Signature& s) const override { return *s.in[0]; }
+  void run(const Kernel& k) const override {
+    if (k.output != k.operands[0]) std::memcpy(k.output, k.operands[0], k.type.bytes());
+  }
+  Var vjp(const Call& c, int i, Var g) const override {
+    return linearity() == Linearity::linear ? g : Op::vjp(c, i, g);
+  }
+  Rows rows(const Signature&, const Type&, int, int axis) const override { return {RowRule::pointwise, axis}; }
+  std::vector<Example> examples() const override { return {{{Sample{{3, 4}}}}, {{Sample{{}}}}, {{Sample{{0}}}}}; }
+  Array reference(std::span<const Array> in, const Attributes&, const Type&) const override { return in[0]; }
+};
+const Same stop_gradient_op("stop_gradient", Linearity::none), identity_op("identity", Linearity::linear);
+
+}  // namespace
+
+Var cast(Operand x, Dtype dtype) { return record(cast_op, {x}, Cast::to(dtype)); }
+Var stop_gradient(Operand x) { return record(stop_gradient_op, {x}); }
+Var identity(Operand x) { return record(identity_op, {x}); }
+
+}  // namespace wengert

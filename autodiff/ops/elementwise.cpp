@@ -1,0 +1,105 @@
+#include "autodiff/ops/elementwise.hpp"
+
+#include <fmt/format.h>
+
+#include "autodiff/kernels/strided.hpp"
+
+namespace wengert {
+namespace {
+
+constexpr Index block_size = 512;              // elements: three operands of f64 stay in the first-level cache
+constexpr Index piece_size = 16 * block_size;  // what a thread takes at a time
+constexpr int most_operands = 4;
+
+// Where a block of one operand is read: in place, or from a buffer that stretches it.
+struct Reader {
+  const void* data;
+  Walk walk;
+  bool direct, single;
+};
+
+template <class T>
+void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, Index begin, Index end) {
+  alignas(alignment) std::array<std::array<T, block_size>, most_operands> buffers;
+  std::array<const void*, most_operands> in{};
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    in[i] = buffers[i].data();
+    if (readers[i].single)
+      std::fill_n(buffers[i].data(), std::min(block_size, end - begin), *static_cast<const T*>(readers[i].data));
+  }
+  for (Index at = begin; at < end; at += block_size) {
+    const Index n = std::min(block_size, end - at);
+    for (std::size_t i = 0; i < readers.size(); ++i) {
+      const Reader& r = readers[i];
+      if (r.direct)
+        in[i] = static_cast<const T*>(r.data) + at;
+      else if (!r.single)
+        gather(r.walk, static_cast<const T*>(r.data), at, n, buffers[i].data());
+    }
+    op.block(n, in.data(), k.out<T>() + at, k.type.dtype, k.attributes());
+  }
+}
+
+}  // namespace
+
+Type ElementwiseOp::infer(const Signature& s) const {
+  Type out = *s.in[0];
+  for (int i = 0; i < s.arity(); ++i) {
+    if (!is_float(s.dtype(i)))
+      reject(fmt::format("operand {} is {}: needs f32 or f64 (use cast)", i, name_of(s.dtype(i))));
+    if (s.dtype(i) != out.dtype)
+      reject(fmt::format("operands differ in dtype: {} and {} (use cast)", name_of(out.dtype), name_of(s.dtype(i))));
+    const auto stretched = broadcast(out.shape, s.shape(i));
+    if (!stretched)
+      reject(fmt::format("shapes do not broadcast: {} and {}", to_string(out.shape), to_string(s.shape(i))));
+    out.shape = *stretched;
+  }
+  return out;
+}
+
+void ElementwiseOp::run(const Kernel& k) const {
+  const Index size = k.out_shape().size();
+  if (size == 0) return;
+  std::array<Reader, most_operands> readers;
+  const std::size_t arity = k.operands.size();
+  for (std::size_t i = 0; i < arity; ++i) {
+    const Shape& shape = k.shape(static_cast<int>(i));
+    const bool direct = shape.size() == size;
+    readers[i] = {k.operands[i], direct ? Walk{} : broadcast_walk(shape, k.out_shape()), direct,
+                  !direct && shape.size() == 1};
+  }
+  dispatch_float(k.type.dtype, [&]<class T>() {
+    parallel_pieces(size, piece_size, [&](Index begin, Index end) {
+      run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), begin, end);
+    });
+  });
+}
+
+Rows ElementwiseOp::rows(const Signature& s, const Type& out, int operand, int axis) const {
+  // A stretched axis hands one row to all rows.
+  return {s.shape(operand)[axis] == out.shape[axis] ? RowRule::pointwise : RowRule::mixes, axis};
+}
+
+std::vector<Reject> ElementwiseOp::rejects() const {
+  std::vector<Type> integers(static_cast<std::size_t>(arity()), {Dtype::i32, {2}});
+  std::vector<Reject> all{{integers, {}, "needs f32 or f64"}};
+  if (arity() < 2) return all;
+  std::vector<Type> types(static_cast<std::size_t>(arity()), {Dtype::f32, {2, 3}});
+  types.back() = {Dtype::f64, {2, 3}};
+  all.push_back({types, {}, "operands differ in dtype: f32 and f64"});
+  types.back() = {Dtype::f32, {4}};
+  all.push_back({types, {}, "shapes do not broadcast: [2, 3] and [4]"});
+  return all;
+}
+
+Index broadcast_index(Index i, const Shape& from, const Shape& to) {
+  Index index = 0, stride = 1;
+  for (int axis = -1; axis >= -from.rank(); --axis) {
+    index += (from[axis] == 1 ? 0 : i % to[axis]) * stride;
+    i /= to[axis];
+    stride *= from[axis];
+  }
+  return index;
+}
+
+}  // namespace wengert

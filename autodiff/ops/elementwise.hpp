@@ -1,0 +1,172 @@
+// Elementwise ops, one row each:
+//
+//   const Unary tanh_op({.name = "tanh", .reference = [](double x) { return std::tanh(x); }},
+//                       [](auto x) { return xsimd::tanh(x); },             // value, for a SIMD batch of any float type
+//                       [](Var t, Var, Var y) { return t * (1 - square(y)); });   // t * dy/dx, from x and y in tape
+//                       ops
+//   Var tanh(Operand x) { return record(tanh_op, {x}); }
+//
+// Writing the derivative with y where that is possible lets the planner free x.
+#pragma once
+#include <array>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "autodiff/kernels/simd.hpp"
+#include "autodiff/op.hpp"
+#include "autodiff/ops.hpp"
+
+namespace wengert {
+
+// What all elementwise ops share: broadcasting, running block by block, splitting. Operands have one float dtype.
+class ElementwiseOp : public Op {
+ public:
+  using Op::Op;
+  Type infer(const Signature& s) const override;
+  void run(const Kernel& k) const override;
+  bool fusable() const override { return true; }
+  Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
+  std::vector<Reject> rejects() const override;
+};
+
+namespace detail {
+
+// Applies `value` to n elements of Arity operands; the value may ask for the attributes first.
+template <std::size_t Arity, class Value>
+void map_block(const Value& value, Index n, const void* const* in, void* out, Dtype dtype,
+               const Attributes& attributes) {
+  dispatch_float(dtype, [&]<class T>() {
+    std::array<const T*, Arity> typed;
+    for (std::size_t i = 0; i < Arity; ++i) typed[i] = static_cast<const T*>(in[i]);
+    simd::map<Arity>(n, typed, static_cast<T*>(out), [&](auto... x) {
+      if constexpr (std::is_invocable_v<Value, const Attributes&, decltype(x)...>)
+        return value(attributes, x...);
+      else
+        return value(x...);
+    });
+  });
+}
+
+}  // namespace detail
+
+// A point where the answer is a convention: y and dy/dx at x.
+struct Point {
+  double x, y, slope;
+};
+
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+struct UnaryRow {
+  std::string name;
+  double (*reference)(double x);
+  double low = -2, high = 2;       // range of the examples
+  std::vector<double> kinks = {};  // where the derivative jumps: examples keep away
+  std::vector<Point> points = {};  // specials
+  double f32 = 2e-6, f64 = 1e-14;  // tolerance of a value
+};
+
+struct NoDerivative {};
+
+// y = value(x); chain(t, x, y) = t * dy/dx, or NoDerivative.
+template <class Value, class Chain = NoDerivative>
+class Unary final : public ElementwiseOp {
+ public:
+  Unary(UnaryRow row, Value value, Chain chain = {})
+      : ElementwiseOp({.name = row.name,
+                       .arity = 1,
+                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise,
+                       .in_place = true}),
+        row_(std::move(row)),
+        value_(value),
+        chain_(chain) {}
+
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    detail::map_block<1>(value_, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int i, Var t) const override {
+    if constexpr (std::is_same_v<Chain, NoDerivative>)
+      return Op::chain(c, i, t);
+    else
+      return chain_(t, c.in(0), c.out());
+  }
+  std::vector<Example> examples() const override {
+    const auto sample = [&](Shape shape) { return Sample{shape, row_.low, row_.high, row_.kinks}; };
+    return {{{sample({3, 5})}}, {{sample({37})}}, {{sample({})}}, {{sample({2, 0})}}};
+  }
+  std::vector<Special> specials() const override {
+    std::vector<Special> all;
+    for (const Point& p : row_.points)
+      all.push_back({{Sample{.shape = {1}, .values = {p.x}}},
+                     {},
+                     {p.y},
+                     linearity() == Linearity::none ? std::vector<std::vector<double>>{}
+                                                    : std::vector<std::vector<double>>{{p.slope}}});
+    return all;
+  }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, row_.reference(in[0].at(i)));
+    return result;
+  }
+  double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? row_.f32 : row_.f64; }
+
+ private:
+  UnaryRow row_;
+  Value value_;
+  Chain chain_;
+};
+
+struct BinaryRow {
+  std::string name;
+  double (*reference)(double a, double b);
+  std::vector<Example> examples;
+  std::vector<Special> specials = {};
+};
+
+// y = value(a, b); chain(i, t, a, b, y) = t * dy/d(operand i), or NoDerivative.
+template <class Value, class Chain = NoDerivative>
+class Binary final : public ElementwiseOp {
+ public:
+  Binary(BinaryRow row, Value value, Chain chain = {})
+      : ElementwiseOp({.name = row.name,
+                       .arity = 2,
+                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise,
+                       .in_place = true}),
+        row_(std::move(row)),
+        value_(value),
+        chain_(chain) {}
+
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    detail::map_block<2>(value_, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int i, Var t) const override {
+    if constexpr (std::is_same_v<Chain, NoDerivative>)
+      return Op::chain(c, i, t);
+    else
+      return chain_(i, t, c.in(0), c.in(1), c.out());
+  }
+  std::vector<Example> examples() const override { return row_.examples; }
+  std::vector<Special> specials() const override { return row_.specials; }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override;
+
+ private:
+  BinaryRow row_;
+  Value value_;
+  Chain chain_;
+};
+
+// Element i of `out` reads this element of an operand that was stretched to it. (For references: plain and slow.)
+Index broadcast_index(Index i, const Shape& from, const Shape& to);
+
+template <class Value, class Chain>
+Array Binary<Value, Chain>::reference(std::span<const Array> in, const Attributes&, const Type& out) const {
+  Array result(Dtype::f64, out.shape);
+  for (Index i = 0; i < result.size(); ++i)
+    result.set(i, row_.reference(in[0].at(broadcast_index(i, in[0].shape(), out.shape)),
+                                 in[1].at(broadcast_index(i, in[1].shape(), out.shape))));
+  return result;
+}
+
+}  // namespace wengert

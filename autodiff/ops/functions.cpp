@@ -1,0 +1,147 @@
+// Elementary functions of one operand, elementwise.
+#include "autodiff/ops/elementwise.hpp"
+
+#include <numbers>
+
+namespace wengert {
+namespace {
+
+const Unary abs_op(
+    {.name = "abs",
+     .reference = [](double x) { return std::abs(x); },
+     .kinks = {0},
+     .points = {{0, 0, 0}, {-infinity, infinity, -1}}},
+    [](auto x) { return xsimd::abs(x); }, [](Var t, Var x, Var) { return t * sign(x); });
+
+const Unary sign_op({.name = "sign",
+                     .reference = [](double x) { return x > 0   ? 1.0
+                                                        : x < 0 ? -1.0
+                                                                : 0.0; },
+                     .kinks = {0},
+                     .points = {{0, 0, 0}, {nan, nan, 0}}},
+                    [](auto x) {
+                      using B = decltype(x);
+                      const B value = xsimd::select(x > B(0), B(1), xsimd::select(x < B(0), B(-1), B(0)));
+                      return xsimd::select(xsimd::isnan(x), x, value);
+                    });
+
+const Unary square_op(
+    {.name = "square", .reference = [](double x) { return x * x; }, .points = {{0, 0, 0}}},
+    [](auto x) { return x * x; }, [](Var t, Var x, Var) { return t * (2.0 * x); });
+
+const Unary sqrt_op(
+    {.name = "sqrt",
+     .reference = [](double x) { return std::sqrt(x); },
+     .low = 0.3,
+     .points = {{0, 0, infinity}, {-1, nan, nan}}},
+    [](auto x) { return xsimd::sqrt(x); }, [](Var t, Var, Var y) { return t * (0.5 / y); });
+
+const Unary exp_op(
+    {.name = "exp",
+     .reference = [](double x) { return std::exp(x); },
+     .points = {{0, 1, 1}, {-infinity, 0, 0}, {infinity, infinity, infinity}, {nan, nan, nan}}},
+    [](auto x) { return xsimd::exp(x); }, [](Var t, Var, Var y) { return t * y; });
+
+const Unary expm1_op(
+    {.name = "expm1",
+     .reference = [](double x) { return std::expm1(x); },
+     .points = {{0, 0, 1}, {1e-6, 1.0000005000001667e-6, 1.0000010000005}, {-infinity, -1, 0}}},
+    [](auto x) { return xsimd::expm1(x); }, [](Var t, Var, Var y) { return t * (y + 1); });
+
+const Unary log_op(
+    {.name = "log",
+     .reference = [](double x) { return std::log(x); },
+     .low = 0.3,
+     .points = {{1, 0, 1}, {0, -infinity, infinity}, {-1, nan, -1}, {infinity, infinity, 0}}},
+    [](auto x) { return xsimd::log(x); }, [](Var t, Var x, Var) { return t / x; });
+
+const Unary log1p_op(
+    {.name = "log1p",
+     .reference = [](double x) { return std::log1p(x); },
+     .low = -0.7,
+     .points = {{0, 0, 1}, {1e-6, 9.999995000003333e-7, 0.999999000001}, {-1, -infinity, infinity}}},
+    [](auto x) { return xsimd::log1p(x); }, [](Var t, Var x, Var) { return t / (1 + x); });
+
+const Unary sin_op(
+    {.name = "sin",
+     .reference = [](double x) { return std::sin(x); },
+     .low = -10,
+     .high = 10,
+     .points = {{0, 0, 1},
+                {infinity, nan, nan},
+                {1024, -0.15853338004399595, 0.9873536182198484},
+                {4194304, 0.975129394941707, 0.22163633077774125}}},
+    [](auto x) { return simd::sin(x); }, [](Var t, Var x, Var) { return t * cos(x); });
+
+const Unary cos_op(
+    {.name = "cos",
+     .reference = [](double x) { return std::cos(x); },
+     .low = -10,
+     .high = 10,
+     .points = {{0, 1, 0}, {-infinity, nan, nan}, {1024, 0.9873536182198484, 0.15853338004399595}}},
+    [](auto x) { return simd::cos(x); }, [](Var t, Var x, Var) { return -(t * sin(x)); });
+
+const Unary tanh_op(
+    {.name = "tanh",
+     .reference = [](double x) { return std::tanh(x); },
+     .points = {{0, 0, 1}, {infinity, 1, 0}, {-100, -1, 0}, {nan, nan, nan}}},
+    [](auto x) { return xsimd::tanh(x); }, [](Var t, Var, Var y) { return t * (1 - square(y)); });
+
+const Unary erf_op(
+    {.name = "erf",
+     .reference = [](double x) { return std::erf(x); },
+     .points = {{0, 0, 2 * std::numbers::inv_sqrtpi}, {infinity, 1, 0}, {-infinity, -1, 0}}},
+    [](auto x) { return simd::erf(x); },
+    [](Var t, Var x, Var) { return t * (2 * std::numbers::inv_sqrtpi * exp(-square(x))); });
+
+// x -> x limited to [reals 0, reals 1]
+struct Clip final : ElementwiseOp {
+  Clip() : ElementwiseOp({.name = "clip", .linearity = Linearity::elementwise, .in_place = true}) {}
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    const auto limit = [](const Attributes& a, auto x) {
+      using B = decltype(x);
+      using T = typename B::value_type;
+      return simd::min(simd::max(x, B(static_cast<T>(a.reals[0]))), B(static_cast<T>(a.reals[1])));
+    };
+    detail::map_block<1>(limit, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int, Var t) const override {
+    const auto& limits = c.attributes().reals;
+    return t * (greater_equal(c.in(0), limits[0]) * less_equal(c.in(0), limits[1]));
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{3, 5}, -2, 2, {-1, 0.5}}}, {.reals = {-1, 0.5}}}};
+  }
+  std::vector<Special> specials() const override {
+    return {{{Sample{.shape = {3}, .values = {-1, 0.5, nan}}}, {.reals = {-1, 0.5}}, {-1, 0.5, nan}, {{1, 1, 0}}}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, std::min(std::max(in[0].at(i), a.reals[0]), a.reals[1]));
+    return result;
+  }
+};
+const Clip clip_op;
+
+}  // namespace
+
+Var abs(Operand x) { return record(abs_op, {x}); }
+Var sign(Operand x) { return record(sign_op, {x}); }
+Var square(Operand x) { return record(square_op, {x}); }
+Var sqrt(Operand x) { return record(sqrt_op, {x}); }
+Var exp(Operand x) { return record(exp_op, {x}); }
+Var expm1(Operand x) { return record(expm1_op, {x}); }
+Var log(Operand x) { return record(log_op, {x}); }
+Var log1p(Operand x) { return record(log1p_op, {x}); }
+Var sin(Operand x) { return record(sin_op, {x}); }
+Var cos(Operand x) { return record(cos_op, {x}); }
+Var tanh(Operand x) { return record(tanh_op, {x}); }
+Var erf(Operand x) { return record(erf_op, {x}); }
+Var clip(Operand x, double low, double high) {
+  if (!(low <= high))
+    throw Error("[clip] needs low <= high, got " + std::to_string(low) + " and " + std::to_string(high) + "  (" +
+                to_string(x.where()) + ")");
+  return record(clip_op, {x}, {.reals = {low, high}});
+}
+
+}  // namespace wengert

@@ -1,0 +1,183 @@
+#include <fmt/format.h>
+
+#include "autodiff/kernels/groups.hpp"
+#include "autodiff/kernels/products.hpp"
+#include "autodiff/kernels/strided.hpp"
+#include "autodiff/op.hpp"
+#include "autodiff/ops.hpp"
+
+namespace wengert {
+namespace {
+
+// The extents of a product: batch axes, m, n and k, after transposition.
+struct Extents {
+  Shape batch;
+  Index m, n, k;
+};
+
+Extents extents_of(const Signature& s) {
+  const bool ta = s.attributes.integers[0] != 0, tb = s.attributes.integers[1] != 0;
+  const Shape &a = s.shape(0), &b = s.shape(1);
+  const auto batch = broadcast(a.leading(a.rank() - 2), b.leading(b.rank() - 2));
+  if (!batch) reject(fmt::format("leading axes do not broadcast: {} x {}", to_string(a), to_string(b)));
+  const Index k = ta ? a[-2] : a[-1], other = tb ? b[-1] : b[-2];
+  if (k != other)
+    reject(fmt::format("inner extents differ: {}{} x {}{}", to_string(a), ta ? " transposed" : "", to_string(b),
+                       tb ? " transposed" : ""));
+  return {*batch, ta ? a[-1] : a[-2], tb ? b[-2] : b[-1], k};
+}
+
+// Leading axes that only the first operand has are more rows of one product.
+bool rows_collapse(const Signature& s) { return s.attributes.integers[0] == 0 && s.shape(1).rank() == 2; }
+
+struct Matmul final : OpOf<Matmul> {
+  Matmul() : OpOf({.name = "matmul", .arity = 2, .linearity = Linearity::bilinear}) {}
+
+  Type infer(const Signature& s) const override {
+    for (int i = 0; i < 2; ++i) {
+      if (!is_float(s.dtype(i))) reject(fmt::format("operand {} is i32: needs f32 or f64 (use cast)", i));
+      if (s.shape(i).rank() < 2)
+        reject(fmt::format("operand {} needs at least 2 axes, got shape {}", i, to_string(s.shape(i))));
+    }
+    if (s.dtype(0) != s.dtype(1))
+      reject(fmt::format("operands differ in dtype: {} and {} (use cast)", name_of(s.dtype(0)), name_of(s.dtype(1))));
+    const Extents e = extents_of(s);
+    return {s.dtype(0), e.batch.followed_by({e.m, e.n})};
+  }
+
+  // A first operand that is transposed shares its rows with the second: the sum over k runs over a batch.
+  template <class T>
+  static Index groups(const Signature& s, const Extents& e) {
+    return s.attributes.integers[0] != 0 ? group_count(e.k, e.m * e.n * static_cast<Index>(sizeof(T))) : 1;
+  }
+  template <class T>
+  static Strided<const T> right(const Signature& s, const T* data) {
+    const Strided<const T> b{data, s.shape(1)[-1], 1};
+    return s.attributes.integers[1] != 0 ? b.transposed() : b;
+  }
+
+  std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
+    return dispatch_float(out.dtype, [&]<class T>() {
+      const Extents e = extents_of(s);
+      const Index g = groups<T>(s, e), partials = g > 1 ? g * e.m * e.n : 0;
+      const Index packed =
+          g > 1 ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k : pack_size(e.n, e.k, right<T>(s, nullptr));
+      return static_cast<std::size_t>(partials + packed) * sizeof(T);
+    });
+  }
+
+  template <class T>
+  void compute(const Kernel& k) const {
+    const Signature& s = k.signature;
+    Extents e = extents_of(s);
+    if (rows_collapse(s)) {
+      e.m *= e.batch.size();
+      e.batch = {};
+    }
+    const bool ta = s.attributes.integers[0] != 0;
+    const Index count = e.batch.size(), g = groups<T>(s, e);
+    const Walk a_walk = broadcast_walk(k.shape(0).leading(k.shape(0).rank() - 2), e.batch);
+    const Walk b_walk = broadcast_walk(k.shape(1).leading(k.shape(1).rank() - 2), e.batch);
+    for (Index i = 0; i < count; ++i) {
+      const Strided<const T> a{k.in<T>(0) + position(a_walk, i) * e.m * e.k, ta ? e.m : e.k, 1};
+      const Strided<const T> b = right<T>(s, k.in<T>(1) + position(b_walk, i) * e.k * e.n);
+      const Strided<T> out{k.out<T>() + i * e.m * e.n, e.n, 1};
+      T* scratch = static_cast<T*>(k.scratch);
+      if (g == 1)
+        multiply(e.m, e.n, e.k, ta ? a.transposed() : a, b, out, scratch);
+      else
+        multiply_grouped(g, e.m, e.n, e.k, a.transposed(), b, out, scratch, scratch + g * e.m * e.n);
+    }
+  }
+
+  // C = A B: dA = G B', dB = A' G, with the operands' own transpositions folded into flags.
+  Var vjp(const Call& c, int i, Var g) const override {
+    const bool ta = c.attributes().integers[0] != 0, tb = c.attributes().integers[1] != 0;
+    if (i == 0)
+      return ta ? matmul(c.in(1), g, {.transpose_a = tb, .transpose_b = true})
+                : matmul(g, c.in(1), {.transpose_a = false, .transpose_b = !tb});
+    return tb ? matmul(g, c.in(0), {.transpose_a = true, .transpose_b = ta})
+              : matmul(c.in(0), g, {.transpose_a = !ta, .transpose_b = false});
+  }
+
+  Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
+    const bool transposed = s.attributes.integers[static_cast<std::size_t>(operand)] != 0;
+    if (axis >= -2) {
+      const int kept = operand == 0 ? -2 : -1;  // the output's axis that this operand brings
+      const int mine = transposed ? -3 - kept : kept;
+      return axis == mine ? Rows{RowRule::keeps, kept} : Rows{RowRule::reduces, 0};
+    }
+    return s.shape(operand)[axis] == out.shape[axis] ? Rows{RowRule::keeps, axis} : Rows{RowRule::mixes, 0};
+  }
+
+  Cost cost(const Signature& s, const Type& out) const override {
+    Cost cost = Op::cost(s, out);
+    cost.flops = 2 * static_cast<double>(out.shape.size()) * static_cast<double>(extents_of(s).k);
+    return cost;
+  }
+
+  std::vector<Example> examples() const override {
+    const auto flags = [](Index a, Index b) { return Attributes{.integers = {a, b}}; };
+    return {{{Sample{{3, 4}}, Sample{{4, 2}}}, flags(0, 0)},
+            {{Sample{{4, 3}}, Sample{{4, 2}}}, flags(1, 0)},
+            {{Sample{{3, 4}}, Sample{{2, 4}}}, flags(0, 1)},
+            {{Sample{{4, 3}}, Sample{{2, 4}}}, flags(1, 1)},
+            {{Sample{{2, 3, 4}}, Sample{{4, 5}}}, flags(0, 0)},
+            {{Sample{{3, 4}}, Sample{{2, 4, 2}}}, flags(0, 0)},
+            {{Sample{{2, 1, 4, 3}}, Sample{{3, 4, 2}}}, flags(1, 0)},
+            {{Sample{{133, 3}}, Sample{{133, 2}}}, flags(1, 0)},  // a sum over enough rows to be cut into groups
+            {{Sample{{133, 3}}, Sample{{2, 133}}}, flags(1, 1)},
+            {{Sample{{9, 5}}, Sample{{5, 37}}}, flags(0, 0)}};
+  }
+  std::vector<Special> specials() const override {
+    const Attributes plain{.integers = {0, 0}};
+    return {{{Sample{{2, 0}}, Sample{{0, 2}}}, plain, {0, 0, 0, 0}}, {{Sample{{0, 3}}, Sample{{3, 2}}}, plain, {}}};
+  }
+  std::vector<Reject> rejects() const override {
+    const Attributes plain{.integers = {0, 0}};
+    const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
+    return {{{f32({32, 68}), f32({70, 256})}, plain, "inner extents differ: [32, 68] x [70, 256]"},
+            {{f32({3}), f32({3, 2})}, plain, "operand 0 needs at least 2 axes, got shape [3]"},
+            {{f32({2, 3, 4}), f32({5, 4, 2})}, plain, "leading axes do not broadcast"},
+            {{f32({3, 4}), {Dtype::f64, {4, 2}}}, plain, "operands differ in dtype: f32 and f64"},
+            {{{Dtype::i32, {2, 2}}, f32({2, 2})}, plain, "operand 0 is i32"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
+    const std::array<Type, 2> types{in[0].type(), in[1].type()};
+    const std::array<const Type*, 2> pointers{&types[0], &types[1]};
+    const Extents e = extents_of({pointers, attributes});
+    const bool ta = attributes.integers[0] != 0, tb = attributes.integers[1] != 0;
+    Array result(Dtype::f64, out.shape);
+    const Walk a_walk = broadcast_walk(in[0].shape().leading(in[0].shape().rank() - 2), e.batch);
+    const Walk b_walk = broadcast_walk(in[1].shape().leading(in[1].shape().rank() - 2), e.batch);
+    for (Index r = 0; r < result.size(); ++r) {
+      const Index batch = r / (e.m * e.n), i = r / e.n % e.m, j = r % e.n;
+      const Index a = position(a_walk, batch) * e.m * e.k, b = position(b_walk, batch) * e.k * e.n;
+      double total = 0;
+      for (Index p = 0; p < e.k; ++p)
+        total += in[0].at(a + (ta ? p * e.m + i : i * e.k + p)) * in[1].at(b + (tb ? j * e.k + p : p * e.n + j));
+      result.set(r, total);
+    }
+    return result;
+  }
+
+ private:
+  // Where the walk's element i lies.
+  static Index position(const Walk& walk, Index i) {
+    Index at = walk.offset;
+    for (std::size_t axis = walk.extents.size(); axis-- > 0;) {
+      at += i % walk.extents[axis] * walk.strides[axis];
+      i /= walk.extents[axis];
+    }
+    return at;
+  }
+};
+const Matmul matmul_op;
+
+}  // namespace
+
+Var matmul(Operand a, Operand b, MatmulOptions options) {
+  return record(matmul_op, {a, b}, {.integers = {options.transpose_a, options.transpose_b}});
+}
+
+}  // namespace wengert

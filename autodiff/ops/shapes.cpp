@@ -1,0 +1,205 @@
+// Ops that only move elements: reshape, broadcast_to, transpose. They take every dtype.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "autodiff/kernels/strided.hpp"
+#include "autodiff/op.hpp"
+#include "autodiff/ops.hpp"
+
+namespace wengert {
+namespace {
+
+struct Movement : Op {
+  using Op::Op;
+  bool supports(Dtype) const override { return true; }
+  virtual Walk walk(const Attributes& attributes, const Shape& in, const Shape& out) const = 0;
+  void run(const Kernel& k) const override {
+    const Walk way = walk(k.attributes(), k.shape(0), k.out_shape());
+    dispatch(k.type.dtype, [&]<class T>() { gather_all(way, k.in<T>(0), k.out_shape().size(), k.out<T>()); });
+  }
+  double tolerance(Dtype) const override { return 0; }
+};
+
+// x[..., trailing axes] -> x[..., new axes]; integers: how many trailing axes are replaced, the new extents
+struct Reshape final : Op {
+  Reshape() : Op({.name = "reshape", .linearity = Linearity::linear, .in_place = true}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+
+  Type infer(const Signature& s) const override {
+    const auto integers = std::span<const Index>(s.attributes.integers);
+    const int replaced = static_cast<int>(integers[0]), kept = s.shape(0).rank() - replaced;
+    const Shape target(integers.subspan(1));
+    if (kept < 0 || s.shape(0).trailing(replaced).size() != target.size())
+      reject(fmt::format("{} has {} elements, {} has {}", to_string(s.shape(0)), s.shape(0).size(), to_string(target),
+                         target.size()));
+    return {s.dtype(0), s.shape(0).leading(kept).followed_by(target)};
+  }
+  void run(const Kernel& k) const override {
+    if (k.output != k.operands[0]) std::memcpy(k.output, k.operands[0], k.type.bytes());
+  }
+  Var vjp(const Call& c, int, Var g) const override { return reshape(g, c.shape(0)); }
+  Rows rows(const Signature& s, const Type& out, int, int axis) const override {
+    // Rows survive where everything outside them keeps its extent: then they are the same runs of memory.
+    const int at = axis + s.shape(0).rank();
+    if (at < out.shape.rank() && s.shape(0).leading(at + 1) == out.shape.leading(at + 1))
+      return {RowRule::keeps, at - out.shape.rank()};
+    return {RowRule::mixes, 0};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{2, 6}}}, {.integers = {2, 3, 4}}},
+            {{Sample{{2, 6}}}, {.integers = {1, 3, 2}}},
+            {{Sample{{1, 1}}}, {.integers = {2}}},
+            {{Sample{{}}}, {.integers = {0, 1, 1}}},
+            {{Sample{{0, 3}}}, {.integers = {2, 3, 0}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2, 3}}}, {.integers = {2, 4, 2}}, "[2, 3] has 6 elements, [4, 2] has 8"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    return Array::of<double>(out.shape, in[0].data<double>());
+  }
+};
+const Reshape reshape_op;
+
+// x -> integers: the target's extents; leading axes of x beyond those stay
+struct BroadcastTo final : Movement {
+  BroadcastTo() : Movement({.name = "broadcast_to", .linearity = Linearity::linear}) {}
+  Type infer(const Signature& s) const override {
+    const Shape target(std::span<const Index>(s.attributes.integers)), &x = s.shape(0);
+    const Shape whole = x.rank() > target.rank() ? x.leading(x.rank() - target.rank()).followed_by(target) : target;
+    if (!broadcasts_to(x, whole)) reject(fmt::format("{} cannot be stretched to {}", to_string(x), to_string(target)));
+    return {s.dtype(0), whole};
+  }
+  Walk walk(const Attributes&, const Shape& in, const Shape& out) const override { return broadcast_walk(in, out); }
+  Var vjp(const Call& c, int, Var g) const override { return sum_to(g, c.shape(0)); }
+  Rows rows(const Signature& s, const Type& out, int, int axis) const override {
+    return {s.shape(0)[axis] == out.shape[axis] ? RowRule::keeps : RowRule::mixes, axis};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{3, 1}}}, {.integers = {3, 4}}},    {{Sample{{4}}}, {.integers = {2, 3, 4}}},
+            {{Sample{{}}}, {.integers = {2, 2}}},        {{Sample{{2, 1, 3}}}, {.integers = {2, 5, 3}}},
+            {{Sample{{5, 1, 3}}}, {.integers = {4, 3}}}, {{Sample{{1, 3}}}, {.integers = {0, 3}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2, 3}}}, {.integers = {4, 3}}, "[2, 3] cannot be stretched to [4, 3]"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    const Shape& from = in[0].shape();
+    for (Index i = 0; i < result.size(); ++i) {
+      Index rest = i, at = 0, stride = 1;
+      for (int axis = -1; axis >= -from.rank(); --axis) {
+        at += (from[axis] == 1 ? 0 : rest % out.shape[axis]) * stride;
+        rest /= out.shape[axis];
+        stride *= from[axis];
+      }
+      result.set(i, in[0].at(at));
+    }
+    return result;
+  }
+};
+const BroadcastTo broadcast_to_op;
+
+// axis -p + i of the result, p = number of axes listed, is axes[i] of x; further leading axes stay
+struct Transpose final : Movement {
+  Transpose() : Movement({.name = "transpose", .linearity = Linearity::linear}) {}
+
+  static int source(const Attributes& a, int axis) {  // the axis of x that this axis of the output comes from
+    const int listed = static_cast<int>(a.axes.size());
+    return axis < -listed ? axis : a.axes[static_cast<std::size_t>(axis + listed)];
+  }
+  Type infer(const Signature& s) const override {
+    const auto& axes = s.attributes.axes;
+    SmallList<int, max_rank> sorted = axes;
+    std::sort(sorted.begin(), sorted.end());
+    for (std::size_t i = 0; i < sorted.size(); ++i)
+      if (sorted[i] != static_cast<int>(i) - static_cast<int>(sorted.size()) ||
+          static_cast<int>(sorted.size()) > s.shape(0).rank())
+        reject(fmt::format("axes ({}) do not name the axes of {} once each", fmt::join(axes, ", "),
+                           to_string(s.shape(0))));
+    Shape out = s.shape(0);
+    for (int axis = -out.rank(); axis < 0; ++axis) out.set(axis, s.shape(0)[source(s.attributes, axis)]);
+    return {s.dtype(0), out};
+  }
+  Walk walk(const Attributes& a, const Shape& in, const Shape& out) const override {
+    Walk way;
+    for (int axis = -out.rank(); axis < 0; ++axis) way.add_axis(out[axis], stride_of(in, source(a, axis)));
+    return way;
+  }
+  Var vjp(const Call& c, int, Var g) const override {
+    Attributes inverse = c.attributes();
+    const int listed = static_cast<int>(inverse.axes.size());
+    for (int axis = -listed; axis < 0; ++axis)
+      inverse.axes[static_cast<std::size_t>(source(c.attributes(), axis) + listed)] = axis;
+    return record(*this, {g}, inverse);
+  }
+  Rows rows(const Signature& s, const Type& out, int, int axis) const override {
+    for (int to = -out.shape.rank(); to < 0; ++to)
+      if (source(s.attributes, to) == axis) return {RowRule::keeps, to};
+    return {RowRule::mixes, 0};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{3, 4}}}, {.axes = {-1, -2}}},
+            {{Sample{{2, 3, 4}}}, {.axes = {-2, -1, -3}}},
+            {{Sample{{2, 3, 4}}}, {.axes = {-1, -2}}},
+            {{Sample{{}}}, {}},
+            {{Sample{{0, 3}}}, {.axes = {-1, -2}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-1, -1}}, "axes (-1, -1) do not name the axes of [2, 3] once each"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) {
+      Index rest = i, at = 0;
+      for (int axis = -1; axis >= -out.shape.rank(); --axis) {
+        at += rest % out.shape[axis] * stride_of(in[0].shape(), source(a, axis));
+        rest /= out.shape[axis];
+      }
+      result.set(i, in[0].at(at));
+    }
+    return result;
+  }
+};
+const Transpose transpose_op;
+
+}  // namespace
+
+Var reshape(Operand x, const Shape& shape) {
+  Attributes attributes{.integers = {x.rank()}};
+  for (Index extent : shape.extents()) attributes.integers.push_back(extent);
+  return record(reshape_op, {x}, attributes);
+}
+
+Var flatten(Operand x) { return reshape(x, {x.shape().size()}); }
+
+Var broadcast_to(Operand x, const Shape& shape) {
+  if (x.rank() > shape.rank())
+    throw Error(fmt::format("[broadcast_to] {} cannot be stretched to {}  ({})", to_string(x.shape()), to_string(shape),
+                            to_string(x.where())));
+  Attributes attributes;
+  for (Index extent : shape.extents()) attributes.integers.push_back(extent);
+  return record(broadcast_to_op, {x}, attributes);
+}
+
+Var transpose(Operand x, std::initializer_list<int> axes) {
+  const int rank = x.rank();
+  if (static_cast<int>(axes.size()) != rank)
+    throw Error(fmt::format("[transpose] {} needs {} axes, got {}  ({})", to_string(x.shape()), rank, axes.size(),
+                            to_string(x.where())));
+  Attributes attributes;
+  for (int axis : axes) attributes.axes.push_back(axis < 0 ? axis : axis - rank);
+  return record(transpose_op, {x}, attributes);
+}
+
+Var transpose(Operand x) {
+  Attributes attributes;
+  for (int axis = -1; axis >= -x.rank(); --axis) attributes.axes.push_back(axis);
+  return record(transpose_op, {x}, attributes);
+}
+
+}  // namespace wengert

@@ -1,0 +1,276 @@
+// Parts of arrays along one axis: concat, slice, and slice's adjoint embed. They take every dtype.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "autodiff/kernels/strided.hpp"
+#include "autodiff/op.hpp"
+#include "autodiff/ops.hpp"
+
+namespace wengert {
+namespace {
+
+// The number of runs outside an axis and the elements of one index inside it.
+Index outside(const Shape& shape, int axis) { return shape.leading(axis + shape.rank()).size(); }
+Index inside(const Shape& shape, int axis) { return shape.trailing(-1 - axis).size(); }
+
+Index slice_count(Index start, Index stop, Index step) { return stop > start ? (stop - start + step - 1) / step : 0; }
+
+// parts -> side by side along axes[0]; other axes of extent 1 are stretched
+struct Concat final : Op {
+  Concat() : Op({.name = "concat", .arity = -1, .linearity = Linearity::linear}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+
+  Type infer(const Signature& s) const override {
+    if (s.arity() == 0) reject("needs at least one part");
+    Type out = *s.in[0];
+    const int axis = normalise_axis(s.attributes.axes[0], out.shape.rank());
+    Index total = 0;
+    for (int i = 0; i < s.arity(); ++i) {
+      const Shape& part = s.shape(i);
+      if (s.dtype(i) != out.dtype)
+        reject(fmt::format("parts differ in dtype: {} and {} (use cast)", name_of(out.dtype), name_of(s.dtype(i))));
+      if (part.rank() != out.shape.rank())
+        reject(fmt::format("parts differ in rank: {} and {}", to_string(out.shape), to_string(part)));
+      total += part[axis];
+      for (int a = -part.rank(); a < 0; ++a) {
+        if (a == axis) continue;
+        if (out.shape[a] == 1) out.shape.set(a, part[a]);
+        if (part[a] != 1 && part[a] != out.shape[a])
+          reject(fmt::format("parts do not fit along axis {}: {} and {}", a, to_string(s.shape(0)), to_string(part)));
+      }
+    }
+    out.shape.set(axis, total);
+    return out;
+  }
+
+  void run(const Kernel& k) const override {
+    const int axis = k.attributes().axes[0];
+    const Shape& out = k.out_shape();
+    const Index runs = outside(out, axis), row = out[axis] * inside(out, axis);
+    dispatch(k.type.dtype, [&]<class T>() {
+      Index offset = 0;
+      for (int i = 0; i < k.signature.arity(); ++i) {
+        Shape stretched = out;
+        stretched.set(axis, k.shape(i)[axis]);
+        const Walk walk = broadcast_walk(k.shape(i), stretched);
+        const Index width = stretched[axis] * inside(out, axis);
+        const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, width));
+        parallel_pieces(runs, grain, [&](Index begin, Index end) {
+          for (Index r = begin; r < end; ++r)
+            copy_run(walk, k.in<T>(i), r * width, width, k.out<T>() + r * row + offset);
+        });
+        offset += width;
+      }
+    });
+  }
+
+  Var vjp(const Call& c, int i, Var g) const override {
+    const int axis = c.attributes().axes[0];
+    Index start = 0;
+    for (int before = 0; before < i; ++before) start += c.shape(before)[axis];
+    return slice(g, axis, start, start + c.shape(i)[axis]);
+  }
+  Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
+    if (axis == s.attributes.axes[0] || s.shape(operand)[axis] != out.shape[axis]) return {RowRule::mixes, 0};
+    return {RowRule::keeps, axis};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{2, 3}}, Sample{{2, 2}}}, {.axes = {-1}}},
+            {{Sample{{2, 3}}, Sample{{4, 3}}, Sample{{1, 3}}}, {.axes = {-2}}},
+            {{Sample{{5, 2}}, Sample{{1, 1}}}, {.axes = {-1}}},
+            {{Sample{{2, 2, 3}}, Sample{{2, 1, 3}}}, {.axes = {-2}}},
+            {{Sample{{3}}}, {.axes = {-1}}},
+            {{Sample{{2, 0}}, Sample{{2, 2}}}, {.axes = {-1}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
+    return {{{f32({2, 3}), f32({3, 3})}, {.axes = {-1}}, "parts do not fit along axis -2: [2, 3] and [3, 3]"},
+            {{f32({2, 3}), f32({3})}, {.axes = {-1}}, "parts differ in rank: [2, 3] and [3]"},
+            {{f32({2}), {Dtype::f64, {2}}}, {.axes = {-1}}, "parts differ in dtype: f32 and f64"},
+            {{f32({2, 3})}, {.axes = {-4}}, "axis -4 is out of range for 2 axes"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    const int axis = a.axes[0];
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) {
+      Index place = i / inside(out.shape, axis) % out.shape[axis];
+      std::size_t part = 0;
+      while (place >= in[part].shape()[axis]) place -= in[part++].shape()[axis];
+      const Shape& from = in[part].shape();
+      Index rest = i, at = 0;
+      for (int b = -1; b >= -out.shape.rank(); --b) {
+        const Index here = b == axis ? place : from[b] == 1 ? 0 : rest % out.shape[b];
+        at += here * stride_of(from, b);
+        rest /= out.shape[b];
+      }
+      result.set(i, in[part].at(at));
+    }
+    return result;
+  }
+
+ private:
+  template <class T>
+  static void copy_run(const Walk& walk, const T* source, Index start, Index n, T* out) {
+    if (walk.extents.size() == 1 && walk.strides[0] == 1) {  // by far the most frequent: a part that is not stretched
+      for (Index i = 0; i < n; ++i) out[i] = source[start + i];
+      return;
+    }
+    gather(walk, source, start, n, out);
+  }
+};
+const Concat concat_op;
+
+// x -> its indices start, start + step, ... below stop along axes[0]; integers: start, stop, step, within the extent
+struct Slice final : Op {
+  Slice() : Op({.name = "slice", .linearity = Linearity::linear}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+
+  Type infer(const Signature& s) const override {
+    Type out = *s.in[0];
+    const int axis = normalise_axis(s.attributes.axes[0], out.shape.rank());
+    const auto& i = s.attributes.integers;
+    if (i[2] < 1) reject(fmt::format("needs a step of at least 1, got {}", i[2]));
+    if (i[0] < 0 || i[1] > out.shape[axis])
+      reject(fmt::format("[{}, {}) leaves axis {} of {}", i[0], i[1], axis, to_string(out.shape)));
+    out.shape.set(axis, slice_count(i[0], i[1], i[2]));
+    return out;
+  }
+  void run(const Kernel& k) const override {
+    const int axis = k.attributes().axes[0];
+    const auto& integers = k.attributes().integers;
+    Walk walk;
+    for (int a = -k.out_shape().rank(); a < 0; ++a)
+      walk.add_axis(k.out_shape()[a], stride_of(k.shape(0), a) * (a == axis ? integers[2] : 1));
+    walk.offset = integers[0] * stride_of(k.shape(0), axis);
+    dispatch(k.type.dtype, [&]<class T>() { gather_all(walk, k.in<T>(0), k.out_shape().size(), k.out<T>()); });
+  }
+  Var vjp(const Call& c, int, Var g) const override {
+    const int axis = c.attributes().axes[0];
+    const auto& integers = c.attributes().integers;
+    return embed(g, axis, c.shape(0)[axis], integers[0], integers[2]);
+  }
+  Rows rows(const Signature& s, const Type&, int, int axis) const override {
+    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{4, 5}}}, {.axes = {-1}, .integers = {1, 4, 1}}},
+            {{Sample{{7, 2}}}, {.axes = {-2}, .integers = {1, 7, 3}}},
+            {{Sample{{2, 5, 3}}}, {.axes = {-2}, .integers = {0, 5, 2}}},
+            {{Sample{{3}}}, {.axes = {-1}, .integers = {2, 2, 1}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {4}}}, {.axes = {-1}, .integers = {0, 5, 1}}, "[0, 5) leaves axis -1 of [4]"},
+            {{{Dtype::f32, {4}}}, {.axes = {-1}, .integers = {0, 4, 0}}, "needs a step of at least 1, got 0"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    const int axis = a.axes[0];
+    const Index inner = inside(out.shape, axis), extent = in[0].shape()[axis];
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) {
+      const Index outer = i / inner / out.shape[axis], at = a.integers[0] + i / inner % out.shape[axis] * a.integers[2];
+      result.set(i, in[0].at((outer * extent + at) * inner + i % inner));
+    }
+    return result;
+  }
+};
+const Slice slice_op;
+
+// x -> zeros of extent integers[0] along axes[0], with x at start, start + step, ...; integers: extent, start, step
+struct Embed final : Op {
+  Embed() : Op({.name = "embed", .linearity = Linearity::linear}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+
+  Type infer(const Signature& s) const override {
+    Type out = *s.in[0];
+    const int axis = normalise_axis(s.attributes.axes[0], out.shape.rank());
+    const auto& i = s.attributes.integers;
+    const Index count = out.shape[axis];
+    if (i[2] < 1) reject(fmt::format("needs a step of at least 1, got {}", i[2]));
+    if (i[1] < 0 || (count > 0 && i[1] + (count - 1) * i[2] >= i[0]))
+      reject(fmt::format("{} indices from {} by {} do not fit into an extent of {}", count, i[1], i[2], i[0]));
+    out.shape.set(axis, i[0]);
+    return out;
+  }
+  void run(const Kernel& k) const override {
+    const int axis = k.attributes().axes[0];
+    const auto& integers = k.attributes().integers;
+    const Index runs = outside(k.out_shape(), axis), inner = inside(k.out_shape(), axis);
+    const Index extent = integers[0], count = k.shape(0)[axis];
+    const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, extent * inner));
+    dispatch(k.type.dtype, [&]<class T>() {
+      parallel_pieces(runs, grain, [&](Index begin, Index end) {
+        for (Index r = begin; r < end; ++r) {
+          T* out = k.out<T>() + r * extent * inner;
+          std::fill(out, out + extent * inner, T(0));
+          for (Index i = 0; i < count; ++i)
+            std::copy_n(k.in<T>(0) + (r * count + i) * inner, inner, out + (integers[1] + i * integers[2]) * inner);
+        }
+      });
+    });
+  }
+  Var vjp(const Call& c, int, Var g) const override {
+    const int axis = c.attributes().axes[0];
+    const auto& i = c.attributes().integers;
+    return slice(g, axis, i[1], i[1] + c.shape(0)[axis] * i[2], i[2]);
+  }
+  Rows rows(const Signature& s, const Type&, int, int axis) const override {
+    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{2, 3}}}, {.axes = {-1}, .integers = {5, 1, 1}}},
+            {{Sample{{3, 2}}}, {.axes = {-2}, .integers = {8, 1, 3}}},
+            {{Sample{{2, 0}}}, {.axes = {-1}, .integers = {3, 0, 1}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {3}}},
+             {.axes = {-1}, .integers = {5, 1, 2}},
+             "3 indices from 1 by 2 do not fit into an extent of 5"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    const int axis = a.axes[0];
+    const Index inner = inside(out.shape, axis), count = in[0].shape()[axis];
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < in[0].size(); ++i) {
+      const Index outer = i / inner / count, at = a.integers[1] + i / inner % count * a.integers[2];
+      result.set((outer * a.integers[0] + at) * inner + i % inner, in[0].at(i));
+    }
+    return result;
+  }
+};
+const Embed embed_op;
+
+int axis_of(const Operand& x, int axis, const char* op) {
+  try {
+    return normalise_axis(axis, x.rank());
+  } catch (const Error& error) {
+    throw Error(fmt::format("[{}] {} of shape {}  ({})", op, error.what(), to_string(x.shape()), to_string(x.where())));
+  }
+}
+
+}  // namespace
+
+Var concat(std::span<const Operand> parts, int axis) {
+  if (parts.empty()) throw Error("[concat] needs at least one part");
+  return record(concat_op, parts, {.axes = {axis_of(parts[0], axis, "concat")}});
+}
+Var concat(std::initializer_list<Operand> parts, int axis) {
+  return concat(std::span<const Operand>(parts.begin(), parts.size()), axis);
+}
+
+Var slice(Operand x, int axis, Index start, Index stop, Index step) {
+  axis = axis_of(x, axis, "slice");
+  const Index extent = x.extent(axis);
+  const auto bound = [&](Index i) { return std::clamp<Index>(i < 0 ? i + extent : i, 0, extent); };
+  return record(slice_op, {x}, {.axes = {axis}, .integers = {bound(start), std::max(bound(start), bound(stop)), step}});
+}
+
+Var embed(Operand x, int axis, Index extent, Index start, Index step) {
+  return record(embed_op, {x}, {.axes = {axis_of(x, axis, "embed")}, .integers = {extent, start, step}});
+}
+
+}  // namespace wengert

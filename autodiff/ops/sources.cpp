@@ -1,0 +1,72 @@
+#include "autodiff/ops/sources.hpp"
+
+#include <algorithm>
+
+#include "autodiff/parallel.hpp"
+
+namespace wengert {
+namespace {
+
+// A node of it holds a value from outside; it is never inferred or run.
+class Leaf final : public Op {
+ public:
+  explicit Leaf(std::string name)
+      : Op({.name = std::move(name), .arity = 0, .linearity = Linearity::none, .leaf = true}) {}
+  Type infer(const Signature&) const override { reject("is a leaf: it is not recorded as a call"); }
+  void run(const Kernel&) const override {}
+  std::vector<Example> examples() const override { return {}; }
+  Array reference(std::span<const Array>, const Attributes&, const Type& out) const override { return Array(out); }
+};
+
+// [] -> shape of the attributes
+struct Full final : Op {
+  Full() : Op({.name = "full", .arity = 0, .linearity = Linearity::none}) {}
+  Type infer(const Signature& s) const override { return stated_type(s.attributes); }
+  void run(const Kernel& k) const override {
+    dispatch(k.type.dtype, [&]<class T>() {
+      const T value = static_cast<T>(k.attributes().reals[0]);
+      parallel_pieces(k.out_shape().size(), Index{1} << 15,
+                      [&](Index begin, Index end) { std::fill(k.out<T>() + begin, k.out<T>() + end, value); });
+    });
+  }
+  std::vector<Example> examples() const override {
+    return {{{}, full_attributes({Dtype::f64, {2, 3}}, 0.25)},
+            {{}, full_attributes({Dtype::f32, {}}, -3)},
+            {{}, full_attributes({Dtype::i32, {5}}, 7)}};
+  }
+  std::vector<Special> specials() const override { return {{{}, full_attributes({Dtype::f64, {0}}, 1), {}}}; }
+  Array reference(std::span<const Array>, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, a.reals[0]);
+    return result;
+  }
+};
+
+const Leaf input_leaf("input"), parameter_leaf("parameter");
+const Full full_instance;
+
+}  // namespace
+
+const Op& input_op() { return input_leaf; }
+const Op& parameter_op() { return parameter_leaf; }
+const Op& full_op() { return full_instance; }
+
+void state_type(Attributes& attributes, const Type& type) {
+  attributes.integers.push_back(static_cast<Index>(type.dtype));
+  for (Index extent : type.shape.extents()) attributes.integers.push_back(extent);
+}
+
+Type stated_type(const Attributes& attributes, std::size_t extra) {
+  Type type{static_cast<Dtype>(attributes.integers[extra]), {}};
+  for (std::size_t i = extra + 1; i < attributes.integers.size(); ++i) type.shape.append(attributes.integers[i]);
+  return type;
+}
+
+Attributes full_attributes(const Type& type, double value) {
+  Attributes attributes;
+  state_type(attributes, type);
+  attributes.reals = {value};
+  return attributes;
+}
+
+}  // namespace wengert

@@ -1,0 +1,46 @@
+// A tape as a list and as a graph.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+// "add_3" would hide which node it is: nodes are numbered, inputs carry their name.
+std::string label(const Tape& tape, std::uint32_t index) {
+  const Node& node = tape.node(index);
+  const std::string attributes = to_string(*node.attributes), name = tape.name_of(index);
+  std::string text = node.op->name();
+  if (!attributes.empty()) text += " {" + attributes + "}";
+  if (!name.empty()) text += " " + name;
+  return text;
+}
+
+}  // namespace
+
+std::string Tape::list() const {
+  std::string text;
+  for (std::uint32_t i = 0; i < size_; ++i) {
+    std::string call = label(*this, i);
+    for (std::uint32_t operand : operands(node(i))) call += fmt::format(" %{}", operand);
+    text += fmt::format("%{:<4} {:<40} {:<18} {}", i, call, to_string(node(i).type), place_of(i));
+    if (node(i).origin != 0) text += fmt::format(", derivative of %{}", node(i).origin - 1);
+    text += '\n';
+  }
+  return text;
+}
+
+std::string Tape::dot() const {
+  std::string text = "digraph tape {\n  node [shape=box, fontname=\"sans-serif\"];\n";
+  for (std::uint32_t i = 0; i < size_; ++i) {
+    text += fmt::format("  n{} [label=\"%{} {}\\n{}\"{}];\n", i, i, label(*this, i), to_string(node(i).type),
+                        node(i).op->is_leaf() ? ", style=filled"
+                        : node(i).origin != 0 ? ", style=dashed"
+                                              : "");
+    for (std::uint32_t operand : operands(node(i))) text += fmt::format("  n{} -> n{};\n", operand, i);
+  }
+  return text + "}\n";
+}
+
+}  // namespace wengert

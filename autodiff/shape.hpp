@@ -1,0 +1,54 @@
+// Shapes: up to 8 extents held inline, NumPy's broadcasting rule, and their printing.
+#pragma once
+#include <cstddef>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "autodiff/dtype.hpp"
+#include "autodiff/small_list.hpp"
+
+namespace wengert {
+
+inline constexpr std::size_t max_rank = 8;
+
+// The extents of an array in C order (the last axis is contiguous). A rank-0 shape holds one element.
+class Shape {
+ public:
+  Shape() = default;
+  // Throws Error on a negative extent or on more than 8 of them.
+  Shape(std::initializer_list<Index> extents);
+  explicit Shape(std::span<const Index> extents);
+
+  int rank() const { return static_cast<int>(extents_.size()); }
+  Index size() const;  // the number of elements: the product of the extents
+  // The extent of an axis; negative axes count from the end. The axis must exist (see normalise_axis).
+  Index operator[](int axis) const { return extents_[static_cast<std::size_t>(axis < 0 ? axis + rank() : axis)]; }
+  std::span<const Index> extents() const { return extents_; }
+
+  void set(int axis, Index extent);
+  void append(Index extent);
+  Shape prepended(Index extent) const;         // [extent, ...]
+  Shape padded(int rank) const;                // with leading ones up to `rank` axes
+  Shape leading(int count) const;              // the first `count` extents
+  Shape trailing(int count) const;             // the last `count` extents
+  Shape followed_by(const Shape& tail) const;  // both lists of extents, one after the other
+
+  friend bool operator==(const Shape& a, const Shape& b) = default;
+
+ private:
+  SmallList<Index, max_rank> extents_;
+};
+
+std::string to_string(const Shape& shape);  // "[32, 68]"
+
+// The shape that both operands are stretched to, or nothing when they do not fit: NumPy's rule.
+std::optional<Shape> broadcast(const Shape& a, const Shape& b);
+// Whether `from` can be stretched to exactly `to`.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
+// The axis counted from the end, in [-rank, -1]. Throws Error when `axis` is not in [-rank, rank).
+int normalise_axis(int axis, int rank);
+
+}  // namespace wengert

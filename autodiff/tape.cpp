@@ -1,0 +1,226 @@
+#include "autodiff/tape.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+
+#include "autodiff/ops/sources.hpp"
+#include "autodiff/parallel.hpp"
+
+namespace wengert {
+namespace {
+
+// Vars name their tape by a slot of this table, so that a Var can outlive its tape and still be told so. A generation
+// (24 bits) is part of every node's birth; serial numbers within a tape take the other 40.
+constexpr std::uint32_t slots = 4096;
+constexpr int serial_bits = 40;
+std::array<std::atomic<Tape*>, slots> live_tapes;
+std::mutex slot_mutex;
+std::uint64_t generations = 0;
+
+std::uint32_t free_slot() {
+  for (std::uint32_t i = 0; i < slots; ++i)
+    if (live_tapes[i].load() == nullptr) return i;
+  throw Error(fmt::format("{} tapes are alive at once: no more can be made", slots));
+}
+
+}  // namespace
+
+Tape::Tape(Dtype dtype, Mode mode) : dtype_(dtype), mode_(mode) {
+  if (!is_float(dtype)) throw Error("a tape's default dtype is f32 or f64, got i32");
+  const std::lock_guard lock(slot_mutex);
+  slot_ = free_slot();
+  generation_ = ++generations;
+  live_tapes[slot_].store(this);
+  scopes_.push_back({0, {}, ""});
+}
+
+Tape::~Tape() { live_tapes[slot_].store(nullptr); }
+
+Tape& Tape::of(Var var, Where where) {
+  if (var.is_null())
+    throw Error(fmt::format("this Var belongs to no tape: it was never recorded  ({})", to_string(where)));
+  Tape* tape = live_tapes[var.slot_].load(std::memory_order_relaxed);
+  if (tape == nullptr || tape->generation_ != var.birth_ >> serial_bits)
+    throw Error(fmt::format("the tape of this Var is gone  ({})", to_string(where)));
+  return *tape;
+}
+
+std::uint32_t Tape::index_of(Var var, Where where) const {
+  if (&of(var, where) != this) throw Error(fmt::format("this Var belongs to another tape  ({})", place(where, scope_)));
+  if (var.index_ >= size_ || node(var.index_).birth != var.birth_)
+    throw Error(fmt::format("this Var was rewound: its node is no longer on the tape  ({})", place(where, scope_)));
+  return var.index_;
+}
+
+Node& Tape::append(const Op& op, const Type& type, const Attributes& attributes, Where where) {
+  static const Attributes none;
+  if (size_ == blocks_.size() * block) blocks_.push_back(std::make_unique<Node[]>(block));
+  Node& node = blocks_[size_ / block][size_ % block];
+  node = Node{};
+  node.op = &op;
+  node.type = type;
+  node.attributes = &none;
+  if (!attributes.empty()) node.attributes = new (arena_.allocate(sizeof(Attributes))) Attributes(attributes);
+  node.scope = scope_;
+  node.origin = origin_;
+  node.birth = generation_ << serial_bits | ++births_;
+  node.where = where;
+  ++size_;
+  return node;
+}
+
+Var Tape::leaf(const Op& op, const Type& type, const void* data, std::string_view name, Where where) {
+  append(op, type, {}, where).data = data;
+  if (!name.empty()) names_.emplace_back(size_ - 1, name);
+  return var(size_ - 1);
+}
+
+Var Tape::input(const Array& value, std::string_view name, Where where) {
+  void* data = nullptr;
+  if (!symbolic()) {
+    data = arena_.allocate(value.type().bytes());
+    std::memcpy(data, value.raw(), value.type().bytes());
+  }
+  return leaf(input_op(), value.type(), data, name, where);
+}
+
+Var Tape::input(const Type& type, std::string_view name, Where where) {
+  if (!symbolic())
+    throw Error(fmt::format("[input] an eager tape needs the values, got only the type {}  ({})", to_string(type),
+                            place(where, scope_)));
+  return leaf(input_op(), type, nullptr, name, where);
+}
+
+Var Tape::borrow(const Type& type, const void* data, std::shared_ptr<const void> owner, const std::uint64_t* version,
+                 std::string_view name, Where where) {
+  for (const Borrowed& known : borrowed_)
+    if (known.data == data && known.seen == *version && node(known.node).type == type) return var(known.node);
+  const Var result = leaf(parameter_op(), type, symbolic() ? nullptr : data, name, where);
+  borrowed_.push_back({data, version, *version, size_ - 1, std::move(owner)});
+  blocks_[(size_ - 1) / block][(size_ - 1) % block].borrowed = static_cast<std::uint32_t>(borrowed_.size());
+  return result;
+}
+
+Var Tape::full(const Shape& shape, double value, Where where) { return full(Type{dtype_, shape}, value, where); }
+
+Var Tape::full(const Type& type, double value, Where where) {
+  return record(full_op(), {}, full_attributes(type, value), where);
+}
+
+std::uint32_t Tape::resolve(const Operand& operand, Dtype dtype, const Op& op, Where where) {
+  if (!operand.is_number()) return index_of(operand.var(), operand.where());
+  const double number = operand.number();
+  if (dtype == Dtype::i32 && number != std::trunc(number))
+    throw Error(fmt::format("[{}] {} is no integer, and the other operand is i32  ({})", op.name(), number,
+                            place(where, scope_)));
+  return index_of(full(Type{dtype, {}}, number, where), where);
+}
+
+void Tape::check_fresh(const Node& operand, const Op& op, Where where) const {
+  const Borrowed& source = borrowed_[operand.borrowed - 1];
+  if (*source.version != source.seen)
+    throw Error(fmt::format("[{}] {} was changed after this tape read it: read it again with on(tape)  ({})", op.name(),
+                            name_of(source.node), place(where, scope_)));
+}
+
+Var Tape::record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where) {
+  if (op.arity() >= 0 && static_cast<int>(operands.size()) != op.arity())
+    throw Error(fmt::format("[{}] takes {} operands, got {}  ({})", op.name(), op.arity(), operands.size(),
+                            place(where, scope_)));
+  Dtype dtype = dtype_;
+  for (const Operand& operand : operands)
+    if (!operand.is_number()) {
+      dtype = node(index_of(operand.var(), operand.where())).type.dtype;
+      break;
+    }
+  // Constants are recorded here, before this call's operands are listed.
+  std::array<std::uint32_t, 8> few;
+  std::vector<std::uint32_t> many(operands.size() > few.size() ? operands.size() : 0);
+  const std::span<std::uint32_t> indices(many.empty() ? few.data() : many.data(), operands.size());
+  for (std::size_t i = 0; i < operands.size(); ++i) indices[i] = resolve(operands[i], dtype, op, where);
+
+  types_.clear();
+  for (std::uint32_t index : indices) {
+    const Node& operand = node(index);
+    if (operand.borrowed != 0) check_fresh(operand, op, where);
+    types_.push_back(&operand.type);
+  }
+  Type type;
+  try {
+    type = op.infer({types_, attributes});
+  } catch (const std::exception& refusal) {
+    throw Error(fmt::format("[{}] {}  ({})", op.name(), refusal.what(), place(where, scope_)));
+  }
+  Node& result = append(op, type, attributes, where);
+  result.first_operand = static_cast<std::uint32_t>(operands_.size());
+  result.operand_count = static_cast<std::uint32_t>(indices.size());
+  operands_.insert(operands_.end(), indices.begin(), indices.end());
+  if (!symbolic()) evaluate(result);
+  return var(size_ - 1);
+}
+
+void Tape::evaluate(Node& node) {
+  const FlushDenormals flush;
+  pointers_.clear();
+  for (std::uint32_t index : operands(node)) pointers_.push_back(this->node(index).data);
+  const Signature signature{types_, *node.attributes};
+  void* output = arena_.allocate(node.type.bytes());
+  const std::size_t scratch_bytes = node.op->scratch_bytes(signature, node.type);
+  const Arena::Mark after_output = arena_.mark();
+  void* scratch = scratch_bytes == 0 ? nullptr : arena_.allocate(scratch_bytes);
+  node.op->run({signature, pointers_, node.type, output, scratch});
+  arena_.rewind(after_output);
+  node.data = output;
+}
+
+Tape::Mark Tape::mark() const {
+  return {size_, static_cast<std::uint32_t>(operands_.size()), static_cast<std::uint32_t>(borrowed_.size()),
+          arena_.mark(), generation_};
+}
+
+void Tape::rewind(const Mark& mark) {
+  if (mark.generation != generation_) throw Error("Tape::rewind got a mark of another tape");
+  if (mark.nodes > size_) throw Error("Tape::rewind got a mark that lies ahead: the tape was rewound past it before");
+  size_ = mark.nodes;
+  operands_.resize(mark.operands);
+  borrowed_.resize(mark.borrowed);
+  while (!names_.empty() && names_.back().first >= size_) names_.pop_back();
+  arena_.rewind(mark.arena);
+}
+
+std::uint32_t Tape::enter(std::string_view name, const Where& where) {
+  // A training loop enters the same scopes again and again: find the entry before adding one.
+  for (std::uint32_t i = scope_ + 1; i < scopes_.size(); ++i)
+    if (scopes_[i].parent == scope_ && scopes_[i].where == where && scopes_[i].name == name) return i;
+  scopes_.push_back({scope_, where, std::string(name)});
+  return static_cast<std::uint32_t>(scopes_.size() - 1);
+}
+
+std::string Tape::place(const Where& where, std::uint32_t scope) const {
+  Where outermost = where;
+  std::string path;
+  for (std::uint32_t s = scope; s != 0; s = scopes_[s].parent) {
+    outermost = scopes_[s].where;
+    if (!scopes_[s].name.empty()) path = path.empty() ? scopes_[s].name : scopes_[s].name + "." + path;
+  }
+  return path.empty() ? to_string(outermost) : fmt::format("{}, in {}", to_string(outermost), path);
+}
+
+std::string Tape::name_of(std::uint32_t index) const {
+  for (const auto& [node, name] : names_)
+    if (node == index) return name;
+  return {};
+}
+
+Scope::Scope(const Operand& at, std::string_view name) : Scope(at.tape(), name, at.where()) {}
+
+Scope::Scope(Tape& tape, std::string_view name, const Where& where) : tape_(&tape), outer_(tape.scope_) {
+  tape.scope_ = tape.enter(name, where);
+}
+
+}  // namespace wengert

@@ -1,0 +1,159 @@
+// Tape: the Wengert list. A flat list of nodes in recording order and an arena for their values.
+//
+//   Tape tape;                                      // eager, f32: an op runs when it is recorded
+//   Var x = tape.input(Array::of<float>({2}, {1, 2}));
+//   Var y = sum(square(x));
+//   Var g = grad(y, x);                             // more nodes on the same tape: differentiate again at will
+//   g.data<float>();                                // {2, 4}
+//
+//   auto mark = tape.mark();                        // a training loop records and rewinds: after the first step the
+//   ...                                             // arena and the list are reused and nothing is allocated
+//   tape.rewind(mark);
+//
+// A symbolic tape (Tape::Mode::symbolic) records shapes, dtypes and lines, and runs nothing. A tape is used by one
+// thread at a time; any number of tapes live side by side.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "autodiff/arena.hpp"
+#include "autodiff/op.hpp"
+
+namespace wengert {
+
+struct Node {
+  const Op* op = nullptr;
+  Type type;
+  const void* data = nullptr;  // the value; null on a symbolic tape
+  const Attributes* attributes = nullptr;
+  std::uint32_t first_operand = 0, operand_count = 0;  // in the tape's list of operand indices
+  std::uint32_t scope = 0;
+  std::uint32_t origin = 0;    // 1 + the forward node whose derivative rule recorded this one; 0: none
+  std::uint32_t borrowed = 0;  // 1 + entry in the list of borrowed arrays; 0: none
+  std::uint64_t birth = 0;
+  Where where;
+};
+
+class Tape {
+ public:
+  enum class Mode { eager, symbolic };
+
+  explicit Tape(Dtype dtype = Dtype::f32, Mode mode = Mode::eager);
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  Dtype dtype() const { return dtype_; }  // of constants and draws
+  bool symbolic() const { return mode_ == Mode::symbolic; }
+
+  // Leaves. An input copies its values; on a symbolic tape it is declared by its type alone.
+  Var input(const Array& value, std::string_view name = {}, Where where = Where::current());
+  Var input(const Type& type, std::string_view name = {}, Where where = Where::current());
+  Var full(const Shape& shape, double value, Where where = Where::current());  // of the tape's dtype
+  Var full(const Type& type, double value, Where where = Where::current());
+  // A leaf on memory of somebody else, kept alive by `owner`; one leaf for each (data, *version). When *version has
+  // moved on, a use of the old leaf is an Error: its value is no longer the one that was recorded.
+  Var borrow(const Type& type, const void* data, std::shared_ptr<const void> owner, const std::uint64_t* version,
+             std::string_view name, Where where = Where::current());
+
+  Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where);
+
+  // Rewinding drops every node recorded since the mark; their Vars become invalid, their memory is reused.
+  struct Mark {
+    std::uint32_t nodes, operands, borrowed;
+    Arena::Mark arena;
+    std::uint64_t generation;
+  };
+  Mark mark() const;
+  void rewind(const Mark& mark);
+
+  std::uint32_t size() const { return size_; }
+  std::size_t bytes() const { return arena_.used(); }  // of values held
+  const Node& node(std::uint32_t index) const { return blocks_[index / block][index % block]; }
+  std::span<const std::uint32_t> operands(const Node& node) const {
+    return {operands_.data() + node.first_operand, node.operand_count};
+  }
+  Var var(std::uint32_t index) const { return {slot_, index, node(index).birth}; }
+  // The node of a Var; Error when it is not (or no longer) on this tape.
+  std::uint32_t index_of(Var var, Where where) const;
+  static Tape& of(Var var, Where where);
+
+  // "triangles.cpp:41, in score.layers.0": the outermost line outside the library and the path of module names.
+  std::string place(const Where& where, std::uint32_t scope) const;
+  std::string place_of(std::uint32_t index) const { return place(node(index).where, node(index).scope); }
+  std::string name_of(std::uint32_t index) const;  // of an input or a parameter; empty otherwise
+
+  std::string list() const;  // one line a node: name, operands, type, place
+  std::string dot() const;   // the same graph for Graphviz
+
+ private:
+  friend class Scope;
+  friend class Origin;
+  struct ScopeEntry {
+    std::uint32_t parent;
+    Where where;
+    std::string name;
+  };
+  struct Borrowed {
+    const void* data;
+    const std::uint64_t* version;
+    std::uint64_t seen;
+    std::uint32_t node;
+    std::shared_ptr<const void> owner;
+  };
+  static constexpr std::uint32_t block = 1024;  // nodes never move once recorded
+
+  Node& append(const Op& op, const Type& type, const Attributes& attributes, Where where);
+  Var leaf(const Op& op, const Type& type, const void* data, std::string_view name, Where where);
+  std::uint32_t resolve(const Operand& operand, Dtype dtype, const Op& op, Where where);
+  void check_fresh(const Node& operand, const Op& op, Where where) const;
+  void evaluate(Node& node);
+  std::uint32_t enter(std::string_view name, const Where& where);
+
+  Dtype dtype_;
+  Mode mode_;
+  std::uint32_t slot_ = 0;
+  std::uint64_t generation_ = 0, births_ = 0;
+  std::uint32_t size_ = 0, scope_ = 0, origin_ = 0;
+  std::vector<std::unique_ptr<Node[]>> blocks_;
+  std::vector<std::uint32_t> operands_;
+  std::vector<Borrowed> borrowed_;
+  std::vector<std::pair<std::uint32_t, std::string>> names_;
+  std::vector<ScopeEntry> scopes_;
+  std::vector<const Type*> types_;  // of the call being recorded
+  std::vector<const void*> pointers_;
+  Arena arena_;
+};
+
+// While it lives, nodes are recorded as part of `name`, called at the operand's line: a module's or a library
+// function's own lines do not appear in errors, its caller's does. An empty name adds no step to the path.
+class Scope {
+ public:
+  explicit Scope(const Operand& at, std::string_view name = {});
+  Scope(Tape& tape, std::string_view name, const Where& where);
+  ~Scope() { tape_->scope_ = outer_; }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  Tape* tape_;
+  std::uint32_t outer_;
+};
+
+// While it lives, nodes are recorded as belonging to the derivative of a forward node.
+class Origin {
+ public:
+  Origin(Tape& tape, std::uint32_t forward) : tape_(tape), outer_(tape.origin_) { tape.origin_ = forward + 1; }
+  ~Origin() { tape_.origin_ = outer_; }
+  Origin(const Origin&) = delete;
+  Origin& operator=(const Origin&) = delete;
+
+ private:
+  Tape& tape_;
+  std::uint32_t outer_;
+};
+
+}  // namespace wengert

@@ -1,0 +1,67 @@
+#include "autodiff/var.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+const Node& computed(Var var, Where where) {
+  const Tape& tape = Tape::of(var, where);
+  const std::uint32_t index = tape.index_of(var, where);
+  if (tape.symbolic())
+    throw Error(fmt::format("[{}] a value was read while the tape is symbolic: it records and computes nothing  ({})",
+                            tape.node(index).op->name(), to_string(where)));
+  return tape.node(index);
+}
+
+}  // namespace
+
+Tape& Var::tape(Where where) const { return Tape::of(*this, where); }
+
+const Type& Var::type(Where where) const {
+  const Tape& tape = Tape::of(*this, where);
+  return tape.node(tape.index_of(*this, where)).type;
+}
+
+Index Var::extent(int axis, Where where) const {
+  const Shape& extents = shape(where);
+  try {
+    return extents[normalise_axis(axis, extents.rank())];
+  } catch (const Error& error) {
+    throw Error(fmt::format("{} of shape {}  ({})", error.what(), to_string(extents), to_string(where)));
+  }
+}
+
+template <class T>
+std::span<const T> Var::data(Where where) const {
+  const Node& node = computed(*this, where);
+  if (node.type.dtype != dtype_of<T>)
+    throw Error(fmt::format("[{}] a value of {} was read as {}  ({})", node.op->name(), name_of(node.type.dtype),
+                            name_of(dtype_of<T>), to_string(where)));
+  return {static_cast<const T*>(node.data), static_cast<std::size_t>(node.type.shape.size())};
+}
+
+Array Var::value(Where where) const {
+  const Node& node = computed(*this, where);
+  Array result(node.type);
+  std::memcpy(result.raw(), node.data, node.type.bytes());
+  return result;
+}
+
+double Var::item(Where where) const {
+  const Node& node = computed(*this, where);
+  if (node.type.shape.size() != 1)
+    throw Error(fmt::format("[{}] item() reads an array of one element, this one has shape {}  ({})", node.op->name(),
+                            to_string(node.type.shape), to_string(where)));
+  return dispatch(node.type.dtype, [&]<class T>() { return static_cast<double>(*static_cast<const T*>(node.data)); });
+}
+
+template std::span<const float> Var::data<float>(Where) const;
+template std::span<const double> Var::data<double>(Where) const;
+template std::span<const std::int32_t> Var::data<std::int32_t>(Where) const;
+
+}  // namespace wengert

@@ -1,0 +1,74 @@
+// Var, the handle of a node on a tape, and Operand, a Var or a number together with the line that uses it.
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <span>
+
+#include "autodiff/array.hpp"
+#include "autodiff/error.hpp"
+
+namespace wengert {
+
+class Tape;
+
+// 16 bytes, trivially copyable, owns nothing. Every use checks that the tape is alive and the node still on it:
+// Error otherwise, never a crash. A default-constructed Var belongs to no tape.
+class Var {
+ public:
+  Var() = default;
+  bool is_null() const { return birth_ == 0; }
+
+  Tape& tape(Where where = Where::current()) const;
+  const Type& type(Where where = Where::current()) const;
+  const Shape& shape(Where where = Where::current()) const { return type(where).shape; }
+  Dtype dtype(Where where = Where::current()) const { return type(where).dtype; }
+  int rank(Where where = Where::current()) const { return shape(where).rank(); }
+  Index size(Where where = Where::current()) const { return shape(where).size(); }
+  Index extent(int axis, Where where = Where::current()) const;
+
+  // The value, on an eager tape; a symbolic tape has none and throws Error naming the caller's line.
+  // A span is valid until the tape is rewound past the node or gone.
+  template <class T>
+  std::span<const T> data(Where where = Where::current()) const;
+  Array value(Where where = Where::current()) const;  // a copy
+  double item(Where where = Where::current()) const;  // of an array with one element
+
+  friend bool operator==(const Var&, const Var&) = default;
+
+ private:
+  friend class Tape;
+  Var(std::uint32_t slot, std::uint32_t index, std::uint64_t birth) : slot_(slot), index_(index), birth_(birth) {}
+
+  std::uint32_t slot_ = 0;   // of the tape in the table of live tapes
+  std::uint32_t index_ = 0;  // of the node on the tape
+  std::uint64_t birth_ = 0;  // generation of the tape and serial number of the node; never reused
+};
+static_assert(sizeof(Var) == 16);
+
+// What ops take: converts from a Var or a number at the user's call, and so knows the user's line.
+class Operand {
+ public:
+  Operand(Var var, Where where = Where::current()) : var_(var), where_(where) {}
+  template <class Number>
+  requires std::integral<Number> || std::floating_point<Number> Operand(Number number, Where where = Where::current())
+      : number_(static_cast<double>(number)), where_(where) {}
+
+  bool is_number() const { return var_.is_null(); }
+  Var var() const { return var_; }
+  double number() const { return number_; }
+  const Where& where() const { return where_; }
+
+  Tape& tape() const { return var_.tape(where_); }
+  const Type& type() const { return var_.type(where_); }
+  const Shape& shape() const { return var_.shape(where_); }
+  Dtype dtype() const { return var_.dtype(where_); }
+  int rank() const { return var_.rank(where_); }
+  Index extent(int axis) const { return var_.extent(axis, where_); }
+
+ private:
+  Var var_;
+  double number_ = 0;
+  Where where_;
+};
+
+}  // namespace wengert
