@@ -3,4 +3,5 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/random.hpp"
 #include "autodiff/tape.hpp"

@@ -1,0 +1,362 @@
+#include "autodiff/ops/draws.hpp"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+#include <numbers>
+
+#include "autodiff/kernels/philox.hpp"
+#include "autodiff/kernels/simd.hpp"
+#include "autodiff/ops/sources.hpp"
+#include "autodiff/parallel.hpp"
+
+namespace wengert {
+namespace {
+
+constexpr Index batch = 256;  // numbers that go through the SIMD functions together
+
+template <class T>
+using Buffer = std::array<T, static_cast<std::size_t>(batch)>;
+
+// sqrt(-2 ln u) times the cosine, and where wanted the sine, of 2 pi v
+template <class T>
+void box_muller(Index n, const Buffer<T>& u, const Buffer<T>& v, T* cosine, T* sine) {
+  using B = simd::Batch<T>;
+  const auto radius = [](B x) { return xsimd::sqrt(B(-2) * xsimd::log(x)); };
+  const B turn(static_cast<T>(2 * std::numbers::pi));
+  simd::map<2>(n, std::array<const T*, 2>{u.data(), v.data()}, cosine,
+               [&](B a, B b) { return radius(a) * simd::cos(turn * b); });
+  if (sine != nullptr)
+    simd::map<2>(n, std::array<const T*, 2>{u.data(), v.data()}, sine,
+                 [&](B a, B b) { return radius(a) * simd::sin(turn * b); });
+}
+
+struct DrawOp : Op {
+  explicit DrawOp(std::string name) : Op({.name = std::move(name), .linearity = Linearity::none}) {}
+  bool supports(Dtype) const override { return false; }  // examples fix their dtypes
+
+  Type infer(const Signature& s) const override {
+    if (s.dtype(0) != Dtype::i32 || s.shape(0) != Shape{4})
+      reject(fmt::format("needs a state of i32 [4], got {}", to_string(*s.in[0])));
+    check(s.attributes);
+    return stated_type(s.attributes, 2);
+  }
+  virtual void check(const Attributes&) const {}
+
+  static Stream stream_of(const Attributes& a, const std::int32_t* state) {
+    const auto word = [&](int i) { return static_cast<std::uint32_t>(state[i]); };
+    return {wide(word(0), word(1)), word(2), static_cast<std::uint32_t>(a.integers[0])};
+  }
+
+  // rows(begin, end) over pieces of the first axis; each row has `elements`.
+  template <class F>
+  static void over_rows(const Shape& shape, F&& rows) {
+    const Index count = shape.rank() == 0 ? 1 : shape[0], elements = count == 0 ? 0 : shape.size() / count;
+    if (elements == 0) return;
+    parallel_pieces(count, std::max<Index>(1, 1024 / elements),
+                    [&](Index begin, Index end) { rows(begin, end, elements); });
+  }
+
+  std::vector<Example> examples() const override {
+    const auto example = [&](std::uint32_t stream, Index first_row, Dtype dtype, Shape shape,
+                             std::array<double, 2> reals) {
+      Attributes attributes = draw_attributes(stream, first_row, {output(dtype), shape});
+      attributes.reals = {reals[0], reals[1]};
+      return Example{{Sample{.shape = {4}, .values = {12345, -7, 3, 0}, .dtype = Dtype::i32}}, attributes};
+    };
+    const auto reals = parameters();
+    return {example(0, 0, Dtype::f32, {5, 3}, reals[0]),  example(1, 7, Dtype::f64, {5, 3}, reals[0]),
+            example(2, 0, Dtype::f32, {300}, reals[1]),   example(2, 0, Dtype::f64, {2, 2, 5}, reals[1]),
+            example(3, 0, Dtype::f32, Shape{}, reals[2]), example(0, 0, Dtype::f64, {0, 2}, reals[2])};
+  }
+  // Three settings for the examples, then one that is refused.
+  virtual std::vector<std::array<double, 2>> parameters() const = 0;
+  virtual Dtype output(Dtype dtype) const { return dtype; }
+  double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? 4e-6 : 1e-14; }
+
+  std::vector<Reject> rejects() const override {
+    const Attributes plain = draw_attributes(0, 0, {Dtype::f32, {2}});
+    std::vector<Reject> all{{{{Dtype::i32, {3}}}, plain, "needs a state of i32 [4], got i32 [3]"}};
+    if (parameters().size() > 3) {
+      Attributes wrong = plain;
+      wrong.reals = {parameters()[3][0], parameters()[3][1]};
+      all.push_back({{{Dtype::i32, {4}}}, wrong, "needs "});
+    }
+    return all;
+  }
+
+  // element(stream, row, e, n) of every entry
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    std::array<std::int32_t, 4> state;
+    for (Index i = 0; i < 4; ++i) state[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(in[0].at(i));
+    const Index rows = out.shape.rank() == 0 ? 1 : out.shape[0], n = rows == 0 ? 0 : out.shape.size() / rows;
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i)
+      result.set(i, element(stream_of(a, state.data()), a, out.dtype, a.integers[1] + i / n, i % n, n));
+    return result;
+  }
+  virtual double element(const Stream& s, const Attributes& a, Dtype dtype, Index row, Index e, Index n) const = 0;
+};
+
+// A uniform from element e of a row as random.hpp lays it out, for references.
+double plain_uniform(const Stream& s, Dtype dtype, Index row, Index e) {
+  if (dtype == Dtype::f32)
+    return (std::floor(s.block(row, e / 4)[static_cast<std::size_t>(e % 4)] / 512.0) + 0.5) / 8388608.0;
+  const Block w = s.block(row, e / 2);
+  const std::size_t at = 2 * static_cast<std::size_t>(e % 2);
+  return (std::floor((w[at + 1] * 4294967296.0 + w[at]) / 4096.0) + 0.5) / 4503599627370496.0;
+}
+
+struct DrawUniform final : DrawOp {
+  DrawUniform() : DrawOp("draw_uniform") {}
+  std::vector<std::array<double, 2>> parameters() const override { return {{-2.5, 4}, {0.5, 1}, {200, 300}, {1, 1}}; }
+  void check(const Attributes& a) const override {
+    if (!(a.reals[0] < a.reals[1]) || !std::isfinite(a.reals[1] - a.reals[0]))
+      reject(fmt::format("needs low < high, got {} and {}", a.reals[0], a.reals[1]));
+  }
+  void run(const Kernel& k) const override {
+    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
+    const Index first = k.attributes().integers[1];
+    dispatch_float(k.type.dtype, [&]<class T>() {
+      const T low = static_cast<T>(k.attributes().reals[0]), span = static_cast<T>(k.attributes().reals[1]) - low;
+      constexpr Index each = sizeof(T) == 4 ? 4 : 2;
+      over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
+        for (Index row = begin; row < end; ++row)
+          for (Index e = 0; e < n; e += each) {
+            const Block w = s.block(first + row, e / each);
+            T* out = k.out<T>() + row * n + e;
+            for (Index i = 0; i < std::min(each, n - e); ++i) out[i] = low + span * uniform<T>(w, i);
+          }
+      });
+    });
+  }
+  double element(const Stream& s, const Attributes& a, Dtype dtype, Index row, Index e, Index) const override {
+    return a.reals[0] + (a.reals[1] - a.reals[0]) * plain_uniform(s, dtype, row, e);
+  }
+
+  template <class T>
+  static T uniform(const Block& w, Index i) {
+    const std::size_t at = static_cast<std::size_t>(i);
+    if constexpr (sizeof(T) == 4)
+      return open_uniform(w[at]);
+    else
+      return open_uniform(wide(w[2 * at], w[2 * at + 1]));
+  }
+};
+
+struct DrawNormal final : DrawOp {
+  DrawNormal() : DrawOp("draw_normal") {}
+  std::vector<std::array<double, 2>> parameters() const override { return {{}, {}, {}}; }
+  void run(const Kernel& k) const override {
+    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
+    const Index first = k.attributes().integers[1];
+    dispatch_float(k.type.dtype, [&]<class T>() {
+      over_rows(k.out_shape(), [&](Index begin, Index end, Index n) { rows(s, first, begin, end, n, k.out<T>()); });
+    });
+  }
+  double element(const Stream& s, const Attributes&, Dtype dtype, Index row, Index e, Index) const override {
+    double u, v;
+    if (dtype == Dtype::f32) {
+      const Block w = s.block(row, e / 4);
+      const std::size_t at = 2 * static_cast<std::size_t>(e / 2 % 2);
+      u = (w[at] + 0.5) / 4294967296.0;
+      v = (w[at + 1] + 0.5) / 4294967296.0;
+    } else {
+      u = plain_uniform(s, dtype, row, e / 2 * 2);
+      v = plain_uniform(s, dtype, row, e / 2 * 2 + 1);
+    }
+    const double angle = 2 * std::numbers::pi * v;
+    return std::sqrt(-2 * std::log(u)) * (e % 2 == 0 ? std::cos(angle) : std::sin(angle));
+  }
+
+ private:
+  template <class T>
+  static void rows(const Stream& s, Index first, Index begin, Index end, Index n, T* out) {
+    alignas(alignment) Buffer<T> u, v, even, odd;
+    std::array<T*, static_cast<std::size_t>(batch)> to;
+    Index filled = 0;
+    std::array<bool, static_cast<std::size_t>(batch)> single;
+    const auto flush = [&] {
+      box_muller<T>(filled, u, v, even.data(), odd.data());
+      for (std::size_t i = 0; i < static_cast<std::size_t>(filled); ++i) {
+        to[i][0] = even[i];
+        if (!single[i]) to[i][1] = odd[i];
+      }
+      filled = 0;
+    };
+    for (Index row = begin; row < end; ++row) {
+      Block w{};
+      for (Index e = 0; e < n; e += 2) {
+        const std::size_t i = static_cast<std::size_t>(filled++), at = static_cast<std::size_t>(e % 4);
+        if constexpr (sizeof(T) == 4) {
+          if (at == 0) w = s.block(first + row, e / 4);
+          u[i] = fine_uniform(w[at]);
+          v[i] = fine_uniform(w[at + 1]);
+        } else {
+          w = s.block(first + row, e / 2);
+          u[i] = open_uniform(wide(w[0], w[1]));
+          v[i] = open_uniform(wide(w[2], w[3]));
+        }
+        to[i] = out + row * n + e;
+        single[i] = e + 1 == n;
+        if (filled == batch) flush();
+      }
+    }
+    flush();
+  }
+};
+
+struct DrawGamma final : DrawOp {
+  DrawGamma() : DrawOp("draw_gamma") {}
+  std::vector<std::array<double, 2>> parameters() const override { return {{2.5, 4}, {0.5, 1}, {200, 200}, {0, 1}}; }
+  void check(const Attributes& a) const override {
+    if (!(a.reals[0] > 0 && a.reals[1] > 0) || !std::isfinite(a.reals[0]) || !std::isfinite(a.reals[1]))
+      reject(fmt::format("needs a positive shape and rate, got {} and {}", a.reals[0], a.reals[1]));
+  }
+  void run(const Kernel& k) const override {
+    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
+    const Index first = k.attributes().integers[1];
+    dispatch_float(k.type.dtype, [&]<class T>() {
+      over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
+        // Elements still to be drawn, a batch at a time; those rejected try again with the next attempt's block.
+        for (Index at = begin * n; at < end * n; at += batch)
+          draw<T>(s, k.attributes(), first, n, at, std::min(batch, end * n - at), k.out<T>());
+      });
+    });
+  }
+  double element(const Stream& s, const Attributes& attributes, Dtype dtype, Index row, Index e,
+                 Index n) const override {
+    const double a = attributes.reals[0], d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+    for (Index attempt = 0;; ++attempt) {
+      double u1, u2, u, power;
+      const Index number = attempt * n + e;
+      if (dtype == Dtype::f32) {
+        const Block w = s.block(row, number);
+        u1 = (w[0] + 0.5) / 4294967296.0;
+        u2 = (w[1] + 0.5) / 4294967296.0;
+        u = plain_uniform(s, dtype, row, 4 * number + 2);
+        power = plain_uniform(s, dtype, row, 4 * number + 3);
+      } else {
+        u1 = plain_uniform(s, dtype, row, 4 * number);
+        u2 = plain_uniform(s, dtype, row, 4 * number + 1);
+        u = plain_uniform(s, dtype, row, 4 * number + 2);
+        power = plain_uniform(s, dtype, row, 4 * number + 3);
+      }
+      const double x = std::sqrt(-2 * std::log(u1)) * std::cos(2 * std::numbers::pi * u2), v = std::pow(1 + c * x, 3);
+      if (v > 0 && std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v))
+        return d * v * (a < 1 ? std::pow(power, 1 / a) : 1) / attributes.reals[1];
+    }
+  }
+
+ private:
+  template <class T>
+  static void draw(const Stream& s, const Attributes& attributes, Index first, Index n, Index at, Index count, T* out) {
+    using B = simd::Batch<T>;
+    const double a = attributes.reals[0];
+    const T d = static_cast<T>((a < 1 ? a + 1 : a) - 1.0 / 3),
+            c = static_cast<T>(1 / std::sqrt(9 * ((a < 1 ? a + 1 : a) - 1.0 / 3)));
+    const T scale = static_cast<T>(1 / attributes.reals[1]), exponent = static_cast<T>(1 / a);
+    alignas(alignment) Buffer<T> u1, u2, u, power, x, value, accepted;
+    std::array<Index, static_cast<std::size_t>(batch)> open;
+    for (Index i = 0; i < count; ++i) open[static_cast<std::size_t>(i)] = at + i;
+    for (Index attempt = 0; count > 0; ++attempt) {
+      for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
+        bits(s, first + open[i] / n, attempt * n + open[i] % n, u1[i], u2[i], u[i], power[i]);
+      box_muller<T>(count, u1, u2, x.data(), static_cast<T*>(nullptr));
+      const auto cubed = [&](B z) {
+        const B w = B(1) + B(c) * z;
+        return w * w * w;
+      };
+      simd::map<2>(count, std::array<const T*, 2>{x.data(), u.data()}, accepted.data(), [&](B z, B r) {
+        const B v = cubed(z);
+        const B bound = B(static_cast<T>(0.5)) * z * z + B(d) - B(d) * v + B(d) * xsimd::log(v);
+        return simd::indicator<T>((v > B(0)) && (xsimd::log(r) < bound));
+      });
+      simd::map<2>(count, std::array<const T*, 2>{x.data(), power.data()}, value.data(), [&](B z, B r) {
+        const B gamma = B(d) * cubed(z) * B(scale);
+        return a < 1 ? gamma * xsimd::exp(B(exponent) * xsimd::log(r)) : gamma;
+      });
+      Index left = 0;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        if (accepted[i] != 0)
+          out[open[i]] = value[i];
+        else
+          open[static_cast<std::size_t>(left++)] = open[i];
+      }
+      count = left;
+    }
+  }
+
+  static void bits(const Stream& s, Index row, Index number, float& u1, float& u2, float& u, float& power) {
+    const Block w = s.block(row, number);
+    u1 = fine_uniform(w[0]);
+    u2 = fine_uniform(w[1]);
+    u = open_uniform(w[2]);
+    power = open_uniform(w[3]);
+  }
+  static void bits(const Stream& s, Index row, Index number, double& u1, double& u2, double& u, double& power) {
+    const Block first = s.block(row, 2 * number), second = s.block(row, 2 * number + 1);
+    u1 = open_uniform(wide(first[0], first[1]));
+    u2 = open_uniform(wide(first[2], first[3]));
+    u = open_uniform(wide(second[0], second[1]));
+    power = open_uniform(wide(second[2], second[3]));
+  }
+};
+
+struct DrawIndex final : DrawOp {
+  DrawIndex() : DrawOp("draw_index") {}
+  std::vector<std::array<double, 2>> parameters() const override { return {{7, 0}, {1, 0}, {1000000007, 0}, {0, 0}}; }
+  Dtype output(Dtype) const override { return Dtype::i32; }
+  void check(const Attributes& a) const override {
+    if (!(a.reals[0] >= 1 && a.reals[0] <= 2147483648.0))
+      reject(fmt::format("needs a count between 1 and 2^31, got {}", a.reals[0]));
+  }
+  void run(const Kernel& k) const override {
+    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
+    const Index first = k.attributes().integers[1];
+    const std::uint64_t count = static_cast<std::uint64_t>(k.attributes().reals[0]);
+    over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
+      for (Index row = begin; row < end; ++row)
+        for (Index e = 0; e < n; ++e) {
+          const Block w = s.block(first + row, e / 2);
+          const std::size_t at = 2 * static_cast<std::size_t>(e % 2);
+          // The high half of a 64 x 32-bit product, in two steps.
+          const std::uint64_t carried = w[at + 1] * count + (w[at] * count >> 32);
+          k.out<std::int32_t>()[row * n + e] = static_cast<std::int32_t>(carried >> 32);
+        }
+    });
+  }
+  double element(const Stream& s, const Attributes& a, Dtype, Index row, Index e, Index) const override {
+    const Block w = s.block(row, e / 2);
+    const std::size_t at = 2 * static_cast<std::size_t>(e % 2);
+    const long double word = static_cast<long double>(wide(w[at], w[at + 1]));
+    return static_cast<double>(
+        std::floor(word * static_cast<long double>(static_cast<Index>(a.reals[0])) / 18446744073709551616.0L));
+  }
+};
+
+const DrawUniform uniform_op;
+const DrawNormal normal_op;
+const DrawGamma gamma_op;
+const DrawIndex index_op;
+
+}  // namespace
+
+const Op& draw_uniform_op() { return uniform_op; }
+const Op& draw_normal_op() { return normal_op; }
+const Op& draw_gamma_op() { return gamma_op; }
+const Op& draw_index_op() { return index_op; }
+
+Array draw_state(std::uint64_t seed, std::uint32_t step) {
+  const auto word = [](std::uint64_t bits) { return std::bit_cast<std::int32_t>(static_cast<std::uint32_t>(bits)); };
+  return Array::of<std::int32_t>({4}, {word(seed), word(seed >> 32), word(step), 0});
+}
+
+Attributes draw_attributes(std::uint32_t stream, Index first_row, const Type& type) {
+  Attributes attributes{.integers = {static_cast<Index>(stream), first_row}};
+  state_type(attributes, type);
+  return attributes;
+}
+
+}  // namespace wengert

@@ -1,0 +1,18 @@
+// Source ops of random numbers. Their operand is the state, i32 [4]; see random.hpp for what they draw.
+#pragma once
+#include <cstdint>
+
+#include "autodiff/op.hpp"
+
+namespace wengert {
+
+const Op& draw_uniform_op();  // reals: low, high
+const Op& draw_normal_op();
+const Op& draw_gamma_op();  // reals: shape, rate
+const Op& draw_index_op();  // reals: count
+
+Array draw_state(std::uint64_t seed, std::uint32_t step);  // i32 [4]
+// integers: stream, first row, type
+Attributes draw_attributes(std::uint32_t stream, Index first_row, const Type& type);
+
+}  // namespace wengert

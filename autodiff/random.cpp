@@ -1,0 +1,67 @@
+#include "autodiff/random.hpp"
+
+#include <limits>
+
+#include "autodiff/kernels/philox.hpp"
+#include "autodiff/ops/draws.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+constexpr std::uint32_t host_step = std::numeric_limits<std::uint32_t>::max();
+
+}  // namespace
+
+Draw::Draw(Tape& tape, std::uint64_t seed, std::uint32_t step, Index first_row, Where where)
+    : state_(tape.input(draw_state(seed, step), "draw", where)), first_row_(first_row) {}
+
+Attributes Draw::next(Dtype dtype, const Shape& shape) {
+  return draw_attributes(stream_++, first_row_, {dtype, shape});
+}
+
+Var Draw::uniform(const Shape& shape, double low, double high, Where where) {
+  Attributes attributes = next(tape().dtype(), shape);
+  attributes.reals = {low, high};
+  return record(draw_uniform_op(), {Operand(state_, where)}, attributes);
+}
+
+Var Draw::normal(const Shape& shape, Where where) {
+  return record(draw_normal_op(), {Operand(state_, where)}, next(tape().dtype(), shape));
+}
+
+Var Draw::gamma(const Shape& shape, double a, double rate, Where where) {
+  Attributes attributes = next(tape().dtype(), shape);
+  attributes.reals = {a, rate};
+  return record(draw_gamma_op(), {Operand(state_, where)}, attributes);
+}
+
+Var Draw::index(const Shape& shape, Index count, Where where) {
+  Attributes attributes = next(Dtype::i32, shape);
+  attributes.reals = {static_cast<double>(count)};
+  return record(draw_index_op(), {Operand(state_, where)}, attributes);
+}
+
+template <class F>
+Array Rng::draw(Dtype dtype, F&& f) {
+  Tape tape(dtype);
+  Draw source(tape, derive_seed(seed_, calls_++), host_step);
+  return f(source).value();
+}
+
+Array Rng::uniform(const Type& type, double low, double high) {
+  return draw(type.dtype, [&](Draw& source) { return source.uniform(type.shape, low, high); });
+}
+
+Array Rng::normal(const Type& type) {
+  return draw(type.dtype, [&](Draw& source) { return source.normal(type.shape); });
+}
+
+std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t n) {
+  // A counter that no draw uses: step and stream at their largest.
+  const Stream stream{seed, host_step, host_step};
+  const Block words = stream.block(static_cast<Index>(n & 0xffffffff), static_cast<Index>(n >> 32));
+  return wide(words[0], words[1]);
+}
+
+}  // namespace wengert
