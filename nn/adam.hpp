@@ -1,0 +1,36 @@
+// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015), in PyTorch's form.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "nn/module.hpp"
+
+namespace wengert::nn {
+
+struct AdamOptions {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+};
+
+class Adam {
+ public:
+  // Gathers the module's parameters into one store; the module may go, the store stays.
+  explicit Adam(Module& module, const AdamOptions& options = {});
+
+  // One update by the gradient of a loss of one element, recorded with the module's parameters on a tape. Returns the
+  // loss; when it is not finite nothing is updated. At update k = 1, 2, ...
+  //   m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
+  //   w <- w - lr / (1 - beta1^k) m / (sqrt(v / (1 - beta2^k)) + eps)
+  double step(Operand loss);
+
+  std::int64_t updates() const { return updates_; }
+
+  AdamOptions options;  // read at every step
+
+ private:
+  std::vector<Slot> slots_;
+  std::shared_ptr<Store> store_;
+  Array first_, second_;  // moments, at the store's offsets
+  std::int64_t updates_ = 0;
+};
+
+}  // namespace wengert::nn

@@ -1,0 +1,37 @@
+#include "nn/mlp.hpp"
+
+#include <fmt/format.h>
+
+#include "autodiff/tape.hpp"
+
+namespace wengert::nn {
+
+Mlp::Mlp(const MlpOptions& options, Rng& rng) : activation_(options.activation) {
+  if (activation_ == nullptr) throw Error("[Mlp] needs an activation");
+  std::vector<Index> widths{options.in};
+  widths.insert(widths.end(), options.hidden.begin(), options.hidden.end());
+  widths.push_back(options.out);
+  for (Index width : widths)
+    if (width < 1) throw Error(fmt::format("[Mlp] needs positive widths, got {}", width));
+  for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
+    layers_.emplace_back(widths[i], widths[i + 1], rng, options.dtype);
+    names_.push_back(fmt::format("layers.{}", i));
+  }
+  name_parameters();
+}
+
+Var Mlp::operator()(Operand x) const {
+  Var h = x.var();
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Scope scope(x.tape(), names_[i], x.where());
+    h = layers_[i](h);
+    if (i + 1 < layers_.size()) h = activation_(h);
+  }
+  return h;
+}
+
+void Mlp::children(Visitor& visit) {
+  for (std::size_t i = 0; i < layers_.size(); ++i) visit(names_[i], layers_[i]);
+}
+
+}  // namespace wengert::nn

@@ -1,0 +1,35 @@
+// Mlp: Linear layers with an activation between them.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "nn/linear.hpp"
+
+namespace wengert::nn {
+
+using Activation = Var (*)(Operand x);  // relu, silu, tanh, ... of autodiff/ops.hpp
+
+struct MlpOptions {
+  Index in = 1;
+  std::vector<Index> hidden;  // widths; the activation follows each
+  Index out = 1;
+  Activation activation;
+  Dtype dtype = Dtype::f32;
+};
+
+// [..., in] -> [..., out]; parameters layers.0.weight, layers.0.bias, layers.1.weight, ...
+class Mlp final : public Module {
+ public:
+  // Throws Error when a width is not positive or the activation is missing.
+  Mlp(const MlpOptions& options, Rng& rng);
+
+  Var operator()(Operand x) const;
+  void children(Visitor& visit) override;
+
+ private:
+  std::vector<Linear> layers_;
+  std::vector<std::string> names_;  // "layers.0", ...
+  Activation activation_;
+};
+
+}  // namespace wengert::nn

@@ -1,0 +1,86 @@
+#include "nn/parameter.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autodiff/tape.hpp"
+
+namespace wengert::nn {
+namespace {
+
+// to[c, r] = from[r, c]
+template <class T>
+void transpose(const T* from, Index rows, Index columns, T* to) {
+  for (Index r = 0; r < rows; ++r)
+    for (Index c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
+}
+
+}  // namespace
+
+Var Slot::on(Tape& tape, Where where) const {
+  return tape.borrow(type, store->at(offset), store, store->version(), name, where);
+}
+
+Parameter::Parameter(const Array& value, Layout layout) : layout_(layout) {
+  if (!is_float(value.dtype())) throw Error("a parameter is f32 or f64, got i32");
+  Shape shape = value.shape();
+  if (layout == Layout::transposed) {
+    if (shape.rank() != 2) throw Error(fmt::format("a transposed parameter needs 2 axes, got {}", to_string(shape)));
+    shape = {shape[1], shape[0]};
+  }
+  slot_ = {std::make_shared<Store>(value.dtype(), value.size()), 0, {value.dtype(), shape}, ""};
+  set(value);
+}
+
+Parameter::Parameter(const Parameter& other) : Parameter(other.value(), other.layout_) {
+  slot_.name = other.slot_.name;
+}
+
+Parameter& Parameter::operator=(Parameter other) noexcept {
+  slot_ = std::move(other.slot_);
+  layout_ = other.layout_;
+  return *this;
+}
+
+Shape Parameter::shape() const {
+  const Shape& shape = slot_.type.shape;
+  return layout_ == Layout::transposed ? Shape{shape[1], shape[0]} : shape;
+}
+
+Array Parameter::value() const {
+  Array result(dtype(), shape());
+  dispatch_float(dtype(), [&]<class T>() {
+    const T* from = static_cast<const T*>(slot_.store->at(slot_.offset));
+    T* to = result.data<T>().data();
+    if (layout_ == Layout::transposed)
+      transpose(from, result.shape()[1], result.shape()[0], to);
+    else
+      std::copy_n(from, size(), to);
+  });
+  return result;
+}
+
+void Parameter::set(const Array& value) {
+  if (value.shape() != shape())
+    throw Error(fmt::format("parameter {} has shape {}, got {}", name(), to_string(shape()), to_string(value.shape())));
+  const Array converted = value.dtype() == dtype() ? value : value.cast(dtype());
+  dispatch_float(dtype(), [&]<class T>() {
+    T* to = slot_.store->edit<T>().data() + slot_.offset;
+    const T* from = converted.data<T>().data();
+    if (layout_ == Layout::transposed)
+      transpose(from, value.shape()[0], value.shape()[1], to);
+    else
+      std::copy_n(from, size(), to);
+  });
+}
+
+void Parameter::rehome(std::shared_ptr<Store> store, Index offset) {
+  const Array kept = value();
+  slot_.store->touch();  // leaves on the old place are out of date
+  slot_.store = std::move(store);
+  slot_.offset = offset;
+  set(kept);
+}
+
+}  // namespace wengert::nn

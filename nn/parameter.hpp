@@ -1,0 +1,56 @@
+// Parameter: a named array of a module, held in a Store.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "autodiff/var.hpp"
+#include "nn/store.hpp"
+
+namespace wengert::nn {
+
+// How a matrix lies in memory against how files hold it: a Linear's weight is [out, in] in files, as PyTorch's, and
+// [in, out] in memory, where a product reads its rows.
+enum class Layout { as_in_files, transposed };
+
+// A place in a store: what a tape and an optimizer need of a parameter. A copy names the same place.
+struct Slot {
+  std::shared_ptr<Store> store;
+  Index offset = 0;
+  Type type;  // with the shape in memory
+  std::string name;
+
+  // The leaf of this place on a tape, one for each tape and version, without a copy. It reads the store: after an
+  // update ask again.
+  Var on(Tape& tape, Where where = Where::current()) const;
+};
+
+// A value: a copy is deep, in a store of its own until an optimizer gathers it.
+class Parameter {
+ public:
+  // `value` as files hold it.
+  explicit Parameter(const Array& value, Layout layout = Layout::as_in_files);
+  Parameter(const Parameter& other);
+  Parameter(Parameter&&) noexcept = default;
+  Parameter& operator=(Parameter other) noexcept;
+
+  Var on(Tape& tape, Where where = Where::current()) const { return slot_.on(tape, where); }  // in memory layout
+  const Slot& slot() const { return slot_; }
+
+  Shape shape() const;  // as files hold it
+  Dtype dtype() const { return slot_.type.dtype; }
+  Index size() const { return slot_.type.shape.size(); }
+  Array value() const;  // a copy, as files hold it
+  // Throws Error unless the shape is shape(); the dtype is converted.
+  void set(const Array& value);
+
+  const std::string& name() const { return slot_.name; }  // from the root of its module: "layers.0.weight"
+  void rename(std::string name) { slot_.name = std::move(name); }
+  // Moves the value into another store, at an offset.
+  void rehome(std::shared_ptr<Store> store, Index offset);
+
+ private:
+  Slot slot_;
+  Layout layout_;
+};
+
+}  // namespace wengert::nn

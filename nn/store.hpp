@@ -1,0 +1,44 @@
+// Store: the parameters of a model in one contiguous, aligned array, so that an optimizer updates them in one pass and
+// a tape reads them where they lie.
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "autodiff/array.hpp"
+
+namespace wengert::nn {
+
+class Store {
+ public:
+  // `size` zeros.
+  Store(Dtype dtype, Index size) : values_(dtype, {size}) {}
+
+  Dtype dtype() const { return values_.dtype(); }
+  Index size() const { return values_.size(); }
+  const void* at(Index offset) const {
+    return static_cast<const std::byte*>(values_.raw()) + static_cast<std::size_t>(offset) * size_of(dtype());
+  }
+
+  // Every access that may change a value moves the version on; what was derived from the values (a leaf of a tape, a
+  // packed copy) knows by it that it is out of date.
+  template <class T>
+  std::span<T> edit() {
+    touch();
+    return values_.data<T>();
+  }
+  template <class T>
+  std::span<const T> values() const {
+    return values_.data<T>();
+  }
+  void touch() { ++version_; }
+  const std::uint64_t* version() const { return &version_; }
+
+ private:
+  Array values_;
+  std::uint64_t version_ = 1;
+};
+
+// Elements between the starts of two parameters are a multiple of this: each starts on a cache line.
+inline constexpr Index store_alignment = 16;
+
+}  // namespace wengert::nn

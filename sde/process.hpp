@@ -1,0 +1,27 @@
+// Processes: linear stochastic differential equations dx = a(t) x dt + g(t) dW with a known transition.
+#pragma once
+#include <concepts>
+
+#include "autodiff/ops.hpp"
+
+namespace wengert::sde {
+
+// What a process offers. Times are [B,1], or [1,1] for one time shared by all rows, and so are the results; x is [B,d].
+// The transition from 0 to t is x_t = mean(t) x_0 + std(t) z with z from N(0, I); prior_std is that of the normal law
+// which x_T is taken to have.
+template <class P>
+concept Process = requires(const P& process, Operand x, Operand t) {
+  { process.drift(x, t) } -> std::same_as<Var>;   // a(t) x
+  { process.diffusion(t) } -> std::same_as<Var>;  // g(t)
+  { process.mean(t) } -> std::same_as<Var>;
+  { process.std(t) } -> std::same_as<Var>;
+  { process.prior_std() } -> std::same_as<double>;
+};
+
+// A point of the transition: mean(t) x_0 + std(t) z.
+template <Process P>
+Var perturb(const P& process, Operand x0, Operand t, Operand z) {
+  return process.mean(t) * x0 + process.std(t) * z;
+}
+
+}  // namespace wengert::sde

@@ -1,0 +1,22 @@
+// The variance-preserving process with linear beta (Song et al., "Score-based generative modeling through stochastic
+// differential equations", ICLR 2021).
+#pragma once
+#include "autodiff/var.hpp"
+
+namespace wengert::sde {
+
+// dx = -beta(t)/2 x dt + sqrt(beta(t)) dW with beta(t) = beta_min + (beta_max - beta_min) t on [0, 1].
+// Every function takes t as [B,1] or [1,1] and returns that shape; drift takes x as [B,d] and returns [B,d].
+struct Vp {
+  double beta_min = 0.1, beta_max = 20;
+
+  Var beta(Operand t) const;
+  Var integral(Operand t) const;  // of beta over [0, t]
+  Var drift(Operand x, Operand t) const;
+  Var diffusion(Operand t) const;
+  Var mean(Operand t) const;  // exp(-integral / 2)
+  Var std(Operand t) const;   // sqrt(1 - mean^2), accurate near t = 0
+  double prior_std() const { return 1; }
+};
+
+}  // namespace wengert::sde

@@ -1,0 +1,44 @@
+"""Turn reference arrays (.npz) into the safetensors files that the parity tests read.
+
+usage: python3 convert.py FOLDER_OF_NPZ [OUTPUT_FOLDER]
+
+Needs numpy alone. Arrays keep their names, dtypes and values; which of them are kept is the table below.
+"""
+import json
+import pathlib
+import struct
+import sys
+
+import numpy as np
+
+# file -> (source, prefixes or names of the arrays to keep)
+KEPT = {
+    f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "in/", "fwd/", "dsm/", "opt/x0", "opt/t", "opt/z", "opt/adam/", "samp/"))
+    for dtype in ("f64", "f32")
+}
+KEPT["processes"] = ("processes", ("t", "vp/"))
+
+DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
+
+
+def write(path, arrays):
+    header, offset = {}, 0
+    for name, array in arrays.items():
+        header[name] = {"dtype": DTYPES[array.dtype], "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-(8 + len(text)) % 64)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(a.tobytes() for a in arrays.values()))
+
+
+def main():
+    source = pathlib.Path(sys.argv[1])
+    target = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else pathlib.Path(__file__).parent
+    for name, (file, kept) in KEPT.items():
+        arrays = np.load(source / f"{file}.npz")
+        write(target / f"{name}.safetensors",
+              {k: np.ascontiguousarray(arrays[k]).reshape(arrays[k].shape) for k in arrays.files if k.startswith(kept)})
+
+
+if __name__ == "__main__":
+    main()
