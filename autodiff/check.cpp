@@ -8,6 +8,7 @@
 #include <random>
 
 #include "autodiff/derivatives.hpp"
+#include "autodiff/forward.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
 
@@ -109,6 +110,7 @@ class Checker {
       check_value(inputs, example.attributes);
       if (dtype != Dtype::f64) continue;
       check_rows(inputs, example.attributes);
+      if (op_.linearity() != Linearity::none) check_forward(inputs, example.attributes);
       for (int order = 1; order <= orders_ && op_.linearity() != Linearity::none; ++order)
         check_order(inputs, example.attributes, order);
     }
@@ -154,15 +156,19 @@ class Checker {
     return scalar;
   }
 
+  // Only cast has an f32 on the way when all is to be f64: differences see its rounding, wider steps and bounds there.
+  static bool in_f64(const Arrays& inputs, Dtype out) {
+    const auto single = [](const Array& input) { return input.dtype() == Dtype::f32; };
+    return out != Dtype::f32 && std::none_of(inputs.begin(), inputs.end(), single);
+  }
+
   void check_order(const Arrays& inputs, const Attributes& attributes, int order) {
     constexpr double tolerances[] = {1e-7, 1e-5, 1e-3};
     Tape tape(Dtype::f64);
     std::vector<Var> leaves;
     const Var scalar = projected(tape, inputs, attributes, order, leaves);
     const double norm = std::max(1.0, std::abs(scalar.item()));
-    // Differences see the rounding of an f32 on the way (only cast has one): wider steps and bounds there.
-    bool exact = evaluate(inputs, attributes).dtype() != Dtype::f32;
-    for (const Array& input : inputs) exact = exact && input.dtype() != Dtype::f32;
+    const bool exact = in_f64(inputs, evaluate(inputs, attributes).dtype());
     const double h = exact ? 6e-6 : 0.05, bound = exact ? tolerances[order - 1] : 1e-4;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       if (!differentiable(inputs[k])) continue;
@@ -187,6 +193,49 @@ class Checker {
       }
       expect(true, [] { return ""; });
     }
+  }
+
+  // Stacks of tangents against the transposed vjp: <u, J t> = <J'u, t> for each tangent of the stack; and stacks in
+  // which an axis of extent 1 stands for equal tangents against the same in full.
+  void check_forward(const Arrays& inputs, const Attributes& attributes) {
+    for (Index count : {Index{1}, Index{3}, inputs.empty() || inputs[0].shape().rank() == 0 ? 2 : inputs[0].shape()[0]})
+      for (int thin_axis = -3; thin_axis <= 0; ++thin_axis) {  // 0: none
+        Tape tape(Dtype::f64);
+        std::vector<Var> leaves, stacks;
+        const Var y = record_on(tape, inputs, attributes, leaves);
+        if (!is_float(y.dtype()) || count == 0) return;
+        std::vector<std::uint32_t> indices;
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+          if (!is_float(inputs[i].dtype())) continue;
+          Shape shape = inputs[i].shape();
+          if (thin_axis < 0 && shape.rank() >= -thin_axis && shape[thin_axis] > 0) shape.set(thin_axis, 1);
+          indices.push_back(tape.index_of(leaves[i], Where::current()));
+          stacks.push_back(tape.input(draw(Sample{shape.prepended(count)}, inputs[i].dtype())));
+        }
+        if (indices.empty()) return;
+        const std::uint32_t last = tape.index_of(y, Where::current());
+        const Var pushed = ForwardSweep(tape, indices, stacks, last).full(last, count);
+        const Var u = tape.input(draw(Sample{y.shape()}, y.dtype()));
+        std::vector<Var> xs;
+        for (std::uint32_t index : indices) xs.push_back(tape.var(index));
+        const std::vector<Var> pulled = vjp(y, u, xs);
+        for (Index k = 0; k < count; ++k) {
+          const double forward = sum(u * reshape(slice(pushed, 0, k, k + 1), y.shape())).item();
+          double reverse = 0, norm = std::abs(forward);
+          for (std::size_t i = 0; i < xs.size(); ++i) {
+            const double part = sum(cast(pulled[i] * slice(stacks[i], 0, k, k + 1), Dtype::f64)).item();
+            reverse += part;
+            norm += std::abs(part);
+          }
+          const double tolerance = in_f64(inputs, y.dtype()) ? 1e-11 : 1e-5;
+          if (!(std::abs(forward - reverse) <= tolerance * std::max(norm, 1.0)))
+            return expect(false, [&] {
+              return fmt::format("forward {} and reverse {} differ for tangent {} of {}, thin axis {}", forward,
+                                 reverse, k, count, thin_axis);
+            });
+        }
+        expect(true, [] { return ""; });
+      }
   }
 
   // Changes one row of one operand and sees which rows of the output change.

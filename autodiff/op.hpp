@@ -142,7 +142,8 @@ class Op {
   // n elements from n elements of every operand (or one element where broadcast[i]); out may be in[0].
   virtual void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const;
 
-  // Derivatives, in tape ops. A rule may read operands, output and attributes of the call.
+  // Derivatives, in tape ops. A rule may read operands, output and attributes of the call; a null Var says that the
+  // output does not depend on the operand (almost everywhere).
   virtual Var chain(const Call& c, int i, Var t) const;  // elementwise: t * d out / d in_i, for both modes
   virtual Var vjp(const Call& c, int i, Var g) const;    // cotangent of operand i; the sweep undoes broadcasting
   virtual Var jvp(const Call& c, std::span<const Var> tangents) const;  // Linearity::rule; a null tangent is zero

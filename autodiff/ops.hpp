@@ -49,6 +49,9 @@ inline Var operator>=(Operand a, Operand b) { return greater_equal(a, b); }
 // a where the condition is not 0, b elsewhere.
 Var where(Operand condition, Operand a, Operand b);
 
+// x where y > 0, and 0 elsewhere whatever x is; no derivative by y. (The derivative of relu, in one pass.)
+Var gate(Operand x, Operand y);
+
 // Elementwise functions.
 Var abs(Operand x);   // derivative 0 at 0
 Var sign(Operand x);  // -1, 0 or 1; no derivative

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "autodiff/kernels/philox.hpp"
+#include "autodiff/ops.hpp"
 #include "autodiff/ops/draws.hpp"
 #include "autodiff/tape.hpp"
 
@@ -28,6 +29,11 @@ Var Draw::uniform(const Shape& shape, double low, double high, Where where) {
 
 Var Draw::normal(const Shape& shape, Where where) {
   return record(draw_normal_op(), {Operand(state_, where)}, next(tape().dtype(), shape));
+}
+
+Var Draw::rademacher(const Shape& shape, Where where) {
+  const Var coin = index(shape, 2, where);
+  return sub(2 * Operand(cast({coin, where}, tape().dtype()), where), 1);
 }
 
 Var Draw::gamma(const Shape& shape, double a, double rate, Where where) {

@@ -37,6 +37,7 @@ class Draw {
   // Independent draws of the given shape, in the tape's dtype; no derivative. Each call is a stream of its own.
   Var uniform(const Shape& shape, double low = 0, double high = 1, Where where = Where::current());
   Var normal(const Shape& shape, Where where = Where::current());
+  Var rademacher(const Shape& shape, Where where = Where::current());  // -1 or 1: an index below 2
   Var gamma(const Shape& shape, double a, double rate = 1,
             Where where = Where::current());                                   // density ~ x^(a-1) e^(-rate x)
   Var index(const Shape& shape, Index count, Where where = Where::current());  // i32 in [0, count)

@@ -13,7 +13,7 @@ const Unary relu_op(
      .reference = [](double x) { return x > 0 ? x : 0; },
      .kinks = {0},
      .points = {{0, 0, 0}, {nan, nan, 0}, {infinity, infinity, 1}, {-infinity, 0, 0}}},
-    [](auto x) { return simd::max(x, decltype(x)(0)); }, [](Var t, Var, Var y) { return t * greater(y, 0); });
+    [](auto x) { return simd::max(x, decltype(x)(0)); }, [](Var t, Var, Var y) { return gate(t, y); });
 
 const Unary sigmoid_op(
     {.name = "sigmoid",

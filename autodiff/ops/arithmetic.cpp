@@ -69,6 +69,14 @@ const Binary minimum_op(
       return t * (0.5 * (less(mine, other) + less_equal(mine, other)));
     });
 
+const Binary gate_op(
+    {.name = "gate",
+     .reference = [](double x, double y) { return y > 0 ? x : 0; },
+     .examples = without_ties(),
+     .specials = {pair(3, 0, 0, {{0}, {0}}), pair(nan, -1, 0, {{0}, {0}}), pair(3, nan, 0), pair(nan, 1, nan)}},
+    [](auto x, auto y) { return xsimd::select(y > decltype(y)(0), x, decltype(x)(0)); },
+    [](int i, Var t, Var, Var y, Var) { return i == 0 ? gate(t, y) : Var(); });
+
 template <class Compare>
 auto comparison(std::string name, double (*reference)(double, double), double on_tie, double on_nan, Compare compare) {
   const auto value = [compare](auto a, auto b) {
@@ -104,7 +112,7 @@ struct Where3 final : ElementwiseOp {
     detail::map_block<3>(choose, n, in, out, dtype, attributes);
   }
   Var chain(const Call& c, int i, Var t) const override {
-    if (i == 0) return t * 0.0;  // flat almost everywhere
+    if (i == 0) return {};  // flat almost everywhere
     return i == 1 ? where(c.in(0), t, 0) : where(c.in(0), 0, t);
   }
   std::vector<Example> examples() const override {
@@ -145,6 +153,7 @@ Var less(Operand a, Operand b) { return record(less_op, {a, b}); }
 Var less_equal(Operand a, Operand b) { return record(less_equal_op, {a, b}); }
 Var greater(Operand a, Operand b) { return record(greater_op, {a, b}); }
 Var greater_equal(Operand a, Operand b) { return record(greater_equal_op, {a, b}); }
+Var gate(Operand x, Operand y) { return record(gate_op, {x, y}); }
 Var where(Operand condition, Operand a, Operand b) { return record(where_op, {condition, a, b}); }
 
 }  // namespace wengert

@@ -25,7 +25,7 @@ struct Movement : Op {
 
 // x[..., trailing axes] -> x[..., new axes]; integers: how many trailing axes are replaced, the new extents
 struct Reshape final : Op {
-  Reshape() : Op({.name = "reshape", .linearity = Linearity::linear, .in_place = true}) {}
+  Reshape() : Op({.name = "reshape", .linearity = Linearity::rule, .in_place = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -42,6 +42,9 @@ struct Reshape final : Op {
     if (k.output != k.operands[0]) std::memcpy(k.output, k.operands[0], k.type.bytes());
   }
   Var vjp(const Call& c, int, Var g) const override { return reshape(g, c.shape(0)); }
+  Var jvp(const Call& c, std::span<const Var> t) const override {  // linear, but its extents want every axis in full
+    return record(*this, {broadcast_to(t[0], c.shape(0).prepended(t[0].extent(0)))}, c.attributes());
+  }
   Rows rows(const Signature& s, const Type& out, int, int axis) const override {
     // Rows survive where everything outside them keeps its extent: then they are the same runs of memory.
     const int at = axis + s.shape(0).rank();

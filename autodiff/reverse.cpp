@@ -46,7 +46,9 @@ class Sweep {
       const std::uint32_t operand = tape_.operands(tape_.node(i))[static_cast<std::size_t>(k)];
       if (operand < first_ || !on_path_[operand - first_]) continue;
       // Where an operand was stretched, its cotangent is the sum over its copies.
-      const Var part = sum_to(node.op->vjp(call, k, cotangents_[i - first_]), call.shape(k));
+      const Var stretched = node.op->vjp(call, k, cotangents_[i - first_]);
+      if (stretched.is_null()) continue;
+      const Var part = sum_to(stretched, call.shape(k));
       Var& total = cotangents_[operand - first_];
       total = total.is_null() ? part : add(total, part);
     }

@@ -1,0 +1,43 @@
+// The forward sweep: tangents pushed along the list from some nodes to others, any number of them side by side.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+
+// A stack of tangents of a node of shape S is a Var of shape [K, S], in which the first axis, and any axis of S, may
+// have extent 1 instead: it then stands for equal tangents along that axis. Basis tangents [d, 1, d] of a batch [B, d]
+// thus stay one row until they meet a value that differs between rows.
+class ForwardSweep {
+ public:
+  // Rows: follow the rows along the first axis of every x and refuse an op that mixes or reduces them, with Error.
+  enum class Rows { any, apart };
+
+  // Pushes the stacks `tangents` of the nodes `xs` through the nodes up to `last`.
+  ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents, std::uint32_t last,
+               Rows rows = Rows::any);
+
+  // The stack at a node; null where the node does not depend on xs.
+  Var at(std::uint32_t index) const;
+  // The stack in full, [count, S]; zeros where the node does not depend on xs.
+  Var full(std::uint32_t index, Index count) const;
+
+ private:
+  Var push(std::uint32_t index);
+  Var push_linear(const Call& call);
+  Var push_bilinear(const Call& call);
+  Var push_transposed(const Call& call);
+  Var ready(const Call& call, int operand, Var stack) const;
+  void follow_rows(const Call& call);
+  std::vector<Var> stacks(const Call& call) const;
+
+  Tape& tape_;
+  std::uint32_t first_;
+  Rows rows_;
+  std::vector<Var> stacks_;
+  std::vector<int> row_axis_;  // of each node on the path, counted from the end
+};
+
+}  // namespace wengert

@@ -1,0 +1,35 @@
+#include "experiments/common/train.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "autodiff/error.hpp"
+#include "experiments/common/interrupt.hpp"
+#include "experiments/common/progress.hpp"
+
+namespace wengert::experiments {
+
+Array train(std::int64_t steps, const std::function<double()>& step) {
+  std::vector<float> losses;
+  Progress progress(steps);
+  for (std::int64_t i = 1; i <= steps && !Interrupt::requested(); ++i) {
+    const double loss = step();
+    if (!std::isfinite(loss)) throw Error(fmt::format("the loss of step {} is not finite: {}", i, loss));
+    losses.push_back(static_cast<float>(loss));
+    progress.step(loss);
+  }
+  return Array::of<float>({static_cast<Index>(losses.size())}, losses);
+}
+
+double mean_loss(const Array& losses, std::int64_t first, std::int64_t last) {
+  if (first < 1 || last < first || last > losses.size()) return std::numeric_limits<double>::quiet_NaN();
+  const auto values = losses.data<float>().subspan(static_cast<std::size_t>(first - 1));
+  const auto count = last - first + 1;
+  return std::accumulate(values.begin(), values.begin() + count, 0.0) / static_cast<double>(count);
+}
+
+}  // namespace wengert::experiments

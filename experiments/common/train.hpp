@@ -1,0 +1,17 @@
+// The loop that every training is.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include "autodiff/array.hpp"
+
+namespace wengert::experiments {
+
+// Calls `step`, which returns its loss, until `steps` are done or Interrupt::requested(), with a Progress on stderr.
+// Returns the losses, f32 [steps done]. Throws Error at the first loss that is not finite.
+Array train(std::int64_t steps, const std::function<double()>& step);
+
+// The mean loss of the steps first..last, counted from 1 with both ends included; NaN where not all of them were done.
+double mean_loss(const Array& losses, std::int64_t first, std::int64_t last);
+
+}  // namespace wengert::experiments

@@ -1,0 +1,214 @@
+// What recording costs the heap and the stack: nothing after the first step of a loop, and no recursion anywhere.
+#define BOOST_TEST_MODULE allocation
+#include <pthread.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <new>
+
+#include "autodiff/autodiff.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+// Sanitizers have an allocator of their own: there operator new alone is counted.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define COUNT_MALLOC 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COUNT_MALLOC 0
+#endif
+#endif
+#ifndef COUNT_MALLOC
+#define COUNT_MALLOC 1
+#endif
+
+namespace {
+
+std::atomic<long> allocations{0};  // of all threads
+
+void* counted(void* memory) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return memory;
+}
+
+}  // namespace
+
+#if COUNT_MALLOC
+// operator new ends here too, as does what the libraries take.
+extern "C" {
+void* __libc_malloc(std::size_t size);
+void* __libc_calloc(std::size_t count, std::size_t size);
+void* __libc_realloc(void* memory, std::size_t size);
+void* __libc_memalign(std::size_t alignment, std::size_t size);
+
+void* malloc(std::size_t size) noexcept { return counted(__libc_malloc(size)); }
+void* calloc(std::size_t count, std::size_t size) noexcept { return counted(__libc_calloc(count, size)); }
+void* realloc(void* memory, std::size_t size) noexcept { return counted(__libc_realloc(memory, size)); }
+void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
+  return counted(__libc_memalign(alignment, size));
+}
+void* memalign(std::size_t alignment, std::size_t size) noexcept { return counted(__libc_memalign(alignment, size)); }
+int posix_memalign(void** memory, std::size_t alignment, std::size_t size) noexcept {
+  *memory = counted(__libc_memalign(alignment, size));
+  return *memory == nullptr ? ENOMEM : 0;
+}
+}
+#else
+void* operator new(std::size_t size) { return counted(std::malloc(size)); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  void* memory = nullptr;
+  return posix_memalign(&memory, static_cast<std::size_t>(alignment), size) == 0 ? counted(memory) : nullptr;
+}
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#endif
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+// The largest number of allocations of one run of f, after three runs to warm up.
+template <class F>
+long allocations_of(F&& f) {
+  for (int i = 0; i < 3; ++i) f();
+  long most = 0;
+  for (int i = 0; i < 20; ++i) {
+    const long before = allocations.load();
+    f();
+    most = std::max(most, allocations.load() - before);
+  }
+  return most;
+}
+
+struct Step {
+  explicit Step(Index rows) : batch(random_array(Dtype::f32, {rows, 3}, 1)), mark(tape.mark()) {
+    for (Index i = 0; i + 1 < 4; ++i) {
+      const Index widths[] = {3, 37, 64, 2};
+      weights.push_back(tape.input(random_array(Dtype::f32, {widths[i], widths[i + 1]}, 2)));
+      weights.push_back(tape.input(random_array(Dtype::f32, {widths[i + 1]}, 3)));
+    }
+    mark = tape.mark();
+  }
+  Var loss() {
+    Var h = tape.input(batch, "x");
+    const Var target = slice(h, 1, 0, 2);
+    for (std::size_t i = 0; i < weights.size(); i += 2) {
+      h = matmul(h, weights[i]) + weights[i + 1];
+      if (i + 2 < weights.size()) h = silu(h);
+    }
+    return mean(sum(square(h - target), 1) * 0.5);
+  }
+  void rewind() { tape.rewind(mark); }
+
+  Tape tape;
+  Array batch;
+  std::vector<Var> weights;
+  Tape::Mark mark;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_counter_counts) {
+  const long before = allocations.load();
+  delete new double(1);  // NOLINT: a pair that a compiler may remove
+  std::vector<double> many(1000);
+  BOOST_TEST(many.data() != nullptr);
+  const Array array(Dtype::f32, {1000});
+  BOOST_TEST(allocations.load() - before >= 2);
+}
+
+BOOST_AUTO_TEST_CASE(recording_and_computing_allocate_nothing) {
+  for (int count : {1, 2, 3}) {
+    const Threads guard(count);
+    for (Index batch : {1, 32, 1000}) {
+      Step step(batch);
+      double value = 0;
+      const long found = allocations_of([&] {
+        value = step.loss().item();
+        step.rewind();
+      });
+      BOOST_TEST_MESSAGE(count << " threads, " << batch << " rows, forward: " << found << " allocations a step");
+      BOOST_TEST(found == 0);
+      BOOST_TEST(value > 0);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_gradient_allocates_its_lists_alone) {
+  for (int count : {1, 2}) {
+    const Threads guard(count);
+    Step step(1000);
+    const long found = allocations_of([&] {
+      grad(step.loss(), step.weights);
+      step.rewind();
+    });
+    BOOST_TEST_MESSAGE(count << " threads, forward and gradient of 6 arrays: " << found << " allocations a step");
+    BOOST_TEST(found <= 10);  // whatever the length of the tape
+  }
+}
+
+BOOST_AUTO_TEST_CASE(other_ops_allocate_nothing) {
+  Tape tape;
+  const Var x = tape.input(random_array(Dtype::f32, {40, 30}, 1)), y = tape.input(random_array(Dtype::f32, {30}, 2));
+  const auto mark = tape.mark();
+  const auto count = [&](const char* name, auto&& op) {
+    const long found = allocations_of([&] {
+      op();
+      tape.rewind(mark);
+    });
+    BOOST_TEST(found == 0, name << " allocates " << found << " times");
+  };
+  count("concat", [&] { return concat({x, x, reshape(y, {1, 30})}, 0); });
+  count("slice", [&] { return slice(x, 0, 3, -2, 2); });
+  count("embed", [&] { return embed(x, 1, 70, 3, 2); });
+  count("transpose", [&] { return transpose(x); });
+  count("broadcast_to", [&] { return broadcast_to(y, {7, 40, 30}); });
+  count("sum", [&] { return sum(x, {0}); });
+  count("sum of all", [&] { return sum(x); });
+  count("mean", [&] { return mean(x, 1, {.keepdims = true}); });
+  count("sum_to", [&] { return sum_to(x, {1, 30}); });
+  count("where", [&] { return where(x > 0.5, x, y); });
+  count("clip", [&] { return clip(x, -0.5, 0.5); });
+  count("cast", [&] { return cast(x, Dtype::f64); });
+  count("gelu", [&] { return gelu(x); });
+  count("matmul, transposed", [&] { return matmul(x, x, {.transpose_a = true}); });
+  count("scope", [&] {
+    const Scope scope(x, "a_name_that_no_string_holds_inline");
+    return exp(x);
+  });
+}
+
+namespace {
+
+// y = x + x + ... : a million additions, whose derivative is their number.
+void* differentiate_a_long_chain(void* result) {
+  constexpr int length = 1000000;
+  Tape tape(Dtype::f64);
+  const Var x = tape.full(Shape{}, 1);
+  Var y = x;
+  for (int i = 0; i < length; ++i) y = y + x;
+  const double value = y.item(), slope = grad(y, x).item();
+  const bool right = value == length + 1 && slope == length + 1;
+  const std::size_t bytes = tape.bytes() / tape.size();
+  BOOST_TEST_MESSAGE(tape.size() << " nodes of " << sizeof(Node) << " bytes and " << bytes << " bytes of values each");
+  *static_cast<bool*>(result) = right && bytes <= 64 && sizeof(Node) <= 192;
+  return nullptr;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_million_nodes_on_a_small_stack) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  bool right = false;
+  BOOST_TEST_REQUIRE(pthread_attr_init(&attributes) == 0);
+  BOOST_TEST_REQUIRE(pthread_attr_setstacksize(&attributes, std::size_t{256} << 10) == 0);
+  BOOST_TEST_REQUIRE(pthread_create(&thread, &attributes, differentiate_a_long_chain, &right) == 0);
+  BOOST_TEST(pthread_join(thread, nullptr) == 0);
+  BOOST_TEST(right);
+  pthread_attr_destroy(&attributes);
+}

@@ -1,0 +1,224 @@
+// The arithmetic contract: the same bits on any number of threads, at any place of an array, beside any neighbours.
+#define BOOST_TEST_MODULE bits
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+
+#include "autodiff/autodiff.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+// Records with one thread, then with more, and compares every value by its bits.
+template <class F>
+void same_on_any_threads(const char* what, F&& compute) {
+  const auto run = [&](int count) {
+    const Threads guard(count);
+    Tape tape;
+    std::vector<Array> values;
+    for (Var var : compute(tape)) values.push_back(var.value());
+    return values;
+  };
+  const std::vector<Array> alone = run(1);
+  for (int count : {2, 3, 7}) BOOST_TEST(same_bits(run(count), alone), what << " with " << count << " threads");
+}
+
+Var random_on(Tape& tape, const Shape& shape, std::uint64_t seed) {
+  return tape.input(random_array(tape.dtype(), shape, seed));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(threads_do_not_show_in_elementwise_ops) {
+  same_on_any_threads("elementwise", [](Tape& tape) {
+    const Var x = random_on(tape, {100003}, 1), y = random_on(tape, {100003}, 2);
+    return std::vector<Var>{exp(x) * y, sin(x * 100) + y, gelu(x), maximum(x, y), where(x < y, tanh(x), log1p(abs(y)))};
+  });
+  same_on_any_threads("broadcast", [](Tape& tape) {
+    const Var x = random_on(tape, {300, 1, 101}, 1), y = random_on(tape, {7, 1}, 2);
+    return std::vector<Var>{x * y, x + 1, y / (2 + x)};
+  });
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_show_in_sums) {
+  for (const Shape& shape : {Shape{37, 5, 129, 2}, Shape{2, 3, 70, 501}, Shape{20011, 1, 3, 1}})
+    same_on_any_threads("sum", [&](Tape& tape) {
+      const Var x = random_on(tape, shape, 1);
+      std::vector<Var> sums{sum(x), mean(x)};
+      for (int mask = 1; mask < 16; ++mask) {
+        std::vector<int> axes;
+        for (int axis = 0; axis < 4; ++axis)
+          if ((mask >> axis & 1) != 0) axes.push_back(axis);
+        sums.push_back(sum(x, axes));
+      }
+      return sums;
+    });
+  same_on_any_threads("sum of many", [](Tape& tape) {
+    const Var x = random_on(tape, {1000003}, 1);
+    return std::vector<Var>{sum(x), mean(reshape(slice(x, 0, 0, 1000000), {100, 10000}), 0)};
+  });
+}
+
+BOOST_AUTO_TEST_CASE(sums_are_right) {
+  // Beside bits: every combination of axes against sums in f64 that know nothing of groups.
+  Tape tape;
+  const Array values = random_array(Dtype::f32, {150, 3, 33, 2}, 1);
+  const Var x = tape.input(values);
+  for (int mask = 1; mask < 16; ++mask) {
+    std::vector<int> axes;
+    Index strides[4], stride = 1;
+    for (int axis = 3; axis >= 0; --axis) {
+      const bool summed = (mask >> axis & 1) != 0;
+      if (summed) axes.insert(axes.begin(), axis);
+      strides[axis] = summed ? 0 : stride;
+      if (!summed) stride *= values.shape()[axis];
+    }
+    std::vector<double> wanted(static_cast<std::size_t>(stride), 0.0);
+    for (Index i = 0; i < values.size(); ++i) {
+      Index rest = i, to = 0;
+      for (int axis = 3; axis >= 0; --axis) {
+        to += rest % values.shape()[axis] * strides[axis];
+        rest /= values.shape()[axis];
+      }
+      wanted[static_cast<std::size_t>(to)] += values.at(i);
+    }
+    const Array got = sum(x, axes).value();
+    double worst = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      worst = std::max(worst, std::abs(got.at(static_cast<Index>(i)) - wanted[i]));
+    BOOST_TEST(worst < 1e-4, "axes " << mask << ": " << worst);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_show_in_products) {
+  for (const auto& [m, k, n] :
+       std::vector<std::array<Index, 3>>{{1000, 37, 64}, {129, 64, 2}, {64, 300, 101}, {3, 64, 700}})
+    same_on_any_threads("matmul", [&](Tape& tape) {
+      const Var x = random_on(tape, {m, k}, 1), w = random_on(tape, {k, n}, 2), v = random_on(tape, {m, n}, 3);
+      std::vector<Var> all{matmul(x, w)};
+      for (Var g : vjp(all[0], v, std::vector<Var>{x, w})) all.push_back(g);
+      all.push_back(matmul(transpose(w), x, {.transpose_b = true}));
+      return all;
+    });
+  same_on_any_threads("batched matmul", [](Tape& tape) {
+    const Var x = random_on(tape, {5, 1, 40, 70}, 1), w = random_on(tape, {3, 70, 33}, 2);
+    return std::vector<Var>{matmul(x, w), matmul(x, slice(w, 0, 0, 1))};
+  });
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_show_in_movements) {
+  same_on_any_threads("movements", [](Tape& tape) {
+    const Var x = random_on(tape, {301, 5, 67}, 1), row = random_on(tape, {1, 5, 3}, 2);
+    return std::vector<Var>{
+        concat({x, row, x}, 2),  slice(x, 0, 3, -4, 2),     slice(x, 2, 1, 66, 3),    transpose(x),
+        transpose(x, {1, 0, 2}), embed(x, 1, 20, 2, 3),     reshape(x, {67, 5, 301}), broadcast_to(row, {900, 5, 3}),
+        tape.full({70001}, 0.3), cast(x * 100, Dtype::i32), cast(x, Dtype::f64)};
+  });
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_show_in_a_networks_gradient) {
+  for (Index width : {37, 64, 101})
+    for (Index rows : {1, 9, 31, 33, 127, 500, 5000})
+      same_on_any_threads("network", [&](Tape& tape) {
+        const Var x = random_on(tape, {rows, 3}, 1);
+        std::vector<Var> parameters{random_on(tape, {3, width}, 2),     random_on(tape, {width}, 3),
+                                    random_on(tape, {width, width}, 4), random_on(tape, {width}, 5),
+                                    random_on(tape, {width, 2}, 6),     random_on(tape, {2}, 7)};
+        const Var h = silu(matmul(x, parameters[0]) + parameters[1]);
+        const Var y = matmul(tanh(matmul(h, parameters[2]) + parameters[3]), parameters[4]) + parameters[5];
+        const Var loss = mean(sum(square(y), 1));
+        std::vector<Var> all = grad(loss, parameters);
+        all.push_back(loss);
+        return all;
+      });
+}
+
+namespace {
+
+// Values of very different sizes, and what is no number.
+template <class T>
+std::vector<T> wild(std::size_t count, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const double scales[] = {1e-30, 1e-8, 1, 1, 1, 10, 300, 9e4, 1e6, 1e10, 1e30};
+  const T odd[] = {T(0),
+                   T(-0.0),
+                   std::numeric_limits<T>::infinity(),
+                   -std::numeric_limits<T>::infinity(),
+                   std::numeric_limits<T>::quiet_NaN(),
+                   std::numeric_limits<T>::max(),
+                   std::numeric_limits<T>::min()};
+  std::vector<T> values;
+  while (values.size() < count)
+    values.push_back(random() % 8 == 0 ? odd[random() % 7]
+                                       : static_cast<T>(scales[random() % 11] *
+                                                        std::uniform_real_distribution<double>(-1, 1)(random)));
+  return values;
+}
+
+// A value computed alone, in the middle of others, at any alignment, in an array of any length: the same bits.
+template <class T>
+void check_places(const Op& op) {
+  const FlushDenormals flush;
+  const auto examples = op.examples();
+  const Attributes& attributes = examples.at(0).attributes;
+  const std::size_t arity = static_cast<std::size_t>(op.arity()), size = 96;
+  std::vector<std::vector<T>> operands;
+  for (std::size_t i = 0; i < arity; ++i) operands.push_back(wild<T>(size, 11 + i));
+  std::vector<T> alone(size), out(size + 1);
+  const auto block = [&](std::size_t from, std::size_t count, T* to) {
+    std::vector<const void*> in;
+    for (const auto& operand : operands) in.push_back(operand.data() + from);
+    op.block(static_cast<Index>(count), in.data(), to, dtype_of<T>, attributes);
+  };
+  for (std::size_t i = 0; i < size; ++i) block(i, 1, &alone[i]);
+  for (std::size_t shift = 0; shift <= 17; ++shift)
+    for (std::size_t count = 1; count <= 70; ++count) {
+      out[count] = T(7);
+      block(shift, count, out.data());
+      BOOST_TEST_REQUIRE(out[count] == T(7), op.name() << " writes beyond the end");
+      for (std::size_t i = 0; i < count; ++i)
+        if (std::memcmp(&out[i], &alone[shift + i], sizeof(T)) != 0) {
+          BOOST_ERROR(op.name() << " " << name_of(dtype_of<T>) << " of " << operands[0][shift + i] << ": " << out[i]
+                                << " at " << i << " of " << count << " from " << shift << ", " << alone[shift + i]
+                                << " alone");
+          return;
+        }
+    }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(an_elementwise_value_depends_on_its_operands_alone) {
+  int met = 0;
+  for (const Op* op : registry()) {
+    if (!op->fusable()) continue;
+    ++met;
+    check_places<float>(*op);
+    check_places<double>(*op);
+  }
+  BOOST_TEST(met >= 30);
+}
+
+BOOST_AUTO_TEST_CASE(nor_does_it_on_a_tape) {
+  // Around the lengths of blocks and pieces, direct, stretched from a row, from a column, from a number.
+  Tape tape;
+  const std::vector<float> values = wild<float>(9000, 3);
+  const Var x = tape.input(Array::of<float>({9000}, std::span<const float>(values)));
+  const Var whole = sin(x) * 0.3;
+  for (Index length : {1, 15, 16, 17, 511, 512, 513, 1000, 8191, 8192, 8193})
+    for (Index start : {0, 1, 500}) {
+      const Index n = std::min<Index>(length, 9000 - start);
+      const Array part = (sin(slice(x, 0, start, start + n)) * 0.3).value();
+      BOOST_TEST(same_bits(part, slice(whole, 0, start, start + n).value()));
+    }
+  const Var row = slice(x, 0, 0, 700), column = reshape(slice(x, 0, 700, 705), {5, 1});
+  const Var stretched = maximum(row, column) - row / column;
+  for (Index i = 0; i < 5; ++i) {
+    const Var number = reshape(slice(column, 0, i, i + 1), {});
+    const Array one = (maximum(row, number) - row / number).value();
+    BOOST_TEST(same_bits(one, reshape(slice(stretched, 0, i, i + 1), {700}).value()));
+  }
+}

@@ -1,0 +1,234 @@
+// Threads: every index once, one team at a time, and no trace of them in the results.
+#define BOOST_TEST_MODULE parallel
+#include "autodiff/parallel.hpp"
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <limits>
+#include <memory>
+#include <thread>
+
+#include "autodiff/autodiff.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+// How often each index in [0, count) was met.
+class Tally {
+ public:
+  explicit Tally(Index count)
+      : size_(count), met_(std::make_unique<std::atomic<int>[]>(static_cast<std::size_t>(count))) {}
+  void meet(Index i) {
+    if (i < 0 || i >= size_)
+      outside_ = true;
+    else
+      met_[static_cast<std::size_t>(i)].fetch_add(1);
+  }
+  bool each(int times) const {
+    for (Index i = 0; i < size_; ++i)
+      if (met_[static_cast<std::size_t>(i)] != times) return false;
+    return !outside_;
+  }
+
+ private:
+  Index size_;
+  std::unique_ptr<std::atomic<int>[]> met_;
+  std::atomic<bool> outside_{false};
+};
+
+// A step with parts that are large enough for a team.
+std::vector<Array> gradients(std::uint64_t seed) {
+  Tape tape;
+  const Var x = tape.input(random_array(Dtype::f32, {700, 64}, seed));
+  const Var w = tape.input(random_array(Dtype::f32, {64, 64}, seed + 1)), b = tape.full(Shape{64}, 0.1);
+  const Var h = silu(matmul(x, w) + b), loss = mean(square(tanh(matmul(h, w))));
+  std::vector<Array> results{loss.value()};
+  for (Var g : grad(loss, {x, w, b})) results.push_back(g.value());
+  return results;
+}
+
+// Half of the smallest normal number: 0 where denormal numbers are flushed.
+bool flushes() {
+  volatile float smallest = std::numeric_limits<float>::min();
+  volatile double wide = std::numeric_limits<double>::min();
+  volatile float half = smallest / 2;
+  volatile double wide_half = wide / 2;
+  return half == 0 && wide_half == 0;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_index_once) {
+  for (int count : {1, 2, 3, 7}) {
+    const Threads guard(count);
+    BOOST_TEST(threads() == count);
+    for (Index n : {0, 1, 2, 3, 6, 7, 8, 64, 1001}) {
+      Tally tally(n);
+      parallel_for(n, [&](Index i) { tally.meet(i); });
+      BOOST_TEST(tally.each(1), n << " indices, " << count << " threads");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(pieces_cover_everything_once) {
+  for (int count : {1, 2, 3, 7}) {
+    const Threads guard(count);
+    for (Index size : {0, 1, 9, 10, 11, 100, 101})
+      for (Index grain : {1, 3, 10, 1000}) {
+        Tally tally(size);
+        std::atomic<bool> fits{true};
+        parallel_pieces(size, grain, [&](Index begin, Index end) {
+          if (!(begin < end && end - begin <= grain && begin % grain == 0)) fits = false;
+          for (Index i = begin; i < end; ++i) tally.meet(i);
+        });
+        BOOST_TEST(tally.each(1), size << " in pieces of " << grain << ", " << count << " threads");
+        BOOST_TEST(fits);
+      }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_body_may_change_what_it_captured) {
+  const Threads guard(2);
+  std::vector<double> values(500);
+  const auto body = [&values](Index i) { values[static_cast<std::size_t>(i)] = static_cast<double>(i); };
+  parallel_for(500, body);  // a constant body
+  int calls = 0;
+  parallel_for(1, [calls, &values](Index) mutable { values[0] = ++calls; });  // one that changes itself
+  BOOST_TEST(values[0] == 1);
+  BOOST_TEST(values[499] == 499);
+}
+
+BOOST_AUTO_TEST_CASE(a_call_within_a_call_runs_on_its_caller) {
+  const Threads guard(3);
+  Tally tally(40);
+  std::atomic<bool> alone{true};
+  parallel_for(40, [&](Index i) {
+    const auto caller = std::this_thread::get_id();
+    Tally inner(30);
+    parallel_for(30, [&](Index j) {
+      inner.meet(j);
+      if (std::this_thread::get_id() != caller) alone = false;
+    });
+    if (inner.each(1)) tally.meet(i);
+  });
+  BOOST_TEST(tally.each(1));
+  BOOST_TEST(alone);
+  // The team is free again.
+  Tally after(20);
+  parallel_for(20, [&](Index i) { after.meet(i); });
+  BOOST_TEST(after.each(1));
+}
+
+BOOST_AUTO_TEST_CASE(callers_from_several_threads) {
+  const Threads guard(2);
+  std::vector<std::thread> callers;
+  std::atomic<int> wrong{0};
+  for (int c = 0; c < 3; ++c)
+    callers.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) {
+        Tally tally(100);
+        parallel_for(100, [&](Index i) { tally.meet(i); });
+        if (!tally.each(1)) ++wrong;
+      }
+    });
+  for (std::thread& caller : callers) caller.join();
+  BOOST_TEST(wrong == 0);
+}
+
+BOOST_AUTO_TEST_CASE(two_tapes_at_once_give_the_bits_of_one_at_a_time) {
+  const Threads guard(2);
+  const std::vector<Array> first = gradients(1), second = gradients(10);
+  BOOST_TEST(!same_bits(first, second));
+  std::atomic<int> wrong{0};
+  const auto repeat = [&](std::uint64_t seed, const std::vector<Array>& wanted) {
+    for (int round = 0; round < 10; ++round)
+      if (!same_bits(gradients(seed), wanted)) ++wrong;
+  };
+  std::thread one([&] { repeat(1, first); }), two([&] { repeat(10, second); });
+  one.join();
+  two.join();
+  BOOST_TEST(wrong == 0);
+}
+
+BOOST_AUTO_TEST_CASE(tapes_are_made_and_used_on_many_threads) {
+  std::vector<std::thread> workers;
+  std::atomic<int> wrong{0};
+  for (int w = 0; w < 4; ++w)
+    workers.emplace_back([&wrong, w] {
+      Var old;
+      for (int i = 0; i < 200; ++i) {
+        Tape tape;
+        const Var x = tape.full(Shape{3}, w);
+        if (sum(square(x)).item() != 3.0 * w * w) ++wrong;
+        if (i > 0 && error_of([&] { old.item(); }) == "nothing was thrown") ++wrong;
+        old = sum(x);
+      }
+    });
+  for (std::thread& worker : workers) worker.join();
+  BOOST_TEST(wrong == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_number_of_threads_is_checked) {
+  const int before = threads();
+  BOOST_TEST(before >= 1);
+  for (int count : {0, -1, 1025, std::numeric_limits<int>::max()})
+    BOOST_TEST(error_of([&] { set_threads(count); }) ==
+               "the number of threads lies between 1 and 1024, got " + std::to_string(count));
+  BOOST_TEST(threads() == before);
+  {
+    const Threads guard(1024);
+    BOOST_TEST(threads() == 1024);
+  }
+  BOOST_TEST(threads() == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_large_product_leaves_the_number_of_threads_alone) {
+  Tape tape;
+  const int before = threads();
+  const Var x = tape.full(Shape{300, 800}, 0.01), w = tape.full(Shape{800, 800}, 0.01);
+  BOOST_TEST(matmul(x, w).value().at(0) == 0.08, boost::test_tools::tolerance(1e-5));
+  matmul(slice(x, 0, 0, 4), w);  // one block: computed on the calling thread
+  BOOST_TEST(threads() == before);
+}
+
+#if defined(__SSE2__) || defined(__aarch64__)
+BOOST_AUTO_TEST_CASE(denormal_numbers_are_flushed_in_a_scope_alone) {
+  BOOST_TEST(!flushes());
+  {
+    const FlushDenormals outer;
+    BOOST_TEST(flushes());
+    {
+      const FlushDenormals inner;
+      BOOST_TEST(flushes());
+    }
+    BOOST_TEST(flushes());
+  }
+  BOOST_TEST(!flushes());
+}
+
+BOOST_AUTO_TEST_CASE(computing_flushes_on_every_thread_and_restores) {
+  for (int count : {1, 2, 3}) {
+    const Threads guard(count);
+    std::atomic<int> kept{0};
+    parallel_for(64, [&](Index) {
+      if (!flushes()) ++kept;
+    });
+    BOOST_TEST(kept == 0);
+    BOOST_TEST(!flushes());
+    Tape tape;
+    const Var x = tape.full(Shape{100000}, std::numeric_limits<float>::min());
+    const Array half = (x * 0.5).value();
+    BOOST_TEST(half.at(0) == 0.0);
+    BOOST_TEST(half.at(99999) == 0.0);
+    BOOST_TEST(!flushes());
+  }
+  // After an error too.
+  Tape tape;
+  const Var x = tape.full(Shape{3}, 1);
+  error_of([&] { x + tape.full(Shape{4}, 1); });
+  BOOST_TEST(!flushes());
+}
+#endif

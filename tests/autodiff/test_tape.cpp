@@ -1,0 +1,365 @@
+// The life of tapes and of the Vars that point into them.
+#define BOOST_TEST_MODULE tape
+#include "autodiff/tape.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <memory>
+#include <optional>
+
+#include "autodiff/derivatives.hpp"
+#include "autodiff/ops.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+using namespace wengert;
+using wengert::testing::contains;
+using wengert::testing::error_of;
+using wengert::testing::numbers;
+using Numbers = std::vector<double>;
+
+namespace {
+
+Array one_to_three() { return Array::of<float>({3}, {1, 2, 3}); }
+std::string here(int line) { return "test_tape.cpp:" + std::to_string(line); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(an_eager_tape_computes_what_it_records) {
+  Tape tape;
+  const Var x = tape.input(one_to_three(), "x");
+  const Var y = x * 2 + 1;
+  BOOST_TEST(numbers(y) == (Numbers{3, 5, 7}), boost::test_tools::per_element());
+  BOOST_TEST((y.type() == Type{Dtype::f32, {3}}));
+  BOOST_TEST(y.rank() == 1);
+  BOOST_TEST(y.extent(-1) == 3);
+  BOOST_TEST(sum(y).item() == 15.0);
+  BOOST_TEST(!tape.symbolic());
+  BOOST_TEST(tape.name_of(tape.index_of(x, {})) == "x");
+}
+
+BOOST_AUTO_TEST_CASE(an_input_is_a_copy) {
+  Tape tape;
+  Array values = one_to_three();
+  const Var x = tape.input(values);
+  values.set(0, 100);
+  BOOST_TEST(sum(x).item() == 6.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_symbolic_tape_knows_types_and_refuses_to_be_read) {
+  Tape tape(Dtype::f64, Tape::Mode::symbolic);
+  const Var x = tape.input(Type{Dtype::f64, {32, 68}});
+  const Var y = mean(square(matmul(x, tape.full({68, 5}, 0.5))), 1);
+  BOOST_TEST((y.type() == Type{Dtype::f64, {32}}));
+  BOOST_TEST((grad(sum(y), x).type() == x.type()));
+  const int line = __LINE__ + 1;
+  const std::string text = error_of([&] { y.value(); });
+  BOOST_TEST(contains(text, "a value was read while the tape is symbolic"));
+  BOOST_TEST(contains(text, here(line)));
+  const int second = __LINE__ + 1;
+  BOOST_TEST(contains(error_of([&] { sum(y).item(); }), here(second)));
+  const int third = __LINE__ + 1;
+  BOOST_TEST(contains(error_of([&] { y.data<double>(); }), here(third)));
+}
+
+BOOST_AUTO_TEST_CASE(a_symbolic_tape_takes_the_type_of_an_array_alone) {
+  Tape tape(Dtype::f32, Tape::Mode::symbolic);
+  const std::size_t before = tape.bytes();
+  const Var x = tape.input(Array(Dtype::f32, {1000, 1000}));
+  exp(x);
+  BOOST_TEST((x.shape() == Shape{1000, 1000}));
+  BOOST_TEST(tape.bytes() - before < 1000U);  // no values
+}
+
+BOOST_AUTO_TEST_CASE(wrong_reads) {
+  Tape tape;
+  const Var x = tape.input(one_to_three());
+  const int line = __LINE__ + 1;
+  BOOST_TEST(error_of([&] { x.data<double>(); }) == "[input] a value of f32 was read as f64  (" + here(line) + ")");
+  BOOST_TEST(contains(error_of([&] { x.item(); }), "item() reads an array of one element, this one has shape [3]"));
+  BOOST_TEST(contains(error_of([&] { x.extent(1); }), "axis 1 is out of range for 1 axis of shape [3]"));
+  const int type_line = __LINE__ + 1;
+  const std::string text = error_of([&] { tape.input(Type{Dtype::f32, {2}}); });
+  BOOST_TEST(text == "[input] an eager tape needs the values, got only the type f32 [2]  (" + here(type_line) + ")");
+  BOOST_TEST(contains(error_of([] { Tape integers(Dtype::i32); }), "default dtype is f32 or f64, got i32"));
+}
+
+BOOST_AUTO_TEST_CASE(a_var_outlives_its_tape_and_is_told_so) {
+  Var x;
+  {
+    Tape tape;
+    x = tape.input(one_to_three());
+  }
+  const int line = __LINE__ + 1;
+  BOOST_TEST(error_of([&] { x.value(); }) == "the tape of this Var is gone  (" + here(line) + ")");
+  BOOST_TEST(contains(error_of([&] { x + 1; }), "the tape of this Var is gone"));
+  BOOST_TEST(contains(error_of([&] { grad(x, x); }), "the tape of this Var is gone"));
+  // The next tape takes the same slot: the old Var is not one of its nodes.
+  Tape tape;
+  const Var y = tape.input(one_to_three());
+  BOOST_TEST(contains(error_of([&] { x.shape(); }), "the tape of this Var is gone"));
+  BOOST_TEST(contains(error_of([&] { y + x; }), "the tape of this Var is gone"));
+}
+
+BOOST_AUTO_TEST_CASE(a_var_of_another_tape_is_refused) {
+  Tape one, two;
+  const Var x = one.input(one_to_three()), y = two.input(one_to_three());
+  const int line = __LINE__ + 1;
+  BOOST_TEST(error_of([&] { x* y; }) == "this Var belongs to another tape  (" + here(line) + ")");
+  BOOST_TEST(contains(error_of([&] { concat({x, x, y}, 0); }), "this Var belongs to another tape"));
+  BOOST_TEST(contains(error_of([&] { grad(sum(x), y); }), "this Var belongs to another tape"));
+  BOOST_TEST(contains(error_of([&] { vjp(x, y, std::vector<Var>{x}); }), "this Var belongs to another tape"));
+}
+
+BOOST_AUTO_TEST_CASE(a_default_var_is_refused_wherever_it_comes) {
+  Tape tape;
+  const Var x = tape.input(one_to_three()), never;
+  BOOST_TEST(never.is_null());
+  const std::string wanted = "this Var belongs to no tape";
+  BOOST_TEST(contains(error_of([&] { never.shape(); }), wanted));
+  BOOST_TEST(contains(error_of([&] { exp(never); }), wanted));
+  BOOST_TEST(contains(error_of([&] { x + never; }), wanted));  // and is not a zero
+  BOOST_TEST(contains(error_of([&] { never + x; }), wanted));
+  BOOST_TEST(contains(error_of([&] { where(never, x, x); }), wanted));
+  BOOST_TEST(contains(error_of([&] { concat({x, never}, 0); }), wanted));
+  BOOST_TEST(contains(error_of([&] { grad(never, x); }), wanted));
+  BOOST_TEST(contains(error_of([&] { grad(sum(x), never); }), wanted));
+  BOOST_TEST(contains(error_of([&] { vjp(x, never, std::vector<Var>{x}); }), wanted));
+}
+
+BOOST_AUTO_TEST_CASE(numbers_alone_have_no_tape) {
+  const int line = __LINE__ + 1;
+  const std::string text = error_of([] { add(1, 2.5); });
+  BOOST_TEST(text == "[add] needs at least one Var among its operands, got numbers alone  (" + here(line) + ")");
+}
+
+BOOST_AUTO_TEST_CASE(numbers_take_the_dtype_of_the_var) {
+  Tape tape(Dtype::f32);
+  const Var x = tape.input(Array::of<double>({2}, {1, 2}));
+  const Var y = 0.1 * x;
+  BOOST_TEST((y.dtype() == Dtype::f64));
+  BOOST_TEST(y.value().at(0) == 0.1);  // not rounded to f32 on the way
+  BOOST_TEST((where(greater(x, 1), 1, 0).dtype() == Dtype::f64));
+  BOOST_TEST((tape.full(Shape{2}, 1).dtype() == Dtype::f32));
+  BOOST_TEST((maximum(2, x).dtype() == Dtype::f64));
+  const Var i = tape.input(Array::of<std::int32_t>({2}, {1, 2}));
+  const int line = __LINE__ + 1;
+  const std::string text = error_of([&] { i + 0.5; });
+  BOOST_TEST(text == "[add] 0.5 is no integer, and the other operand is i32  (" + here(line) + ")");
+}
+
+BOOST_AUTO_TEST_CASE(mixed_dtypes_are_refused_naming_both) {
+  Tape tape;
+  const Var x = tape.input(one_to_three()), y = tape.input(Array(Dtype::f64, {3}));
+  const int line = __LINE__ + 1;
+  const std::string text = error_of([&] { x + y; });
+  BOOST_TEST(text == "[add] operands differ in dtype: f32 and f64 (use cast)  (" + here(line) + ")");
+  BOOST_TEST(contains(error_of([&] { where(x, x, y); }), "f32 and f64"));
+  BOOST_TEST(contains(error_of([&] { concat({y, x}, 0); }), "f64 and f32"));
+  BOOST_TEST(contains(error_of([&] { matmul(reshape(x, {1, 3}), reshape(y, {3, 1})); }), "f32 and f64"));
+  BOOST_TEST(sum(x + cast(y, Dtype::f32)).item() == 6.0);
+}
+
+BOOST_AUTO_TEST_CASE(rewinding_forgets_later_nodes_and_keeps_earlier_ones) {
+  Tape tape;
+  const Var x = tape.input(one_to_three());
+  const auto mark = tape.mark();
+  const Var y = exp(x);
+  tape.rewind(mark);
+  BOOST_TEST(numbers(x) == (Numbers{1, 2, 3}), boost::test_tools::per_element());
+  const int line = __LINE__ + 1;
+  BOOST_TEST(error_of([&] { y.value(); }) ==
+             "this Var was rewound: its node is no longer on the tape  (" + here(line) + ")");
+  const Var z = square(x);  // takes the place of y on the list and in memory
+  BOOST_TEST(contains(error_of([&] { y.value(); }), "was rewound"));
+  BOOST_TEST(contains(error_of([&] { z + y; }), "was rewound"));
+  BOOST_TEST(contains(error_of([&] { grad(sum(z), y); }), "was rewound"));
+  BOOST_TEST(numbers(z) == (Numbers{1, 4, 9}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_loop_of_record_and_rewind_comes_back_to_its_mark) {
+  Tape tape;
+  const Var x = tape.input(one_to_three(), "x");
+  const auto mark = tape.mark();
+  const std::uint32_t size = tape.size();
+  const std::size_t bytes = tape.bytes();
+  std::optional<std::size_t> peak;
+  double total = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const Var scale = tape.full(Shape{3}, i);
+    const Var loss = mean(square(tanh(x * scale)));
+    total += sum(grad(loss, x)).item();
+    if (!peak) peak = tape.bytes();
+    if (tape.bytes() != *peak) BOOST_ERROR("iteration " << i << " holds " << tape.bytes() << ", not " << *peak);
+    tape.rewind(mark);
+    if (tape.size() != size || tape.bytes() != bytes) BOOST_ERROR("iteration " << i << " left something behind");
+  }
+  BOOST_TEST(total > 0);
+  BOOST_TEST(tape.name_of(0) == "x");
+}
+
+BOOST_AUTO_TEST_CASE(marks_nest) {
+  Tape tape;
+  const Var x = tape.input(one_to_three());
+  const auto outer = tape.mark();
+  const Var y = exp(x);
+  const auto inner = tape.mark();
+  const Var z = exp(y);
+  tape.rewind(inner);
+  BOOST_TEST((y.shape() == Shape{3}));
+  BOOST_TEST(contains(error_of([&] { z.shape(); }), "was rewound"));
+  tape.rewind(outer);
+  BOOST_TEST(contains(error_of([&] { y.shape(); }), "was rewound"));
+  BOOST_TEST(contains(error_of([&] { tape.rewind(inner); }), "mark"));  // it lies ahead
+}
+
+BOOST_AUTO_TEST_CASE(a_mark_that_was_rewound_past_is_refused_for_ever) {
+  Tape tape;
+  const auto start = tape.mark();
+  tape.input(one_to_three());
+  const auto stale = tape.mark();
+  tape.rewind(start);
+  const Var large = tape.full(Shape{1000}, 4);  // longer than what lay before the stale mark
+  tape.full(Shape{1000}, 5);
+  BOOST_TEST(contains(error_of([&] { tape.rewind(stale); }), "mark"));
+  tape.full(Shape{1000}, 6);
+  BOOST_TEST(large.value().at(999) == 4.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_mark_of_another_tape_is_refused) {
+  Tape one, two;
+  const auto mark = one.mark();
+  BOOST_TEST(contains(error_of([&] { two.rewind(mark); }), "a mark of another tape"));
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_call_leaves_the_tape_usable) {
+  Tape tape;
+  const Var x = tape.input(one_to_three());
+  const std::uint32_t size = tape.size();
+  for (int i = 0; i < 3; ++i) error_of([&] { x + tape.full(Shape{4}, 1); });
+  error_of([&] { matmul(x, x); });
+  BOOST_TEST(tape.size() == size + 3);  // the constants, and no half of a call
+  BOOST_TEST(sum(x * x).item() == 14.0);
+}
+
+BOOST_AUTO_TEST_CASE(many_operands) {
+  Tape tape;
+  std::vector<Operand> parts;
+  std::vector<Var> vars;
+  for (int i = 0; i < 300; ++i) {
+    vars.push_back(tape.full(Shape{2}, i));
+    parts.emplace_back(vars.back());
+  }
+  const Var all = concat(parts, 0);
+  BOOST_TEST((all.shape() == Shape{600}));
+  BOOST_TEST(all.value().at(599) == 299.0);
+  const std::vector<Var> gradients = grad(sum(square(all)), vars);
+  for (int i = 0; i < 300; ++i) BOOST_TEST(gradients[static_cast<std::size_t>(i)].value().at(1) == 2.0 * i);
+}
+
+BOOST_AUTO_TEST_CASE(many_tapes_live_side_by_side) {
+  std::vector<std::unique_ptr<Tape>> tapes;
+  std::vector<Var> vars;
+  for (int i = 0; i < 200; ++i) {
+    tapes.push_back(std::make_unique<Tape>());
+    vars.push_back(tapes.back()->full(Shape{}, i));
+  }
+  for (std::size_t i = 0; i < 200; i += 2) tapes[i].reset();
+  Tape late;
+  for (std::size_t i = 0; i < 200; ++i) {
+    if (i % 2 == 0)
+      BOOST_TEST(contains(error_of([&] { vars[i].item(); }), "the tape of this Var is gone"));
+    else
+      BOOST_TEST(vars[i].item() == static_cast<double>(i));
+  }
+}
+
+namespace {
+
+// What a store of parameters does: values, and a number that moves with every change of them.
+struct Store {
+  std::vector<float> values{1, 2, 3};
+  std::uint64_t version = 0;
+};
+
+Var on(Tape& tape, const std::shared_ptr<Store>& store) {
+  return tape.borrow({Dtype::f32, {3}}, store->values.data(), store, &store->version, "weights");
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_borrowed_array_is_one_leaf_without_a_copy) {
+  Tape tape;
+  const auto store = std::make_shared<Store>();
+  const Var w = on(tape, store);
+  BOOST_TEST((on(tape, store) == w));
+  BOOST_TEST(tape.size() == 1U);
+  BOOST_TEST(tape.bytes() == 0U);
+  BOOST_TEST((w.data<float>().data() == store->values.data()));
+  BOOST_TEST(tape.name_of(0) == "weights");
+  // A part of the same memory is another leaf.
+  const Var part = tape.borrow({Dtype::f32, {2}}, store->values.data(), store, &store->version, "part");
+  BOOST_TEST((part != w));
+  BOOST_TEST(sum(w).item() + sum(part).item() == 9.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_changed_array_is_a_new_leaf_and_the_old_one_is_refused) {
+  Tape tape;
+  const auto store = std::make_shared<Store>();
+  const Var x = tape.input(one_to_three()), old = on(tape, store), y = sum(old * x);
+  store->values[0] = 10;
+  ++store->version;
+  const int line = __LINE__ + 1;
+  const std::string text = error_of([&] { old + 1; });
+  BOOST_TEST(text ==
+             "[add] weights was changed after this tape read it: read it again with on(tape)  (" + here(line) + ")");
+  // The derivative by x would read the new weights in the name of the old ones.
+  BOOST_TEST(contains(error_of([&] { grad(y, x); }), "weights was changed after this tape read it"));
+  const Var fresh = on(tape, store);
+  BOOST_TEST((fresh != old));
+  BOOST_TEST(sum(fresh * x).item() == 10.0 + 4 + 9);
+  BOOST_TEST((on(tape, store) == fresh));
+}
+
+BOOST_AUTO_TEST_CASE(a_changed_array_is_not_read_through_the_old_leaf) {
+  Tape tape;
+  const auto store = std::make_shared<Store>();
+  const Var old = on(tape, store);
+  store->values[0] = 10;
+  ++store->version;
+  BOOST_TEST(contains(error_of([&] { old.value(); }), "was changed after this tape read it"));
+  BOOST_TEST(contains(error_of([&] { old.data<float>(); }), "was changed after this tape read it"));
+}
+
+BOOST_AUTO_TEST_CASE(rewinding_forgets_a_borrowed_array_and_lets_its_owner_go) {
+  Tape tape;
+  const auto store = std::make_shared<Store>();
+  const auto mark = tape.mark();
+  const Var w = on(tape, store);
+  BOOST_TEST(store.use_count() == 2);
+  tape.rewind(mark);
+  BOOST_TEST(store.use_count() == 1);
+  BOOST_TEST(contains(error_of([&] { w.value(); }), "was rewound"));
+  BOOST_TEST((on(tape, store) != w));
+}
+
+BOOST_AUTO_TEST_CASE(the_owner_of_a_borrowed_array_lives_as_long_as_the_tape) {
+  std::weak_ptr<Store> watch;
+  {
+    Tape tape;
+    auto store = std::make_shared<Store>();
+    watch = store;
+    const Var w = on(tape, store);
+    store.reset();
+    BOOST_TEST(!watch.expired());
+    BOOST_TEST(sum(w).item() == 6.0);
+  }
+  BOOST_TEST(watch.expired());
+}
+
+BOOST_AUTO_TEST_CASE(a_symbolic_tape_borrows_the_type_alone) {
+  Tape tape(Dtype::f32, Tape::Mode::symbolic);
+  const auto store = std::make_shared<Store>();
+  const Var w = on(tape, store);
+  BOOST_TEST((on(tape, store) == w));
+  BOOST_TEST((tape.node(0).data == nullptr));
+  BOOST_TEST(contains(error_of([&] { w.value(); }), "symbolic"));
+}

@@ -1,0 +1,84 @@
+// What the tests of the experiments' common parts share: a folder to write in, what was printed, command lines.
+#pragma once
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <initializer_list>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "autodiff/files.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+namespace wengert::testing {
+
+// A folder of its own, removed at the end.
+class Folder {
+ public:
+  Folder()
+      : path_(std::filesystem::temp_directory_path() /
+              ("wengert_test_" +
+               std::to_string((std::uint64_t{std::random_device()()} << 32) | std::random_device()()))) {
+    std::filesystem::create_directory(path_);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+  std::size_t files() const {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) count += !entry.path().empty();
+    return count;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// What f writes to a descriptor: 1 for stdout, 2 for stderr.
+template <class F>
+std::string printed(int descriptor, F&& f) {
+  const Folder folder;
+  const std::filesystem::path path = folder / "printed";
+  std::fflush(nullptr);
+  const int before = ::dup(descriptor), file = ::open(path.c_str(), O_WRONLY | O_CREAT, 0600);
+  ::dup2(file, descriptor);
+  std::forward<F>(f)();
+  std::fflush(nullptr);
+  ::dup2(before, descriptor);
+  ::close(before);
+  ::close(file);
+  return read_file(path);
+}
+
+inline std::size_t count_of(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++count;
+  return count;
+}
+
+// Arguments as main gets them, the program's name first.
+class CommandLine {
+ public:
+  CommandLine(std::initializer_list<std::string> arguments) : strings_{"program"} {
+    strings_.insert(strings_.end(), arguments);
+    for (std::string& string : strings_) pointers_.push_back(string.data());
+    pointers_.push_back(nullptr);
+  }
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  int count() const { return static_cast<int>(strings_.size()); }
+  char** arguments() { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> strings_;
+  std::vector<char*> pointers_;
+};
+
+}  // namespace wengert::testing

@@ -1,0 +1,209 @@
+// Statistics of samples, and that figures are drawn; whether they are beautiful, eyes must say.
+#define BOOST_TEST_MODULE figures
+#include "experiments/common/figures.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <numeric>
+
+#include "experiments/common/gnuplot.hpp"
+#include "experiments/common/statistics.hpp"
+#include "tests/experiments/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::experiments;
+using namespace wengert::testing;
+
+namespace {
+
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
+
+// An environment variable until the end of the scope.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value)
+      : name_(name), before_(std::getenv(name) ? std::getenv(name) : "") {
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { before_.empty() ? ::unsetenv(name_) : ::setenv(name_, before_.c_str(), 1); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::string before_;
+};
+
+// The tests' packages do not include gnuplot; the experiments' do.
+boost::test_tools::assertion_result has_gnuplot(boost::unit_test::test_unit_id) {
+  return std::system("gnuplot --version >/dev/null 2>&1") == 0;
+}
+
+// Width and height as a PNG file states them, 0 x 0 if it is none.
+std::pair<int, int> size_of_png(const std::filesystem::path& path) {
+  const std::string bytes = read_file(path);
+  if (bytes.size() < 24 || bytes.substr(0, 8) != "\x89PNG\r\n\x1a\n") return {0, 0};
+  const auto number = [&](std::size_t at) {
+    return std::accumulate(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                           bytes.begin() + static_cast<std::ptrdiff_t>(at + 4), 0,
+                           [](int sum, char c) { return 256 * sum + static_cast<unsigned char>(c); });
+  };
+  return {number(16), number(20)};
+}
+
+// Draws into one folder with the temporary files in another, which must be empty afterwards.
+template <class Draw>
+std::pair<int, int> drawn(Draw&& draw) {
+  const Folder folder, temporary;
+  const Variable variable("TMPDIR", temporary.path().string());
+  std::forward<Draw>(draw)(folder / "it's a figure.png");
+  BOOST_TEST(temporary.files() == 0u);
+  BOOST_TEST(folder.files() == 1u);
+  return size_of_png(folder / "it's a figure.png");
+}
+
+Array losses_of(Index count, double (*loss)(double)) {
+  Array losses(Dtype::f32, {count});
+  for (Index i = 0; i < count; ++i) losses.set(i, loss(static_cast<double>(i)));
+  return losses;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(statistics)
+
+BOOST_AUTO_TEST_CASE(columns_are_those_of_the_array) {
+  const Array points = Array::of<float>({3, 2}, {1, 2, 3, 4, 5, 6});
+  BOOST_TEST(column(points, 0) == (std::vector<double>{1, 3, 5}), boost::test_tools::per_element());
+  BOOST_TEST(column(points, 1) == (std::vector<double>{2, 4, 6}), boost::test_tools::per_element());
+  for (Index j : {-1, 2}) BOOST_TEST(contains(error_of([&] { column(points, j); }), "of shape [3, 2]"));
+  BOOST_TEST(contains(error_of([] { column(Array(Dtype::f32, {3}), 0); }), "of shape [3]"));
+}
+
+BOOST_AUTO_TEST_CASE(means_and_deviations_and_shares) {
+  const std::vector<double> values{1, 2, 3, 6};
+  BOOST_TEST(mean(values) == 3);
+  BOOST_TEST(sd(values) == std::sqrt(14.0 / 3), boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(share(values, {2, 3}) == 0.5);
+  BOOST_TEST(share(std::vector<double>{no_number, 1}, {0, 2}) == 0.5);
+  BOOST_TEST(std::isnan(mean({})));
+  BOOST_TEST(std::isnan(sd(std::vector<double>{1})));
+  BOOST_TEST(std::isnan(share({}, {0, 1})));
+}
+
+BOOST_AUTO_TEST_CASE(histograms_count_each_value_once) {
+  const std::vector<double> values{
+      0, 0.5, 1, 1.999, 2, -0.001, 2.001, no_number, std::numeric_limits<double>::infinity(), 1.5};
+  const Histogram histogram(values, {0, 2}, 4);
+  const double shares[] = {0.1, 0.1, 0.1, 0.3};  // the upper end is in the last bin; the outer ones only in the total
+  for (Index bin = 0; bin < 4; ++bin) {
+    BOOST_TEST(histogram.share(bin) == shares[bin], boost::test_tools::tolerance(1e-15));
+    BOOST_TEST(histogram.density(bin) == shares[bin] / 0.5, boost::test_tools::tolerance(1e-15));
+    BOOST_TEST(histogram.edge(bin) == 0.5 * static_cast<double>(bin));
+  }
+  BOOST_TEST(Histogram({}, {0, 1}, 3).share(0) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(histograms_of_points_keep_their_axes_apart) {
+  const Array points = Array::of<double>({4, 2}, {0.5, 2.5, 0.5, 2.5, 1, 4, 5, 5});
+  const Histogram2d histogram(points, {0, 1}, {2, 4}, 2);
+  BOOST_TEST(histogram.share(1, 0) == 0.5);
+  BOOST_TEST(histogram.share(1, 1) == 0.25);
+  BOOST_TEST(histogram.share(0, 1) == 0);
+  BOOST_TEST(histogram.density(1, 0) == 0.5 / (0.5 * 1));
+}
+
+BOOST_AUTO_TEST_CASE(histograms_need_bins_and_a_range) {
+  const auto error = [](Range range, Index bins) { return error_of([&] { Histogram({}, range, bins); }); };
+  for (Index bins : {0, -1}) BOOST_TEST(contains(error({0, 1}, bins), "a histogram needs bins and a range"));
+  for (const Range& range :
+       {Range{1, 1}, Range{2, 1}, Range{no_number, 1}, Range{0, std::numeric_limits<double>::infinity()}})
+    BOOST_TEST(contains(error(range, 3), "a histogram needs bins and a range"));
+  BOOST_TEST(contains(error_of([] { Histogram2d(Array(Dtype::f32, {4, 3}), {0, 1}, {0, 1}, 2); }), "got [4, 3]"));
+}
+
+BOOST_AUTO_TEST_CASE(total_variation_lies_between_equal_and_disjoint) {
+  const Histogram histogram(std::vector<double>{0.1, 0.2, 0.3, 0.9}, {0, 1}, 2);
+  BOOST_TEST(total_variation(histogram, std::vector<double>{0.75, 0.25}) == 0);
+  BOOST_TEST(total_variation(histogram, std::vector<double>{0.5, 0.5}) == 0.25);
+  BOOST_TEST(total_variation(Histogram(std::vector<double>{0.1}, {0, 1}, 2), std::vector<double>{0, 1}) == 1);
+  BOOST_TEST(contains(error_of([&] { total_variation(histogram, std::vector<double>{1}); }), "2 bins has no 1 masses"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_CASE(without_gnuplot_the_error_says_what_to_install) {
+  const Folder folder;
+  const std::string error = error_of([&] {
+    const Variable variable("PATH", folder.path().string());
+    draw_losses(folder / "f.png", Array::of<float>({1}, {1}));
+  });
+  BOOST_TEST(error == "figures need gnuplot on the PATH: install gnuplot-nox");
+  BOOST_TEST(folder.files() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(quotes_survive_quoting) { BOOST_TEST(quote("it's 'x'") == "'it''s ''x'''"); }
+
+BOOST_AUTO_TEST_SUITE(figures, *boost::unit_test::precondition(has_gnuplot))
+
+BOOST_AUTO_TEST_CASE(densities_of_points_have_a_panel_each) {
+  const Array points = random_array(Dtype::f32, {1000, 2}, 1);
+  const Range range{-1, 1};
+  const Density2d panel{"it's", {points, range, range, 20}};
+  const auto size = drawn([&](const auto& path) { draw_densities_2d(path, {panel, panel}); });
+  BOOST_TEST(size.first > 1000);
+  BOOST_TEST(size.second > 500);
+  BOOST_TEST(drawn([&](const auto& path) { draw_densities_2d(path, {panel}); }).first < size.first);
+  BOOST_TEST(drawn([&](const auto& path) { draw_densities_2d(path, {panel, panel, panel}); }).first > size.first);
+  // Wide ranges, and none of the points in them.
+  const Density2d empty{"none", {points, {5, 9}, {5, 6}, 20}};
+  BOOST_TEST(drawn([&](const auto& path) { draw_densities_2d(path, {empty}); }).first > 2000);
+}
+
+BOOST_AUTO_TEST_CASE(densities_are_drawn_with_an_exact_one_and_without) {
+  const std::vector<double> values{0.1, 0.2, 0.3};
+  const Histogram histogram(values, {-1, 1}, 10), empty({}, {-1, 1}, 10);
+  const Density bare{"x", histogram, histogram}, exact{"x", histogram, histogram, [](double) { return 0.5; }, true};
+  BOOST_TEST(drawn([&](const auto& path) { draw_densities(path, {bare, exact}); }).first > 1000);
+  BOOST_TEST(drawn([&](const auto& path) { draw_densities(path, {{"x", empty, empty}}); }).first > 500);
+  const Density infinite{"x", histogram, histogram, [](double x) { return 1 / std::abs(x); }};
+  BOOST_TEST(drawn([&](const auto& path) { draw_densities(path, {infinite}); }).first > 500);
+}
+
+BOOST_AUTO_TEST_CASE(losses_of_all_kinds_are_drawn) {
+  using Loss = double (*)(double);
+  const Loss falling = [](double i) { return 1 / (1 + i); }, flat = [](double) { return 1.0; },
+             negative = [](double i) { return 1 - i; }, narrow = [](double i) { return 1 + 0.1 * std::sin(i); },
+             tiny = [](double i) { return 1e-30 / (1 + i); };
+  for (const Loss loss : {falling, flat, negative, narrow, tiny})
+    for (Index count : {1, 2, 3, 500, 20000}) {
+      const Array losses = losses_of(count, loss);
+      BOOST_TEST(drawn([&](const auto& path) { draw_losses(path, losses); }).first > 1000);
+    }
+  const Folder folder;
+  draw_losses(folder / "f.png", losses_of(0, flat));
+  BOOST_TEST(folder.files() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(what_gnuplot_says_reaches_the_user) {
+  const Folder folder;
+  Gnuplot gnuplot;
+  const std::string error = error_of([&] { gnuplot.render(folder / "f.png", {100, 100}, "plot nothing_known\n"); });
+  BOOST_TEST(contains(error, "f.png"), error);
+  BOOST_TEST(contains(error, "undefined variable: nothing_known"), error);
+  BOOST_TEST(contains(error_of([&] { gnuplot.render(folder / "f.png", {100, 100}, ""); }), "could not draw"));
+  BOOST_TEST(folder.files() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(the_users_own_gnuplot_settings_do_not_matter) {
+  const Folder home;
+  replace_file(home / ".gnuplot", "exit status 3\n");
+  const Variable variable("HOME", home.path().string());
+  const Variable locale("LC_ALL", "de_DE.UTF-8");
+  BOOST_TEST(drawn([&](const auto& path) { draw_losses(path, losses_of(9, [](double i) { return 0.5 + i; })); }).first >
+             0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,222 @@
+// Training: its loop, what it shows on a terminal and in a log, and how Ctrl-C ends it.
+#define BOOST_TEST_MODULE progress
+#include "experiments/common/progress.hpp"
+
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <limits>
+#include <thread>
+#include <utility>
+
+#include "experiments/common/interrupt.hpp"
+#include "experiments/common/train.hpp"
+#include "tests/experiments/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::experiments;
+using namespace wengert::testing;
+
+namespace {
+
+// A terminal without a screen, so many columns wide; what was written to it can be read.
+class Terminal {
+ public:
+  explicit Terminal(int columns) : master_(::posix_openpt(O_RDWR | O_NOCTTY)) {
+    BOOST_REQUIRE(master_ >= 0);
+    BOOST_REQUIRE(::grantpt(master_) == 0);
+    BOOST_REQUIRE(::unlockpt(master_) == 0);
+    file_ = std::fopen(::ptsname(master_), "w");
+    BOOST_REQUIRE(file_ != nullptr);
+    struct winsize size {};
+    size.ws_col = static_cast<unsigned short>(columns);
+    BOOST_REQUIRE(::ioctl(master_, TIOCSWINSZ, &size) == 0);
+  }
+  ~Terminal() {
+    if (file_ != nullptr) std::fclose(file_);
+    ::close(master_);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  std::FILE* file() { return file_; }
+  // All of it; nothing can be written afterwards.
+  std::string text() {
+    std::fclose(std::exchange(file_, nullptr));
+    std::string all, part(1 << 12, '\0');
+    for (::ssize_t count; (count = ::read(master_, part.data(), part.size())) > 0;)
+      all.append(part, 0, static_cast<std::size_t>(count));
+    return all;
+  }
+
+ private:
+  int master_;
+  std::FILE* file_ = nullptr;
+};
+
+void sleep_for(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
+
+// Training writes to stderr, which is none of the other tests' business.
+Array trained(std::int64_t steps, const std::function<double()>& step) {
+  Array losses;
+  printed(2, [&] { losses = train(steps, step); });
+  return losses;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(progress)
+
+BOOST_AUTO_TEST_CASE(a_log_gets_a_line_at_the_end_and_few_before) {
+  const std::string text = printed(2, [] {
+    Progress progress(300);
+    for (int i = 1; i <= 300; ++i) {
+      sleep_for(1);
+      progress.step(i <= 150 ? 1.0 : 2.0);
+    }
+  });
+  BOOST_TEST(count_of(text, "\n") == 1u);
+  BOOST_TEST(text.starts_with("300/300  loss 1.5  "), text);
+  BOOST_TEST(contains(text, " steps/s  in 0:00\n"), text);
+  BOOST_TEST(!contains(text, "\r"));
+}
+
+BOOST_AUTO_TEST_CASE(a_terminal_gets_one_line_that_is_rewritten) {
+  Terminal terminal(100);
+  {
+    Progress progress(1000, terminal.file());
+    for (int i = 0; i < 500; ++i) {
+      sleep_for(1);
+      progress.step(0.25);
+    }
+  }
+  const std::string text = terminal.text();
+  BOOST_TEST(count_of(text, "\n") == 1u);
+  const std::size_t updates = count_of(text, "\r") - count_of(text, "\r\n");
+  BOOST_TEST(updates >= 3u);
+  BOOST_TEST(updates <= 60u);  // five or six, unless the machine is very busy
+  const std::string last = text.substr(text.rfind("\r["));
+  BOOST_TEST(contains(last, "500/1000  loss 0.25  "), last);
+  BOOST_TEST(contains(last, " steps/s  ETA 0:0"), last);
+  BOOST_TEST(count_of(last, "#") <= count_of(last, "."), last);  // half of it is done
+  BOOST_TEST(count_of(last, "#") >= 10u, last);
+}
+
+BOOST_AUTO_TEST_CASE(no_line_is_wider_than_the_terminal) {
+  for (int columns : {1, 10, 40, 60, 70, 80, 300}) {
+    Terminal terminal(columns);
+    { Progress(1000000, terminal.file()).step(-1.234e-5); }
+    const std::string text = terminal.text();
+    const std::size_t first = text.find('\r'), end = text.find("\x1b[K");
+    BOOST_REQUIRE(end != std::string::npos);
+    BOOST_TEST(end - first - 1 < static_cast<std::size_t>(columns));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(no_steps_leave_no_trace) {
+  BOOST_TEST(printed(2, [] { Progress(0); }).empty());
+  BOOST_TEST(printed(2, [] { Progress(10); }).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_step_costs_nothing) {
+  const std::string text = printed(2, [] {
+    Progress progress(1000000);
+    const Timer timer;
+    for (int i = 0; i < 1000000; ++i) progress.step(1);
+    BOOST_TEST(timer.seconds() < 3);  // thirty times what it takes
+  });
+  BOOST_TEST(contains(text, "1000000/1000000"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(training)
+
+BOOST_AUTO_TEST_CASE(losses_are_those_of_the_steps) {
+  int calls = 0;
+  const Array losses = trained(5, [&] { return 0.5 * ++calls; });
+  BOOST_TEST(same_bits(losses, Array::of<float>({5}, {0.5f, 1.0f, 1.5f, 2.0f, 2.5f})));
+  BOOST_TEST(calls == 5);
+  BOOST_TEST(trained(0, [] { return 1.0; }).shape()[0] == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_ends_it) {
+  for (double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    int calls = 0;
+    std::string error;
+    const std::string shown =
+        printed(2, [&] { error = error_of([&] { train(10, [&] { return ++calls == 3 ? bad : 1.0; }); }); });
+    BOOST_TEST(contains(error, "the loss of step 3 is not finite: "), error);
+    BOOST_TEST(calls == 3);
+    BOOST_TEST(shown.starts_with("2/10  loss 1 "), shown);  // the line is ended before the error comes
+    BOOST_TEST(shown.back() == '\n');
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_interrupt_lets_the_step_end) {
+  const Interrupt interrupt;
+  int calls = 0;
+  const Array losses = trained(10, [&] {
+    if (++calls == 4) std::raise(SIGINT);
+    return 1.0;
+  });
+  BOOST_TEST(losses.size() == 4);
+  BOOST_TEST(calls == 4);
+}
+
+BOOST_AUTO_TEST_CASE(the_second_signal_kills) {
+  for (const auto& [first, second] :
+       {std::pair{SIGINT, SIGINT}, std::pair{SIGINT, SIGTERM}, std::pair{SIGTERM, SIGINT}}) {
+    const ::pid_t child = ::fork();
+    if (child == 0) {
+      const Interrupt interrupt;
+      std::raise(first);
+      if (Interrupt::requested()) std::raise(second);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST(WIFSIGNALED(status));
+    BOOST_TEST(WTERMSIG(status) == second);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(handlers_are_put_back) {
+  static volatile std::sig_atomic_t ours = 0;
+  const auto before = std::signal(SIGINT, [](int) { ours = ours + 1; });
+  {
+    const Interrupt interrupt;
+    std::raise(SIGINT);
+    BOOST_TEST(ours == 0);
+  }
+  std::raise(SIGINT);
+  BOOST_TEST(ours == 1);
+  std::signal(SIGINT, before);
+}
+
+BOOST_AUTO_TEST_CASE(an_ignored_signal_is_heard_all_the_same) {
+  const auto before = std::signal(SIGINT, SIG_IGN);  // as a shell does for what it runs in the background
+  {
+    const Interrupt interrupt;
+    std::raise(SIGINT);
+    BOOST_TEST(Interrupt::requested());
+  }
+  std::signal(SIGINT, before);
+}
+
+BOOST_AUTO_TEST_CASE(means_of_losses_count_from_one) {
+  const Array losses = Array::of<float>({4}, {1, 2, 4, 8});
+  BOOST_TEST(mean_loss(losses, 1, 4) == 3.75);
+  BOOST_TEST(mean_loss(losses, 2, 3) == 3);
+  BOOST_TEST(mean_loss(losses, 4, 4) == 8);
+  BOOST_TEST(std::isnan(mean_loss(losses, 2, 5)));
+  BOOST_TEST(std::isnan(mean_loss(losses, 0, 2)));
+  BOOST_TEST(std::isnan(mean_loss(losses, 3, 2)));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

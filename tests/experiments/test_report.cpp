@@ -1,0 +1,188 @@
+// Reports: their JSON, their table, and when windows apply.
+#define BOOST_TEST_MODULE report
+#include "experiments/common/report.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <csignal>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/parallel.hpp"
+#include "experiments/common/interrupt.hpp"
+#include "tests/experiments/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::experiments;
+using namespace wengert::testing;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+Report example() {
+  Report report("example");
+  report.setting("seed", std::uint64_t{42});
+  report.quantity("inside", 0.5, {0.5, 0.6}, 0.55);
+  report.quantity("outside", 0.7, {0.5, 0.6});
+  report.quantity("free", 3);
+  report.seconds("train", 1.5);
+  return report;
+}
+
+std::string keys(const Json& object) {
+  std::string keys;
+  for (const auto& entry : object.items()) keys += entry.key() + " ";
+  return keys;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_json_has_what_the_format_says_in_order) {
+  const Json json = Json::parse(example().json());
+  BOOST_TEST(keys(json) == "experiment settings quantities seconds machine ");
+  BOOST_TEST(json["experiment"] == "example");
+  BOOST_TEST(json["settings"].dump() == R"({"seed":42})");
+  BOOST_TEST(json["quantities"][0].dump() ==
+             R"({"name":"inside","value":0.5,"window":[0.5,0.6],"printed":0.55,"inside":true})");
+  BOOST_TEST(json["quantities"][1].dump() ==
+             R"({"name":"outside","value":0.7,"window":[0.5,0.6],"printed":null,"inside":false})");
+  BOOST_TEST(json["quantities"][2].dump() ==
+             R"({"name":"free","value":3.0,"window":null,"printed":null,"inside":null})");
+  BOOST_TEST(json["seconds"].dump() == R"({"train":1.5})");
+}
+
+BOOST_AUTO_TEST_CASE(the_machine_is_known) {
+  const Threads two(2);
+  const Json machine = Json::parse(example().json())["machine"];
+  BOOST_TEST(keys(machine) == "cpu cores threads compiler instruction_set blas date ");
+  for (const char* key : {"cpu", "compiler", "instruction_set", "blas"})
+    BOOST_TEST(!machine[key].get<std::string>().empty(), key);
+  BOOST_TEST(machine["cores"].get<int>() >= 1);
+  BOOST_TEST(machine["threads"] == 2);
+  const std::string date = machine["date"];
+  BOOST_TEST(date.size() == 20u);
+  BOOST_TEST(date.substr(0, 2) == "20");
+  BOOST_TEST(date[10] == 'T');
+}
+
+BOOST_AUTO_TEST_CASE(settings_of_every_kind_keep_their_order) {
+  Report report("example");
+  report.setting("zeta", 3);
+  report.setting("alpha", true);
+  report.setting("rate", 1e-3);
+  report.setting("rule", "euler \"maruyama\"\n");
+  report.setting("seed", std::numeric_limits<std::uint64_t>::max());
+  report.setting("bad", no_number);
+  report.setting("zeta", 4);
+  BOOST_TEST(
+      Json::parse(report.json())["settings"].dump() ==
+      R"({"zeta":4,"alpha":true,"rate":0.001,"rule":"euler \"maruyama\"\n","seed":18446744073709551615,"bad":null})");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_finite_is_null) {
+  Report report("example");
+  for (double value : {no_number, infinity, -infinity}) {
+    report.quantity("free", value);
+    report.quantity("bound", value, {0, 1}, value);
+    report.seconds("train", value);
+    const Json json = Json::parse(report.json());
+    BOOST_TEST(json["quantities"].size() == 2u);
+    BOOST_TEST(json["quantities"][0]["value"].is_null());
+    BOOST_TEST(json["quantities"][0]["inside"].is_null());
+    BOOST_TEST(json["quantities"][1]["value"].is_null());
+    BOOST_TEST(json["quantities"][1]["printed"].is_null());
+    BOOST_TEST(json["quantities"][1]["inside"] == false);  // a NaN where a number should be is no success
+    BOOST_TEST(json["seconds"]["train"].is_null());
+    BOOST_TEST(report.warnings().size() == 1u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(both_ends_of_a_window_belong_to_it) {
+  const auto inside = [](double value, Window window) {
+    Report report("example");
+    report.quantity("q", value, window);
+    return Json::parse(report.json())["quantities"][0]["inside"].get<bool>();
+  };
+  BOOST_TEST(inside(1, {1, 2}));
+  BOOST_TEST(inside(2, {1, 2}));
+  BOOST_TEST(!inside(std::nextafter(1, 0), {1, 2}));
+  BOOST_TEST(!inside(std::nextafter(2, 3), {1, 2}));
+  BOOST_TEST(inside(1e9, {1, infinity}));  // one that is open on a side
+  BOOST_TEST(!inside(0, {1, infinity}));
+}
+
+BOOST_AUTO_TEST_CASE(windows_that_do_not_apply_are_null) {
+  Report report = example();
+  report.windows_apply(false);
+  const Json json = Json::parse(report.json());
+  for (const Json& quantity : json["quantities"]) {
+    BOOST_TEST(quantity["window"].is_null());
+    BOOST_TEST(quantity["inside"].is_null());
+  }
+  BOOST_TEST(report.warnings().empty());
+  BOOST_TEST(!contains(report.table(), "side\n"));
+}
+
+BOOST_AUTO_TEST_CASE(options_decide_whether_windows_apply) {
+  for (const bool quick : {false, true}) {
+    Options options("example", "An example", {.study = 100, .quick = 10});
+    CommandLine line{quick ? "--quick" : "--steps=100"};
+    options.parse(line.count(), line.arguments());
+    Report report(options);
+    report.quantity("q", 1, {0, 2});
+    const Json json = Json::parse(report.json());
+    BOOST_TEST(json["experiment"] == "example");
+    BOOST_TEST(json["settings"]["steps"] == (quick ? 10 : 100));
+    BOOST_TEST(json["settings"]["quick"] == quick);
+    BOOST_TEST(json["quantities"][0]["window"].is_null() == quick);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_interrupted_run_says_so_and_has_no_windows) {
+  const Interrupt interrupt;
+  BOOST_TEST(!Json::parse(example().json()).contains("interrupted"));
+  std::raise(SIGINT);
+  const Json json = Json::parse(example().json());
+  BOOST_TEST(json["interrupted"] == true);
+  BOOST_TEST(json["quantities"][0]["window"].is_null());
+  BOOST_TEST(json["quantities"][1]["inside"].is_null());
+  BOOST_TEST(example().warnings().empty());
+}
+
+BOOST_AUTO_TEST_CASE(numbers_are_written_in_full) {
+  Report report("example");
+  report.quantity("q", 0.1 + 0.2);
+  BOOST_TEST(Json::parse(report.json())["quantities"][0]["value"].get<double>() == 0.1 + 0.2);
+  report.quantity("q", 1e300, {-1e-300, 1e301});
+  BOOST_TEST(Json::parse(report.json())["quantities"][0]["window"][0].get<double>() == -1e-300);
+}
+
+BOOST_AUTO_TEST_CASE(names_that_are_no_utf8_do_not_spoil_a_report) {
+  Report report("example");
+  report.setting("rule", "\xff\xfe");
+  BOOST_TEST(Json::parse(report.json())["settings"].contains("rule"));
+}
+
+BOOST_AUTO_TEST_CASE(the_table_and_the_warnings_are_for_eyes) {
+  const Report report = example();
+  BOOST_TEST(report.table() ==
+             "quantity       value                window\n"
+             "inside           0.5            [0.5, 0.6]  inside\n"
+             "outside          0.7            [0.5, 0.6]  OUTSIDE\n"
+             "free               3\n");
+  std::string table;
+  const std::string warnings = printed(2, [&] { table = printed(1, [&] { report.print(); }); });
+  BOOST_TEST(table == report.table());
+  BOOST_TEST(warnings == "example: warning: outside is 0.7, outside of its window [0.5, 0.6]\n");
+}
+
+BOOST_AUTO_TEST_CASE(the_file_is_the_json) {
+  const Folder folder;
+  example().write(folder / "metrics.json");
+  BOOST_TEST(Json::parse(read_file(folder / "metrics.json"))["quantities"].size() == 3u);
+  BOOST_TEST(folder.files() == 1u);
+  BOOST_TEST(contains(error_of([&] { example().write(folder / "none/metrics.json"); }), "none/metrics.json"));
+}
