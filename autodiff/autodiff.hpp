@@ -5,3 +5,4 @@
 #include "autodiff/parallel.hpp"
 #include "autodiff/random.hpp"
 #include "autodiff/tape.hpp"
+#include "autodiff/transforms.hpp"

@@ -25,11 +25,13 @@ Registry& the_registry() {
 }  // namespace
 
 Op::Op(Traits traits) : traits_(std::move(traits)) {
+  if (traits_.local) return;
   const std::lock_guard lock(the_registry().mutex);
   the_registry().ops.push_back(this);
 }
 
 Op::~Op() {
+  if (traits_.local) return;
   const std::lock_guard lock(the_registry().mutex);
   std::erase(the_registry().ops, this);
 }

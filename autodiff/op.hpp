@@ -16,6 +16,7 @@
 // Constructing an Op enters it in the registry that the tests walk.
 #pragma once
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -110,7 +111,7 @@ class Call {
 // Refuses a call from within infer(); the tape adds the op's name and the user's line.
 [[noreturn]] void reject(const std::string& text);
 
-class Op {
+class Op : public std::enable_shared_from_this<Op> {
  public:
   struct Traits {
     std::string name;
@@ -118,6 +119,7 @@ class Op {
     Linearity linearity = Linearity::rule;
     bool in_place = false;  // the output may take the memory of operand 0
     bool leaf = false;      // a value from outside: never run, has no examples
+    bool local = false;     // made for one call, owned by its tape: not in the registry
   };
 
   explicit Op(Traits traits);
@@ -130,6 +132,7 @@ class Op {
   Linearity linearity() const { return traits_.linearity; }
   bool may_run_in_place() const { return traits_.in_place; }
   bool is_leaf() const { return traits_.leaf; }
+  bool is_local() const { return traits_.local; }
 
   // Recording: the output's type, or reject(text).
   virtual Type infer(const Signature& s) const = 0;
@@ -177,7 +180,7 @@ class OpOf : public Op {
   }
 };
 
-// Every op alive, sorted by name.
+// Every op alive but local ones, sorted by name.
 std::vector<const Op*> registry();
 
 // Records a call on the tape of its operands (numbers take the dtype of the others); runs it on an eager tape.

@@ -106,6 +106,11 @@ Var Tape::borrow(const Type& type, const void* data, std::shared_ptr<const void>
   return result;
 }
 
+Tape::Borrowing Tape::borrowing(std::uint32_t index) const {
+  const Borrowed& b = borrowed_[node(index).borrowed - 1];
+  return {node(index).type, b.data, b.owner, b.version, name_of(index)};
+}
+
 Var Tape::full(const Shape& shape, double value, Where where) { return full(Type{dtype_, shape}, value, where); }
 
 Var Tape::full(const Type& type, double value, Where where) {
@@ -164,6 +169,12 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
   return var(size_ - 1);
 }
 
+Var Tape::record_local(std::shared_ptr<const Op> op, std::span<const Operand> operands, Where where) {
+  const Var result = record(*op, operands, {}, where);
+  local_ops_.emplace_back(size_ - 1, std::move(op));
+  return result;
+}
+
 void Tape::evaluate(Node& node) {
   const FlushDenormals flush;
   pointers_.clear();
@@ -189,6 +200,7 @@ void Tape::rewind(const Mark& mark) {
   size_ = mark.nodes;
   operands_.resize(mark.operands);
   borrowed_.resize(mark.borrowed);
+  while (!local_ops_.empty() && local_ops_.back().first >= size_) local_ops_.pop_back();
   while (!names_.empty() && names_.back().first >= size_) names_.pop_back();
   arena_.rewind(mark.arena);
 }

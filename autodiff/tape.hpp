@@ -59,7 +59,21 @@ class Tape {
   Var borrow(const Type& type, const void* data, std::shared_ptr<const void> owner, const std::uint64_t* version,
              std::string_view name, Where where = Where::current());
 
+  struct Borrowing {
+    Type type;
+    const void* data;
+    std::shared_ptr<const void> owner;
+    const std::uint64_t* version;
+    std::string name;
+  };
+  Var borrow(const Borrowing& b, Where where = Where::current()) {
+    return borrow(b.type, b.data, b.owner, b.version, b.name, where);
+  }
+  Borrowing borrowing(std::uint32_t index) const;  // of a borrowed leaf
+
   Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where);
+  // A call of an op that was made for it and lives as long as its node.
+  Var record_local(std::shared_ptr<const Op> op, std::span<const Operand> operands, Where where);
 
   // Rewinding drops every node recorded since the mark; their Vars become invalid, their memory is reused.
   struct Mark {
@@ -79,6 +93,7 @@ class Tape {
   Var var(std::uint32_t index) const { return {slot_, index, node(index).birth}; }
   // The node of a Var; Error when it is not (or no longer) on this tape.
   std::uint32_t index_of(Var var, Where where) const;
+  bool holds(Var var) const { return var.slot_ == slot_ && var.index_ < size_ && node(var.index_).birth == var.birth_; }
   static Tape& of(Var var, Where where);
 
   // "triangles.cpp:41, in score.layers.0": the outermost line outside the library and the path of module names.
@@ -122,6 +137,7 @@ class Tape {
   std::vector<std::uint32_t> operands_;
   std::vector<Borrowed> borrowed_;
   std::vector<std::pair<std::uint32_t, std::string>> names_;
+  std::vector<std::pair<std::uint32_t, std::shared_ptr<const Op>>> local_ops_;
   std::vector<ScopeEntry> scopes_;
   std::vector<const Type*> types_;  // of the call being recorded
   std::vector<const void*> pointers_;

@@ -1,0 +1,111 @@
+#include "autodiff/program.hpp"
+
+#include <fmt/format.h>
+
+#include <unordered_map>
+
+#include "autodiff/ops.hpp"
+#include "autodiff/ops/sources.hpp"
+
+namespace wengert {
+
+Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
+  const std::uint32_t last = tape.index_of(output, Where::current());
+  type_ = tape.node(last).type;
+  std::vector<bool> wanted(last >= begin ? last - begin + 1 : 0);
+  if (!wanted.empty()) wanted.back() = true;
+  for (std::uint32_t i = last + 1; i-- > begin;)
+    if (wanted[i - begin])
+      for (std::uint32_t operand : tape.operands(tape.node(i)))
+        if (operand >= begin) wanted[operand - begin] = true;
+
+  std::unordered_map<std::uint32_t, Source> sources;
+  const auto source_of = [&](std::uint32_t index) {
+    const auto known = sources.find(index);
+    if (known != sources.end()) return known->second;
+    const Source source{true, captured_.size()};
+    captured_.push_back({index < begin ? tape.var(index) : Var(), nullptr, tape.node(index).type});
+    return sources.emplace(index, source).first->second;
+  };
+  for (std::uint32_t i = begin; i <= last && last >= begin; ++i) {
+    const Node& node = tape.node(i);
+    if (!wanted[i - begin]) continue;
+    if (node.op == &parameter_op()) {
+      captured_[source_of(i).index].leaf = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
+      continue;
+    }
+    Step step{node.op, node.op->weak_from_this().lock(), *node.attributes, node.type, {}, nullptr, node.where};
+    for (std::uint32_t operand : tape.operands(node)) step.operands.push_back(source_of(operand));
+    if (node.op->is_leaf() && !tape.symbolic()) step.value = std::make_shared<Array>(tape.var(i).value());
+    sources.emplace(i, Source{false, steps_.size()});
+    steps_.push_back(std::move(step));
+  }
+  output_ = source_of(last);
+}
+
+std::vector<Var> Program::captured(Tape& tape) const {
+  std::vector<Var> vars;
+  for (const Captured& c : captured_) vars.push_back(c.leaf ? tape.borrow(*c.leaf) : c.var);
+  return vars;
+}
+
+Var Program::replay(Tape& tape, std::span<const Var> captured) const {
+  return replay_batched(tape, captured, std::vector<bool>(captured.size())).first;
+}
+
+std::pair<Var, bool> Program::replay_batched(Tape& tape, std::span<const Var> captured,
+                                             std::vector<bool> batched) const {
+  std::vector<Var> vars;
+  std::vector<bool> carries;
+  const auto var_of = [&](const Source& s) { return s.outside ? captured[s.index] : vars[s.index]; };
+  const auto is_batched = [&](const Source& s) { return s.outside ? batched[s.index] : carries[s.index]; };
+  for (const Step& step : steps_) {
+    if (step.op->is_leaf()) {
+      vars.push_back(step.value ? tape.input(*step.value, "", step.where) : tape.input(step.type, "", step.where));
+      carries.push_back(false);
+      continue;
+    }
+    bool any = false;
+    for (const Source& source : step.operands) any = any || is_batched(source);
+    if (any && step.op->is_local())
+      throw Error(fmt::format("[vmap] cannot take a batch through {}  ({})", step.op->name(), to_string(step.where)));
+    std::vector<Operand> operands;
+    for (const Source& source : step.operands) {
+      Var operand = var_of(source);
+      // With the batch in front, an operand of lower rank needs its missing axes behind it; and concat wants equal
+      // ranks.
+      const Shape& own = type_of(source).shape;
+      const int rank = std::max(own.rank(), step.type.shape.rank());
+      const bool pads = any && step.op->linearity() != Linearity::rule && step.op->linearity() != Linearity::transposed;
+      if (pads && is_batched(source) && own.rank() < rank)
+        operand = reshape(operand, own.padded(rank).prepended(operand.extent(0)));
+      else if (any && !is_batched(source) && step.op->arity() < 0)
+        operand = reshape(operand, own.prepended(1));
+      operands.emplace_back(operand, step.where);
+    }
+    vars.push_back(tape.record(*step.op, operands, step.attributes, step.where));
+    carries.push_back(any);
+  }
+  return {var_of(output_), is_batched(output_)};
+}
+
+Rows Program::rows(std::size_t captured, int axis) const {
+  std::vector<int> at(steps_.size(), 0);  // the axis of the rows; 0: none
+  const auto axis_of = [&](const Source& s) { return s.outside ? (s.index == captured ? axis : 0) : at[s.index]; };
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    std::vector<const Type*> types;
+    for (const Source& source : steps_[i].operands) types.push_back(&type_of(source));
+    for (std::size_t k = 0; k < types.size(); ++k) {
+      const int mine = axis_of(steps_[i].operands[k]);
+      if (mine == 0) continue;
+      const Rows rows = steps_[i].op->rows({types, steps_[i].attributes}, steps_[i].type, static_cast<int>(k), mine);
+      const bool kept = rows.rule == RowRule::keeps || rows.rule == RowRule::pointwise;
+      if (!kept || (at[i] != 0 && at[i] != rows.axis)) return {RowRule::mixes, 0};
+      at[i] = rows.axis;
+    }
+  }
+  const int result = axis_of(output_);
+  return result == 0 ? Rows{RowRule::reduces, 0} : Rows{RowRule::keeps, result};
+}
+
+}  // namespace wengert

@@ -1,0 +1,162 @@
+#include "autodiff/transforms.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "autodiff/forward.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/program.hpp"
+
+namespace wengert {
+namespace {
+
+// An op made for one call; the tape owns it.
+class LocalOp : public Op {
+ public:
+  LocalOp(std::string name, int arity, Linearity linearity, Type type)
+      : Op({.name = std::move(name), .arity = arity, .linearity = linearity, .local = true}), type_(std::move(type)) {}
+  Type infer(const Signature&) const override { return type_; }
+  std::vector<Example> examples() const override { return {}; }
+  Array reference(std::span<const Array>, const Attributes&, const Type& out) const override { return Array(out); }
+
+ private:
+  Type type_;
+};
+
+// The value of a program whose nodes were dropped.
+class Checkpoint final : public LocalOp {
+ public:
+  Checkpoint(Program program, Array value, int arity)
+      : LocalOp("checkpoint", arity, Linearity::rule, program.type()),
+        program_(std::move(program)),
+        value_(std::move(value)) {}
+
+  void run(const Kernel& k) const override { std::memcpy(k.output, value_.raw(), k.type.bytes()); }
+
+  // All cotangents come from one replay; the sweep asks for them one by one.
+  Var vjp(const Call& c, int i, Var g) const override {
+    if (seed_ != g || !c.tape().holds(cotangents_.back())) {
+      const std::vector<Var> fresh = identities(c);
+      const Var y = program_.replay(c.tape(), fresh);
+      cotangents_ = wengert::vjp(y, g, fresh);
+      seed_ = g;
+    }
+    return cotangents_[static_cast<std::size_t>(i)];
+  }
+
+  Var jvp(const Call& c, std::span<const Var> tangents) const override {
+    const std::vector<Var> fresh = identities(c);
+    const Var y = program_.replay(c.tape(), fresh);
+    std::vector<std::uint32_t> indices;
+    std::vector<Var> stacks;
+    for (std::size_t i = 0; i < fresh.size(); ++i) {
+      if (tangents[i].is_null()) continue;
+      indices.push_back(c.tape().index_of(fresh[i], Where::current()));
+      stacks.push_back(tangents[i]);
+    }
+    const std::uint32_t last = c.tape().index_of(y, Where::current());
+    return ForwardSweep(c.tape(), indices, stacks, last).at(last);
+  }
+
+  Rows rows(const Signature&, const Type&, int operand, int axis) const override {
+    return program_.rows(static_cast<std::size_t>(operand), axis);
+  }
+
+ private:
+  static std::vector<Var> identities(const Call& c) {
+    std::vector<Var> fresh;
+    for (int i = 0; i < c.arity(); ++i) fresh.push_back(identity(c.in(i)));
+    return fresh;
+  }
+
+  Program program_;
+  Array value_;
+  mutable Var seed_;
+  mutable std::vector<Var> cotangents_;
+};
+
+// x, f(x) -> f(x), with the user's rule for x
+class Custom final : public LocalOp {
+ public:
+  Custom(const Type& type, PullBack rule)
+      : LocalOp("custom_derivative", 2, Linearity::transposed, type), rule_(std::move(rule)) {}
+  void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[1], k.type.bytes()); }
+  Var vjp(const Call& c, int i, Var g) const override {
+    if (i == 1) return {};
+    const Var cotangent = rule_(c.in(0), c.out(), g);
+    if (cotangent.type() != c.in(0).type())
+      throw Error(fmt::format("[custom_derivative] the rule's cotangent must be of x's type {}, got {}  ({})",
+                              to_string(c.in(0).type()), to_string(cotangent.type()), c.tape().place_of(c.index())));
+    return cotangent;
+  }
+
+ private:
+  PullBack rule_;
+};
+
+}  // namespace
+
+Var checkpoint(const Function& f, Operand x) {
+  Tape& tape = x.tape();
+  const Scope scope(x, "checkpoint");
+  const Tape::Mark start = tape.mark();
+  const Var y = f(x.var());
+  if (tape.index_of(y, x.where()) < start.nodes) return y;  // nothing was recorded for it
+  Program program(tape, start.nodes, y);
+  Array value = tape.symbolic() ? Array(y.type()) : y.value();
+  tape.rewind(start);
+  std::vector<Operand> operands;
+  for (Var var : program.captured(tape)) operands.emplace_back(var, x.where());
+  auto op = std::make_shared<Checkpoint>(std::move(program), std::move(value), static_cast<int>(operands.size()));
+  return tape.record_local(op, operands, x.where());
+}
+
+Var custom_derivative(const Function& f, const PullBack& rule, Operand x) {
+  Tape& tape = x.tape();
+  const Scope scope(x, "custom_derivative");
+  const Var y = stop_gradient(f(x.var()));
+  const std::vector<Operand> operands{x, {y, x.where()}};
+  return tape.record_local(std::make_shared<Custom>(y.type(), rule), operands, x.where());
+}
+
+Var vmap(const FunctionOfMany& f, std::span<const Var> xs, Where where) {
+  if (xs.empty()) throw Error(fmt::format("[vmap] needs at least one argument  ({})", to_string(where)));
+  Tape& tape = xs[0].tape(where);
+  const Scope scope(tape, "vmap", where);
+  Index count = -1;
+  for (Var x : xs) {
+    const Shape& shape = x.shape(where);
+    if (shape.rank() < 1 || shape[0] < 1 || (count >= 0 && shape[0] != count))
+      throw Error(fmt::format("[vmap] arguments need one first extent, at least 1, in common: got {}{}  ({})",
+                              to_string(shape), count >= 0 ? fmt::format(" after {}", count) : "", to_string(where)));
+    count = shape[0];
+  }
+  const Tape::Mark start = tape.mark();
+  std::vector<Var> first;
+  for (Var x : xs) first.push_back(identity(reshape(slice(x, 0, 0, 1), x.shape().trailing(x.rank() - 1))));
+  const std::uint32_t begin = tape.size();
+  const Program program(tape, begin, f(first));
+  tape.rewind(start);
+  std::vector<Var> captured = program.captured(tape);
+  std::vector<bool> batched(captured.size());
+  for (std::size_t i = 0; i < captured.size(); ++i)
+    for (std::size_t k = 0; k < first.size(); ++k)
+      if (captured[i] == first[k]) {
+        captured[i] = xs[k];
+        batched[i] = true;
+      }
+  const auto [y, carries] = program.replay_batched(tape, captured, batched);
+  return carries ? y : broadcast_to(y, program.type().shape.prepended(count));
+}
+
+Var vmap(const FunctionOfMany& f, std::initializer_list<Var> xs, Where where) {
+  return vmap(f, std::span<const Var>(xs.begin(), xs.size()), where);
+}
+
+Var vmap(const Function& f, Operand x) {
+  const Var var = x.var();
+  return vmap([&](std::span<const Var> slices) { return f(slices[0]); }, std::span<const Var>(&var, 1), x.where());
+}
+
+}  // namespace wengert
