@@ -3,6 +3,7 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/provenance.hpp"
 #include "autodiff/random.hpp"
 #include "autodiff/tape.hpp"
 #include "autodiff/transforms.hpp"

@@ -8,7 +8,8 @@
 namespace wengert {
 namespace {
 
-// A function at a point: the node that stands for its argument, and its value.
+// A function at a point: the node that stands for its argument, and its value. Made before an operator enters its
+// scope: the function's lines are the user's own.
 struct Bound {
   Tape& tape;
   Var x, y;
@@ -64,30 +65,30 @@ Var forward_jacobian(const Bound& bound, Var y) {
 }  // namespace
 
 ValueAndGrad value_and_grad(const Function& f, Operand x) {
-  const Scope scope(x, "value_and_grad");
   const Bound bound(f, x);
+  const Scope scope(x, "value_and_grad");
   check_scalar(bound.y, "value_and_grad", x);
   return {bound.y, grad(bound.y, bound.x)};
 }
 
 ValueAndTangent jvp(const Function& f, Operand x, Operand v) {
   check_direction(x, v, "jvp");
-  const Scope scope(x, "jvp");
   const Bound bound(f, x);
+  const Scope scope(x, "jvp");
   return {bound.y, push(bound, bound.y, v)};
 }
 
 Var hvp(const Function& f, Operand x, Operand v) {
   check_direction(x, v, "hvp");
-  const Scope scope(x, "hvp");
   const Bound bound(f, x);
+  const Scope scope(x, "hvp");
   check_scalar(bound.y, "hvp", x);
   return push(bound, grad(bound.y, bound.x), v);
 }
 
 Var jacobian(const Function& f, Operand x) {
-  const Scope scope(x, "jacobian");
   const Bound bound(f, x);
+  const Scope scope(x, "jacobian");
   const Shape &rows = bound.y.shape(), &columns = bound.x.shape();
   if (rows.size() == 0 || columns.size() == 0)
     return bound.tape.full(Type{bound.y.dtype(), rows.followed_by(columns)}, 0);
@@ -100,8 +101,8 @@ Var jacobian(const Function& f, Operand x) {
 }
 
 Var hessian(const Function& f, Operand x) {
-  const Scope scope(x, "hessian");
   const Bound bound(f, x);
+  const Scope scope(x, "hessian");
   check_scalar(bound.y, "hessian", x);
   return forward_jacobian(bound, grad(bound.y, bound.x));
 }
@@ -128,8 +129,8 @@ Var trace_rows(const Bound& bound, Var y) {
 }  // namespace
 
 ValueAndDivergence value_and_divergence(const Function& f, Operand x) {
-  const Scope scope(x, "divergence");
   const Bound bound(f, x);
+  const Scope scope(x, "divergence");
   check_rows(bound.x, bound.y, "divergence", x);
   return {bound.y, trace_rows(bound, bound.y)};
 }
@@ -137,8 +138,8 @@ ValueAndDivergence value_and_divergence(const Function& f, Operand x) {
 Var divergence(const Function& f, Operand x) { return value_and_divergence(f, x).divergence; }
 
 HutchinsonEstimate value_and_divergence(const Function& f, Operand x, Operand probes) {
-  const Scope scope(x, "divergence");
   const Bound bound(f, x);
+  const Scope scope(x, "divergence");
   check_rows(bound.x, bound.y, "divergence", x);
   if (probes.is_number() || probes.rank() != 3 || probes.shape().trailing(2) != bound.x.shape() ||
       probes.dtype() != bound.x.dtype())
@@ -154,8 +155,8 @@ HutchinsonEstimate value_and_divergence(const Function& f, Operand x, Operand pr
 }
 
 Var laplacian(const Function& f, Operand x) {
-  const Scope scope(x, "laplacian");
   const Bound bound(f, x);
+  const Scope scope(x, "laplacian");
   const Shape& y = bound.y.shape();
   if (bound.x.rank() != 2 || y.size() != bound.x.extent(0) || y.rank() < 1 || y[0] != bound.x.extent(0))
     throw Error(fmt::format("[laplacian] needs a function from [B,d] to [B] or [B,1], got {} to {}  ({})",

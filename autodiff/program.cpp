@@ -34,7 +34,8 @@ Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
       captured_[source_of(i).index].leaf = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
       continue;
     }
-    Step step{node.op, node.op->weak_from_this().lock(), *node.attributes, node.type, {}, nullptr, node.where};
+    Step step{node.op,   node.op->weak_from_this().lock(), *node.attributes, node.type, {}, nullptr, node.where,
+              node.scope};
     for (std::uint32_t operand : tape.operands(node)) step.operands.push_back(source_of(operand));
     if (node.op->is_leaf() && !tape.symbolic()) step.value = std::make_shared<Array>(tape.var(i).value());
     sources.emplace(i, Source{false, steps_.size()});
@@ -60,6 +61,7 @@ std::pair<Var, bool> Program::replay_batched(Tape& tape, std::span<const Var> ca
   const auto var_of = [&](const Source& s) { return s.outside ? captured[s.index] : vars[s.index]; };
   const auto is_batched = [&](const Source& s) { return s.outside ? batched[s.index] : carries[s.index]; };
   for (const Step& step : steps_) {
+    const Scope scope(tape, step.scope);
     if (step.op->is_leaf()) {
       vars.push_back(step.value ? tape.input(*step.value, "", step.where) : tape.input(step.type, "", step.where));
       carries.push_back(false);

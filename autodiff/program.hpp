@@ -43,6 +43,7 @@ class Program {
     std::vector<Source> operands;
     std::shared_ptr<const Array> value;  // of an input
     Where where;
+    std::uint32_t scope;
   };
   struct Captured {
     Var var;                                // a node before `begin`

@@ -10,6 +10,7 @@
 
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/provenance.hpp"
 
 namespace wengert {
 namespace {
@@ -166,6 +167,7 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
   result.operand_count = static_cast<std::uint32_t>(indices.size());
   operands_.insert(operands_.end(), indices.begin(), indices.end());
   if (!symbolic()) evaluate(result);
+  if (track_nonfinite_) stop_at_nonfinite();
   return var(size_ - 1);
 }
 
@@ -173,6 +175,11 @@ Var Tape::record_local(std::shared_ptr<const Op> op, std::span<const Operand> op
   const Var result = record(*op, operands, {}, where);
   local_ops_.emplace_back(size_ - 1, std::move(op));
   return result;
+}
+
+void Tape::stop_at_nonfinite() const {
+  if (symbolic() || describe_nonfinite(*this, size_ - 1).empty()) return;
+  throw Error(nonfinite_origin(var(size_ - 1)));
 }
 
 void Tape::evaluate(Node& node) {

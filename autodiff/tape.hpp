@@ -101,6 +101,10 @@ class Tape {
   std::string place_of(std::uint32_t index) const { return place(node(index).where, node(index).scope); }
   std::string name_of(std::uint32_t index) const;  // of an input or a parameter; empty otherwise
 
+  // When on, recording an op whose value has a NaN or an infinity throws Error naming where it came from; the node
+  // stays on the tape. See provenance.hpp for asking afterwards.
+  void track_nonfinite(bool on) { track_nonfinite_ = on; }
+
   std::string list() const;  // one line a node: name, operands, type, place
   std::string dot() const;   // the same graph for Graphviz
 
@@ -126,10 +130,12 @@ class Tape {
   std::uint32_t resolve(const Operand& operand, Dtype dtype, const Op& op, Where where);
   void check_fresh(const Node& operand, const Op& op, Where where) const;
   void evaluate(Node& node);
+  void stop_at_nonfinite() const;
   std::uint32_t enter(std::string_view name, const Where& where);
 
   Dtype dtype_;
   Mode mode_;
+  bool track_nonfinite_ = false;
   std::uint32_t slot_ = 0;
   std::uint64_t generation_ = 0, births_ = 0;
   std::uint32_t size_ = 0, scope_ = 0, origin_ = 0;
@@ -150,6 +156,7 @@ class Scope {
  public:
   explicit Scope(const Operand& at, std::string_view name = {});
   Scope(Tape& tape, std::string_view name, const Where& where);
+  Scope(Tape& tape, std::uint32_t entered) : tape_(&tape), outer_(tape.scope_) { tape.scope_ = entered; }  // again
   ~Scope() { tape_->scope_ = outer_; }
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;

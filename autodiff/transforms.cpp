@@ -99,7 +99,6 @@ class Custom final : public LocalOp {
 
 Var checkpoint(const Function& f, Operand x) {
   Tape& tape = x.tape();
-  const Scope scope(x, "checkpoint");
   const Tape::Mark start = tape.mark();
   const Var y = f(x.var());
   if (tape.index_of(y, x.where()) < start.nodes) return y;  // nothing was recorded for it
@@ -114,8 +113,7 @@ Var checkpoint(const Function& f, Operand x) {
 
 Var custom_derivative(const Function& f, const PullBack& rule, Operand x) {
   Tape& tape = x.tape();
-  const Scope scope(x, "custom_derivative");
-  const Var y = stop_gradient(f(x.var()));
+  const Var y = stop_gradient({f(x.var()), x.where()});
   const std::vector<Operand> operands{x, {y, x.where()}};
   return tape.record_local(std::make_shared<Custom>(y.type(), rule), operands, x.where());
 }
@@ -123,7 +121,6 @@ Var custom_derivative(const Function& f, const PullBack& rule, Operand x) {
 Var vmap(const FunctionOfMany& f, std::span<const Var> xs, Where where) {
   if (xs.empty()) throw Error(fmt::format("[vmap] needs at least one argument  ({})", to_string(where)));
   Tape& tape = xs[0].tape(where);
-  const Scope scope(tape, "vmap", where);
   Index count = -1;
   for (Var x : xs) {
     const Shape& shape = x.shape(where);
@@ -134,7 +131,7 @@ Var vmap(const FunctionOfMany& f, std::span<const Var> xs, Where where) {
   }
   const Tape::Mark start = tape.mark();
   std::vector<Var> first;
-  for (Var x : xs) first.push_back(identity(reshape(slice(x, 0, 0, 1), x.shape().trailing(x.rank() - 1))));
+  for (Var x : xs) first.push_back(identity(reshape(slice({x, where}, 0, 0, 1), x.shape().trailing(x.rank() - 1))));
   const std::uint32_t begin = tape.size();
   const Program program(tape, begin, f(first));
   tape.rewind(start);
@@ -147,7 +144,7 @@ Var vmap(const FunctionOfMany& f, std::span<const Var> xs, Where where) {
         batched[i] = true;
       }
   const auto [y, carries] = program.replay_batched(tape, captured, batched);
-  return carries ? y : broadcast_to(y, program.type().shape.prepended(count));
+  return carries ? y : broadcast_to({y, where}, program.type().shape.prepended(count));
 }
 
 Var vmap(const FunctionOfMany& f, std::initializer_list<Var> xs, Where where) {

@@ -122,13 +122,13 @@ std::vector<Index> thinned(Index n) {
   return steps;
 }
 
-// Means over windows with the step in their middle, cut off at the last step and near the first one no longer than half
-// of what came before, so that a steep start is not smeared: (step, mean) for each of the steps.
+// Means over windows with the step in their middle, cut off at the last step and near the first one no longer than a
+// fifth of what came before, so that a steep start is not smeared: (step, mean) for each of the steps.
 std::vector<double> running_mean(std::span<const float> losses, const std::vector<Index>& steps, Index window) {
   std::vector<double> sums{0}, points;
   for (float loss : losses) sums.push_back(sums.back() + loss);
   for (Index step : steps) {
-    const Index half = std::min((window - 1) / 2, step / 4);
+    const Index half = std::min((window - 1) / 2, step / 10);
     const Index first = step - half, last = std::min(step + half, static_cast<Index>(losses.size()));
     const double sum = sums[static_cast<std::size_t>(last)] - sums[static_cast<std::size_t>(first - 1)];
     points.insert(points.end(), {static_cast<double>(step), sum / static_cast<double>(last - first + 1)});

@@ -74,20 +74,21 @@ BOOST_AUTO_TEST_SUITE(progress)
 
 BOOST_AUTO_TEST_CASE(a_log_gets_a_line_at_the_end_and_few_before) {
   const std::string text = printed(2, [] {
-    Progress progress(300);
-    for (int i = 1; i <= 300; ++i) {
+    Progress progress(100);
+    for (int i = 1; i <= 100; ++i) {
       sleep_for(1);
-      progress.step(i <= 150 ? 1.0 : 2.0);
+      progress.step(i <= 50 ? 1.0 : 2.0);
     }
   });
   BOOST_TEST(count_of(text, "\n") == 1u);
-  BOOST_TEST(text.starts_with("300/300  loss 1.5  "), text);
-  BOOST_TEST(contains(text, " steps/s  in 0:00\n"), text);
+  BOOST_TEST(text.starts_with("100/100  loss 1.5  "), text);
+  BOOST_TEST(contains(text, " steps/s  in 0:0"), text);
   BOOST_TEST(!contains(text, "\r"));
 }
 
 BOOST_AUTO_TEST_CASE(a_terminal_gets_one_line_that_is_rewritten) {
   Terminal terminal(100);
+  const Timer timer;
   {
     Progress progress(1000, terminal.file());
     for (int i = 0; i < 500; ++i) {
@@ -95,14 +96,15 @@ BOOST_AUTO_TEST_CASE(a_terminal_gets_one_line_that_is_rewritten) {
       progress.step(0.25);
     }
   }
+  const auto seconds = static_cast<std::size_t>(timer.seconds());
   const std::string text = terminal.text();
   BOOST_TEST(count_of(text, "\n") == 1u);
   const std::size_t updates = count_of(text, "\r") - count_of(text, "\r\n");
   BOOST_TEST(updates >= 3u);
-  BOOST_TEST(updates <= 60u);  // five or six, unless the machine is very busy
+  BOOST_TEST(updates <= 10 * (seconds + 1) + 1);
   const std::string last = text.substr(text.rfind("\r["));
   BOOST_TEST(contains(last, "500/1000  loss 0.25  "), last);
-  BOOST_TEST(contains(last, " steps/s  ETA 0:0"), last);
+  BOOST_TEST(contains(last, " steps/s  ETA "), last);
   BOOST_TEST(count_of(last, "#") <= count_of(last, "."), last);  // half of it is done
   BOOST_TEST(count_of(last, "#") >= 10u, last);
 }

@@ -1,0 +1,25 @@
+// What functions that record several ops check by themselves, in the words of an op's refusal.
+#pragma once
+#include <fmt/format.h>
+
+#include <string>
+
+#include "autodiff/var.hpp"
+
+namespace wengert {
+
+// Throws Error: "[stack] parts differ in shape: [2] and [3]  (triangles.cpp:41)".
+[[noreturn]] inline void refuse(const Operand& at, const char* op, const std::string& text) {
+  throw Error(fmt::format("[{}] {}  ({})", op, text, to_string(at.where())));
+}
+
+// The axis of x counted from the end; Error when there is no such axis.
+inline int axis_of(const Operand& x, int axis, const char* op) {
+  try {
+    return normalise_axis(axis, x.rank());
+  } catch (const Error& error) {
+    refuse(x, op, fmt::format("{} of shape {}", error.what(), to_string(x.shape())));
+  }
+}
+
+}  // namespace wengert

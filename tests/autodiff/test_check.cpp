@@ -1,0 +1,199 @@
+// The check of ops has teeth: an op that is right passes, and each way to be wrong is found and named.
+#define BOOST_TEST_MODULE check
+#include "autodiff/check.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <limits>
+
+#include "autodiff/autodiff.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+using namespace wengert;
+using wengert::testing::contains;
+
+namespace {
+
+enum class Fault {
+  none,
+  value,              // off by a thousandth
+  value_f32,          // the same in single precision alone
+  unsteady,           // other bits at every run
+  first_derivative,   // 2x instead of 3x
+  second_derivative,  // right at first order, a part of it detached
+  forward,            // says that it is linear: forward mode then calls the op on tangents
+  no_derivative,      // says that it has none
+  type,               // infers another type for symbolic tapes than for eager ones
+  text,               // refuses in other words
+  no_refusal,         // refuses nothing
+  special,            // states a value that it has not
+  slope,              // states a derivative that it has not
+  earlier_row,        // a row reads the row before it; says that rows are kept
+  later_row,          // a row reads the row after it
+  other_column,       // reads a neighbour in its row; says that it works on each element alone
+  short_reference,    // compares with nothing
+  in_place,           // says that it may write over its operand, and cannot
+  scratch,            // writes beyond its scratch memory
+};
+
+// x^3 for [B,d], as a user would write it, with a fault.
+class Cube final : public OpOf<Cube> {
+ public:
+  explicit Cube(Fault fault)
+      : OpOf({.name = "cube",
+              .linearity = fault == Fault::forward         ? Linearity::linear
+                           : fault == Fault::no_derivative ? Linearity::none
+                           : touches_others(fault)         ? Linearity::transposed
+                                                           : Linearity::elementwise,
+              .in_place = fault == Fault::in_place}),
+        fault_(fault) {}
+
+  Type infer(const Signature& s) const override {
+    if (fault_ != Fault::no_refusal && !is_float(s.dtype(0))) reject(fault_ == Fault::text ? "no" : "needs f32 or f64");
+    static int calls = 0;
+    if (fault_ == Fault::type && ++calls % 2 == 0) return {s.dtype(0), s.shape(0).prepended(1)};
+    return *s.in[0];
+  }
+  std::size_t scratch_bytes(const Signature&, const Type&) const override { return 64; }
+
+  template <class T>
+  void compute(const Kernel& k) const {
+    const T* x = k.in<T>(0);
+    const Index n = k.out_shape().size(), row = k.out_shape()[-1];
+    static int calls = 0;
+    ++calls;
+    for (Index i = 0; i < n; ++i) {
+      T y = x[i] * x[i] * x[i];
+      if (fault_ == Fault::value || (fault_ == Fault::value_f32 && sizeof(T) == 4)) y *= T(1.001);
+      if (fault_ == Fault::unsteady) y *= T(1) + static_cast<T>(calls % 2) * 4 * std::numeric_limits<T>::epsilon();
+      y += T(linear_part(i, n, row, [&](Index j) { return static_cast<double>(x[j]); }));
+      if (fault_ == Fault::in_place) y = x[n - 1 - i] * x[n - 1 - i] * x[n - 1 - i];
+      k.out<T>()[i] = y;
+    }
+    if (fault_ == Fault::scratch) static_cast<char*>(k.scratch)[64] = 1;
+  }
+
+  Var chain(const Call& c, int, Var t) const override {
+    const Var x = c.in(0);
+    if (fault_ == Fault::first_derivative) return t * (2 * square(x));
+    if (fault_ == Fault::second_derivative) return t * (3 * x * stop_gradient(x));
+    return t * (3 * square(x));
+  }
+  Var vjp(const Call& c, int i, Var g) const override {
+    if (!touches_others(fault_)) return chain(c, i, g);
+    Var pulled = g * (3 * square(c.in(0)));
+    if (fault_ == Fault::earlier_row) pulled = pulled + concat({slice(g, 0, 1), 0 * slice(g, 0, 0, 1)}, 0);
+    if (fault_ == Fault::later_row) pulled = pulled + concat({0 * slice(g, 0, 0, 1), slice(g, 0, 0, -1)}, 0);
+    if (fault_ == Fault::other_column) pulled = pulled + concat({slice(g, 1, 1), 0 * slice(g, 1, 0, 1)}, 1);
+    return pulled;
+  }
+  Rows rows(const Signature&, const Type&, int, int axis) const override {
+    if (fault_ == Fault::other_column && axis == -1) return {RowRule::mixes, 0};
+    return {axis == -2 || !touches_others(fault_) ? RowRule::pointwise : RowRule::mixes, axis};
+  }
+
+  std::vector<Example> examples() const override { return {{{Sample{{4, 3}, 0.5, 2}}}}; }
+  std::vector<Special> specials() const override {
+    if (touches_others(fault_) || fault_ == Fault::in_place) return {};
+    return {{{Sample{.shape = {1, 1}, .values = {2}}},
+             {},
+             {fault_ == Fault::special ? 7.0 : 8.0},
+             {{fault_ == Fault::slope ? 11.0 : 12.0}}}};
+  }
+  std::vector<Reject> rejects() const override { return {{{{Dtype::i32, {2, 2}}}, {}, "needs f32 or f64"}}; }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    const Index n = in[0].size();
+    Array result(Dtype::f64, fault_ == Fault::short_reference ? Shape{0} : out.shape);
+    for (Index i = 0; i < result.size(); ++i) {
+      const double x = in[0].at(fault_ == Fault::in_place ? n - 1 - i : i);
+      result.set(i, x * x * x + linear_part(i, n, in[0].shape()[-1], [&](Index j) { return in[0].at(j); }));
+    }
+    return result;
+  }
+
+ private:
+  static bool touches_others(Fault fault) {
+    return fault == Fault::earlier_row || fault == Fault::later_row || fault == Fault::other_column;
+  }
+  // What is read of other elements, by a fault of rows.
+  template <class F>
+  double linear_part(Index i, Index n, Index row, F&& x) const {
+    if (fault_ == Fault::earlier_row && i >= row) return x(i - row);
+    if (fault_ == Fault::later_row && i + row < n) return x(i + row);
+    if (fault_ == Fault::other_column && i % row > 0) return x(i - 1);
+    return 0;
+  }
+  Fault fault_;
+};
+
+// Some failure names the op and says this.
+void found(Fault fault, const char* text) {
+  const Cube op(fault);
+  const CheckReport report = check_op(op);
+  bool said = false;
+  for (const std::string& failure : report.failures) {
+    BOOST_TEST(failure.rfind("[cube] ", 0) == 0U);
+    said = said || contains(failure, text);
+  }
+  BOOST_TEST(said, "\"" << text << "\" is not among " << report.failures.size() << " failures, the first of which is "
+                        << (report.failures.empty() ? "none" : report.failures[0]));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(an_op_that_is_right_passes) {
+  const Cube op(Fault::none);
+  const CheckReport report = check_op(op);
+  for (const std::string& failure : report.failures) BOOST_ERROR(failure);
+  BOOST_TEST(report.checks > 10);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_values) {
+  found(Fault::value, "example 0: f32: value at 0");
+  found(Fault::value, "example 0: f64: value at 0");
+  found(Fault::value_f32, "example 0: f32: value at 0");
+  found(Fault::unsteady, "recorded again it gives other bits");
+  found(Fault::special, "special 0: f64: value at 0: got 8, wanted 7");
+  found(Fault::short_reference, "value");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_derivatives) {
+  found(Fault::first_derivative, "order 1: d/d operand 0");
+  found(Fault::second_derivative, "order 2: d/d operand 0");
+  found(Fault::slope, "special 0: f64: derivative at 0: got 12, wanted 11");
+  found(Fault::forward, "forward");
+  found(Fault::no_derivative, "order 1: d/d operand 0");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_types_and_texts) {
+  found(Fault::type, "symbolic tape");
+  found(Fault::text, "reject 0: wanted \"needs f32 or f64\"");
+  found(Fault::no_refusal, "reject 0: wanted \"needs f32 or f64\"");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_rules_of_rows) {
+  found(Fault::later_row, "row rule of operand 0, axis -2");
+  found(Fault::earlier_row, "row rule of operand 0, axis -2");
+  found(Fault::other_column, "row rule of operand 0, axis -2");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_use_of_memory) {
+  found(Fault::in_place, "in place");
+  found(Fault::scratch, "scratch");
+}
+
+BOOST_AUTO_TEST_CASE(an_op_is_in_the_registry_while_it_lives) {
+  const auto known = [](const Op* wanted) {
+    const auto ops = registry();
+    return std::count(ops.begin(), ops.end(), wanted);
+  };
+  const Op* address = nullptr;
+  {
+    const Cube op(Fault::none);
+    address = &op;
+    BOOST_TEST(known(address) == 1);
+  }
+  BOOST_TEST(known(address) == 0);
+  const auto ops = registry();
+  BOOST_TEST(ops.size() > 40U);
+  BOOST_TEST(std::is_sorted(ops.begin(), ops.end(), [](const Op* a, const Op* b) { return a->name() < b->name(); }));
+}
