@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "autodiff/kernels/groups.hpp"
 #include "autodiff/kernels/simd.hpp"
-#include "autodiff/op.hpp"
-#include "autodiff/ops.hpp"
+#include "autodiff/ops/reduction.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -44,23 +42,11 @@ void sum_rows(const T* x, Index n, Index inner, T* out) {
     for (Index j = 0; j < inner; ++j) out[j] += x[r * inner + j];
 }
 
-// An array seen as [outer, rows * unit, inner], of which the middle is summed. Rows are the first of the summed axes:
-// groups are cut between rows, so that whole rows can be handed out.
-struct Run {
-  Index outer = 1, rows = 1, unit = 1, inner = 1;
-
-  template <class T>
-  Index groups() const {
-    return group_count(rows, inner * static_cast<Index>(sizeof(T)));
-  }
-};
-
 template <class T>
 void sum_run(const Run& run, const T* x, T* out, T* partials) {
-  const Index groups = run.groups<T>(), reduced = run.rows * run.unit;
+  const Index groups = run.groups<T>(), reduced = run.reduced();
   if (groups == 1) {
-    const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, reduced * run.inner));
-    parallel_pieces(run.outer, grain, [&](Index begin, Index end) {
+    parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
       for (Index o = begin; o < end; ++o)
         sum_rows(x + o * reduced * run.inner, reduced, run.inner, out + o * run.inner);
     });
@@ -82,76 +68,25 @@ void sum_run(const Run& run, const T* x, T* out, T* partials) {
   }
 }
 
-// x -> x summed over `axes` (ascending); integers: keepdims
-struct Sum final : OpOf<Sum> {
-  Sum() : OpOf({.name = "sum", .linearity = Linearity::linear}) {}
-
-  static bool summed(const Attributes& a, int axis) {
-    return std::find(a.axes.begin(), a.axes.end(), axis) != a.axes.end();
-  }
-
-  Type infer(const Signature& s) const override {
-    const Shape& x = s.shape(0);
-    if (!is_float(s.dtype(0))) reject("operand 0 is i32: needs f32 or f64 (use cast)");
-    for (int axis : s.attributes.axes) normalise_axis(axis, x.rank());
-    Shape out;
-    for (int axis = -x.rank(); axis < 0; ++axis) {
-      if (!summed(s.attributes, axis))
-        out.append(x[axis]);
-      else if (s.attributes.integers[0] != 0)
-        out.append(1);
-    }
-    return {s.dtype(0), out};
-  }
+struct Sum final : Reduction {
+  Sum() : Reduction({.name = "sum", .linearity = Linearity::linear}) {}
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return dispatch_float(out.dtype, [&]<class T>() {
-      Index largest = 0, partials = 0;
-      visit_runs(s.attributes, s.shape(0), [&](const Run& run, bool) {
-        largest = std::max(largest, run.outer * run.inner);
-        partials = std::max(partials, run.groups<T>() * run.inner);
-      });
-      return static_cast<std::size_t>(2 * largest + partials) * sizeof(T);
+      Index partials = 0;
+      visit_runs(s.attributes, s.shape(0),
+                 [&](const Run& run, bool) { partials = std::max(partials, run.groups<T>() * run.inner); });
+      return static_cast<std::size_t>(2 * buffer_size(s.attributes, s.shape(0)) + partials) * sizeof(T);
+    });
+  }
+  void run(const Kernel& k) const override {
+    dispatch_float(k.type.dtype, [&]<class T>() {
+      T* partials = static_cast<T*>(k.scratch) + 2 * buffer_size(k.attributes(), k.shape(0));
+      reduce_runs<T>(k, [&](const Run& run, const T* from, T* to) { sum_run(run, from, to, partials); });
     });
   }
 
-  template <class T>
-  void compute(const Kernel& k) const {
-    const Index size = k.out_shape().size();
-    if (k.attributes().axes.empty()) {
-      std::copy_n(k.in<T>(0), size, k.out<T>());
-      return;
-    }
-    Index largest = 0;
-    visit_runs(k.attributes(), k.shape(0),
-               [&](const Run& run, bool) { largest = std::max(largest, run.outer * run.inner); });
-    T* buffers[2] = {static_cast<T*>(k.scratch), static_cast<T*>(k.scratch) + largest};
-    const T* from = k.in<T>(0);
-    int turn = 0;
-    visit_runs(k.attributes(), k.shape(0), [&](const Run& run, bool last) {
-      T* to = last ? k.out<T>() : buffers[turn++ % 2];
-      sum_run(run, from, to, static_cast<T*>(k.scratch) + 2 * largest);
-      from = to;
-    });
-  }
-
-  Var vjp(const Call& c, int, Var g) const override {
-    const Shape& x = c.shape(0);
-    if (c.attributes().integers[0] == 0) {
-      Shape kept = x;
-      for (int axis : c.attributes().axes) kept.set(axis, 1);
-      g = reshape(g, kept);
-    }
-    return broadcast_to(g, x);
-  }
-
-  Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    if (summed(s.attributes, axis)) return {RowRule::reduces, 0};
-    int inside = 0;  // axes inside this one that vanish
-    if (s.attributes.integers[0] == 0)
-      for (int i = axis + 1; i < 0; ++i) inside += summed(s.attributes, i);
-    return {RowRule::keeps, axis + inside};
-  }
+  Var vjp(const Call& c, int, Var g) const override { return broadcast_to(kept(c, g), c.shape(0)); }
 
   std::vector<Example> examples() const override {
     const auto over = [](SmallList<int, max_rank> axes, Index keepdims) {
@@ -176,16 +111,8 @@ struct Sum final : OpOf<Sum> {
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const Shape& x = in[0].shape();
     for (Index i = 0; i < in[0].size(); ++i) {
-      Index rest = i, to = 0, stride = 1;
-      for (int axis = -1; axis >= -x.rank(); --axis) {
-        if (!summed(a, axis)) {
-          to += rest % x[axis] * stride;
-          stride *= x[axis];
-        }
-        rest /= x[axis];
-      }
+      const Index to = target(a, in[0].shape(), i);
       result.set(to, result.at(to) + in[0].at(i));
     }
     return result;
@@ -193,55 +120,88 @@ struct Sum final : OpOf<Sum> {
 
  private:
   static constexpr double infinity = std::numeric_limits<double>::infinity();
-
-  // Neighbouring summed axes are one run; several runs are summed one after the other, the innermost first.
-  // f(run, whether it is the last one).
-  template <class F>
-  static void visit_runs(const Attributes& a, Shape shape, F&& f) {
-    for (std::size_t left = a.axes.size(); left > 0;) {
-      Run run;
-      int axis = a.axes[--left];
-      for (int i = axis + 1; i < 0; ++i) run.inner *= shape[i];
-      run.rows = shape[axis];
-      shape.set(axis, 1);
-      for (; left > 0 && a.axes[left - 1] == axis - 1; --left) {
-        run.unit *= run.rows;
-        run.rows = shape[--axis];
-        shape.set(axis, 1);
-      }
-      for (int i = axis - 1; i >= -shape.rank(); --i) run.outer *= shape[i];
-      f(run, left == 0);
-    }
-  }
 };
 const Sum sum_op;
 
 }  // namespace
 
-Var sum(Operand x, std::span<const int> axes, Reduce options) {
-  Attributes attributes{.integers = {options.keepdims}};
-  const int rank = x.rank();
+int axis_of(const Operand& x, int axis, const char* op) {
   try {
-    SmallList<int, max_rank> sorted;
-    for (int axis : axes) sorted.push_back(normalise_axis(axis, rank));
-    std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) throw Error("an axis is named twice");
-    attributes.axes = sorted;
-  } catch (const std::exception& error) {
-    throw Error(fmt::format("[sum] {} of shape {}  ({})", error.what(), to_string(x.shape()), to_string(x.where())));
+    return normalise_axis(axis, x.rank());
+  } catch (const Error& error) {
+    throw Error(fmt::format("[{}] {} of shape {}  ({})", op, error.what(), to_string(x.shape()), to_string(x.where())));
   }
-  return record(sum_op, {x}, attributes);
+}
+
+Axes axes_of(const Operand& x, std::span<const int> axes, const char* op) {
+  Axes sorted;
+  for (int axis : axes) sorted.push_back(axis_of(x, axis, op));
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    throw Error(
+        fmt::format("[{}] an axis is named twice of shape {}  ({})", op, to_string(x.shape()), to_string(x.where())));
+  return sorted;
+}
+
+Axes all_axes(const Operand& x) {
+  Axes axes;
+  for (int axis = -x.rank(); axis < 0; ++axis) axes.push_back(axis);
+  return axes;
+}
+
+Type Reduction::infer(const Signature& s) const {
+  if (!is_float(s.dtype(0))) reject("operand 0 is i32: needs f32 or f64 (use cast)");
+  return {s.dtype(0), reduced_shape(s.attributes, s.shape(0))};
+}
+
+Shape Reduction::reduced_shape(const Attributes& a, const Shape& x) {
+  for (int axis : a.axes) normalise_axis(axis, x.rank());
+  Shape out;
+  for (int axis = -x.rank(); axis < 0; ++axis) {
+    if (!reduced(a, axis))
+      out.append(x[axis]);
+    else if (keepdims(a))
+      out.append(1);
+  }
+  return out;
+}
+
+Rows Reduction::rows(const Signature& s, const Type&, int, int axis) const {
+  if (reduced(s.attributes, axis)) return {RowRule::reduces, 0};
+  int vanished = 0;  // axes inside this one
+  if (!keepdims(s.attributes))
+    for (int i = axis + 1; i < 0; ++i) vanished += reduced(s.attributes, i);
+  return {RowRule::keeps, axis + vanished};
+}
+
+Var Reduction::kept(const Call& c, Var v) {
+  if (keepdims(c.attributes())) return v;
+  Shape shape = c.shape(0);
+  for (int axis : c.attributes().axes) shape.set(axis, 1);
+  return reshape(v, shape);
+}
+
+Index Reduction::target(const Attributes& a, const Shape& x, Index i) {
+  Index to = 0, stride = 1;
+  for (int axis = -1; axis >= -x.rank(); --axis) {
+    if (!reduced(a, axis)) {
+      to += i % x[axis] * stride;
+      stride *= x[axis];
+    }
+    i /= x[axis];
+  }
+  return to;
+}
+
+Var sum(Operand x, std::span<const int> axes, Reduce options) {
+  return record(sum_op, {x}, {.axes = axes_of(x, axes, "sum"), .integers = {options.keepdims}});
 }
 
 Var sum(Operand x, std::initializer_list<int> axes, Reduce options) {
   return sum(x, std::span<const int>(axes.begin(), axes.size()), options);
 }
 
-Var sum(Operand x) {
-  Attributes attributes{.integers = {0}};
-  for (int axis = -x.rank(); axis < 0; ++axis) attributes.axes.push_back(axis);
-  return record(sum_op, {x}, attributes);
-}
+Var sum(Operand x) { return record(sum_op, {x}, {.axes = all_axes(x), .integers = {0}}); }
 
 namespace {
 
@@ -254,8 +214,9 @@ Var divide_by_count(Operand x, Var total) {
 }  // namespace
 
 Var mean(Operand x) { return divide_by_count(x, sum(x)); }
+Var mean(Operand x, std::span<const int> axes, Reduce options) { return divide_by_count(x, sum(x, axes, options)); }
 Var mean(Operand x, std::initializer_list<int> axes, Reduce options) {
-  return divide_by_count(x, sum(x, axes, options));
+  return mean(x, std::span<const int>(axes.begin(), axes.size()), options);
 }
 
 Var sum_to(Operand x, const Shape& shape) {

@@ -1,4 +1,4 @@
-// Ops that only move elements: reshape, broadcast_to, transpose. They take every dtype.
+// Ops that only move elements: reshape, broadcast_to, transpose, flip. They take every dtype.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,6 +8,7 @@
 #include "autodiff/kernels/strided.hpp"
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
+#include "autodiff/ops/composite.hpp"
 
 namespace wengert {
 namespace {
@@ -170,6 +171,57 @@ struct Transpose final : Movement {
 };
 const Transpose transpose_op;
 
+// x -> x with the order along `axes` reversed; its own adjoint
+struct Flip final : Movement {
+  Flip() : Movement({.name = "flip", .linearity = Linearity::linear}) {}
+
+  static bool flipped(const Attributes& a, int axis) {
+    return std::find(a.axes.begin(), a.axes.end(), axis) != a.axes.end();
+  }
+  Type infer(const Signature& s) const override {
+    for (int axis : s.attributes.axes) normalise_axis(axis, s.shape(0).rank());
+    return *s.in[0];
+  }
+  Walk walk(const Attributes& a, const Shape& in, const Shape&) const override {
+    Walk way;
+    for (int axis = -in.rank(); axis < 0; ++axis) {
+      const Index stride = stride_of(in, axis);
+      way.add_axis(in[axis], flipped(a, axis) ? -stride : stride);
+      if (flipped(a, axis) && in.size() > 0) way.offset += (in[axis] - 1) * stride;
+    }
+    return way;
+  }
+  Var vjp(const Call& c, int, Var g) const override { return record(*this, {g}, c.attributes()); }
+  Rows rows(const Signature& s, const Type&, int, int axis) const override {
+    return {flipped(s.attributes, axis) ? RowRule::mixes : RowRule::keeps, axis};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{3, 4}}}, {.axes = {-1}}},         {{Sample{{3, 4}}}, {.axes = {-2}}},
+            {{Sample{{2, 3, 4}}}, {.axes = {-1, -2}}},  {{Sample{{2, 3, 4}}}, {.axes = {-1, -3}}},
+            {{Sample{{2, 3}}}, {.axes = {}}},           {{Sample{{}}}, {}},
+            {{Sample{{0, 3}}}, {.axes = {-1, -2}}}};
+  }
+  std::vector<Special> specials() const override {
+    return {{{Sample{.shape = {3}, .values = {1, 2, 3}}}, {.axes = {-1}}, {3, 2, 1}, {{1, 1, 1}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}}, "axis -3 is out of range for 2 axes"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) {
+      Index to = i;
+      for (int axis : a.axes) {
+        const Index stride = stride_of(out.shape, axis), here = i / stride % out.shape[axis];
+        to += (out.shape[axis] - 1 - 2 * here) * stride;
+      }
+      result.set(to, in[0].at(i));
+    }
+    return result;
+  }
+};
+const Flip flip_op;
+
 }  // namespace
 
 Var reshape(Operand x, const Shape& shape) {
@@ -203,6 +255,24 @@ Var transpose(Operand x) {
   Attributes attributes;
   for (int axis = -1; axis >= -x.rank(); --axis) attributes.axes.push_back(axis);
   return record(transpose_op, {x}, attributes);
+}
+
+Var swapaxes(Operand x, int a, int b) {
+  a = axis_of(x, a, "swapaxes");
+  b = axis_of(x, b, "swapaxes");
+  Attributes attributes;
+  for (int axis = std::min(a, b); axis < 0; ++axis) attributes.axes.push_back(axis == a ? b : axis == b ? a : axis);
+  return record(transpose_op, {x}, attributes);
+}
+
+Var flip(Operand x, std::initializer_list<int> axes) {
+  Attributes attributes;
+  for (int axis : axes) {
+    axis = axis_of(x, axis, "flip");
+    if (Flip::flipped(attributes, axis)) refuse(x, "flip", fmt::format("names axis {} twice", axis));
+    attributes.axes.push_back(axis);
+  }
+  return record(flip_op, {x}, attributes);
 }
 
 }  // namespace wengert

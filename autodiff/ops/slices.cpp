@@ -7,6 +7,7 @@
 #include "autodiff/kernels/strided.hpp"
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
+#include "autodiff/ops/composite.hpp"
 
 namespace wengert {
 namespace {
@@ -243,14 +244,6 @@ struct Embed final : Op {
   }
 };
 const Embed embed_op;
-
-int axis_of(const Operand& x, int axis, const char* op) {
-  try {
-    return normalise_axis(axis, x.rank());
-  } catch (const Error& error) {
-    throw Error(fmt::format("[{}] {} of shape {}  ({})", op, error.what(), to_string(x.shape()), to_string(x.where())));
-  }
-}
 
 }  // namespace
 

@@ -1,0 +1,154 @@
+// Arrays put together, taken apart and padded: composites of the ops that move elements. And two products of vectors.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+#include <vector>
+
+#include "autodiff/ops.hpp"
+#include "autodiff/ops/composite.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+// `shape` with an extent of 1 more, as axis `axis` (counted from the end) of the result
+Shape with_one(const Shape& shape, int axis) {
+  const int before = shape.rank() + 1 + axis;
+  return shape.leading(before).followed_by({1}).followed_by(shape.trailing(shape.rank() - before));
+}
+
+// `axis` of an array that has one axis more than x, counted from the end
+int new_axis(const Operand& x, int axis, const char* op) {
+  try {
+    return normalise_axis(axis, x.rank() + 1);
+  } catch (const Error& error) {
+    refuse(x, op, fmt::format("{} of the result, x has shape {}", error.what(), to_string(x.shape())));
+  }
+}
+
+void check_vectors(const Operand& a, const Operand& b, const char* op) {
+  if (a.rank() != 1 || b.rank() != 1)
+    refuse(a, op, fmt::format("needs two operands of one axis, got {} and {}", to_string(a.shape()), to_string(b.shape())));
+}
+
+}  // namespace
+
+Var unsqueeze(Operand x, int axis) { return reshape(x, with_one(x.shape(), new_axis(x, axis, "unsqueeze"))); }
+
+Var squeeze(Operand x, int axis) {
+  axis = axis_of(x, axis, "squeeze");
+  const Shape& shape = x.shape();
+  if (shape[axis] != 1)
+    refuse(x, "squeeze", fmt::format("needs an extent of 1 on axis {}, got shape {}", axis, to_string(shape)));
+  return reshape(x, shape.leading(shape.rank() + axis).followed_by(shape.trailing(-1 - axis)));
+}
+
+Var squeeze(Operand x) {
+  Shape kept;
+  for (Index extent : x.shape().extents())
+    if (extent != 1) kept.append(extent);
+  return reshape(x, kept);
+}
+
+Var stack(std::span<const Operand> parts, int axis) {
+  if (parts.empty()) throw Error("[stack] needs at least one part");
+  const Shape shape = parts[0].shape();
+  axis = new_axis(parts[0], axis, "stack");
+  const Scope scope(parts[0], "stack");
+  std::vector<Operand> thicker;
+  for (const Operand& part : parts) {
+    if (part.shape() != shape)
+      refuse(part, "stack", fmt::format("parts differ in shape: {} and {}", to_string(shape), to_string(part.shape())));
+    thicker.emplace_back(reshape(part, with_one(shape, axis)), part.where());
+  }
+  return concat(std::span<const Operand>(thicker), axis);
+}
+
+Var stack(std::initializer_list<Operand> parts, int axis) {
+  return stack(std::span<const Operand>(parts.begin(), parts.size()), axis);
+}
+
+std::vector<Var> split(Operand x, std::span<const Index> extents, int axis) {
+  axis = axis_of(x, axis, "split");
+  const Index total = std::accumulate(extents.begin(), extents.end(), Index{0});
+  if (total != x.extent(axis) || std::any_of(extents.begin(), extents.end(), [](Index e) { return e < 0; }))
+    refuse(x, "split",
+           fmt::format("extents [{}] do not make up axis {} of {}", fmt::join(extents, ", "), axis,
+                       to_string(x.shape())));
+  const Scope scope(x, "split");
+  std::vector<Var> parts;
+  Index start = 0;
+  for (Index extent : extents) {
+    parts.push_back(slice(x, axis, start, start + extent));
+    start += extent;
+  }
+  return parts;
+}
+
+std::vector<Var> split(Operand x, std::initializer_list<Index> extents, int axis) {
+  return split(x, std::span<const Index>(extents.begin(), extents.size()), axis);
+}
+
+std::vector<Var> split(Operand x, Index parts, int axis) {
+  axis = axis_of(x, axis, "split");
+  if (parts < 1 || x.extent(axis) % parts != 0)
+    refuse(x, "split",
+           fmt::format("cannot cut axis {} of {} into {} equal parts", axis, to_string(x.shape()), parts));
+  return split(x, std::vector<Index>(static_cast<std::size_t>(parts), x.extent(axis) / parts), axis);
+}
+
+Var pad(Operand x, std::initializer_list<Padding> paddings) {
+  const Scope scope(x, "pad");
+  Var result = x.var();
+  for (const Padding& p : paddings) {
+    const int axis = axis_of(x, p.axis, "pad");
+    if (p.before < 0 || p.after < 0)
+      refuse(x, "pad", fmt::format("cannot take away: {} before and {} after axis {}", p.before, p.after, axis));
+    result = embed({result, x.where()}, axis, p.before + result.extent(axis) + p.after, p.before);
+  }
+  return result;
+}
+
+Var roll(Operand x, Index shift, int axis) {
+  axis = axis_of(x, axis, "roll");
+  const Scope scope(x, "roll");
+  const Index n = std::max<Index>(1, x.extent(axis)), start = ((-shift) % n + n) % n;
+  if (start == 0) return x.var();
+  return concat({slice(x, axis, start), slice(x, axis, 0, start)}, axis);
+}
+
+Var tile(Operand x, std::initializer_list<Index> repeats) {
+  if (std::any_of(repeats.begin(), repeats.end(), [](Index r) { return r < 0; }))
+    refuse(x, "tile", fmt::format("cannot repeat [{}] times", fmt::join(repeats, ", ")));
+  const Scope scope(x, "tile");
+  const int count = static_cast<int>(repeats.size());
+  Var result = x.rank() < count ? reshape(x, x.shape().padded(count)) : x.var();
+  int axis = -1;  // from the innermost on, while the array is still small
+  for (auto repeat = std::rbegin(repeats); repeat != std::rend(repeats); ++repeat, --axis) {
+    if (*repeat == 1) continue;
+    Shape shape = result.shape(), apart = with_one(shape, axis - 1);
+    apart.set(axis - 1, *repeat);
+    shape.set(axis, *repeat * shape[axis]);
+    result = reshape(broadcast_to(reshape(result, with_one(result.shape(), axis - 1)), apart), shape);
+  }
+  return result;
+}
+
+Var outer(Operand a, Operand b) {
+  check_vectors(a, b, "outer");
+  const Scope scope(a, "outer");
+  return reshape(a, {a.extent(0), 1}) * b;
+}
+
+Var dot(Operand a, Operand b) {
+  check_vectors(a, b, "dot");
+  if (a.extent(0) != b.extent(0))
+    refuse(a, "dot", fmt::format("extents differ: {} and {}", to_string(a.shape()), to_string(b.shape())));
+  const Scope scope(a, "dot");
+  return sum(a * b);
+}
+
+}  // namespace wengert

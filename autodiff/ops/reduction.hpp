@@ -1,0 +1,92 @@
+// What reductions share: their attributes, shapes and rows, and the walk over runs of axes.
+#pragma once
+#include <algorithm>
+
+#include "autodiff/kernels/groups.hpp"
+#include "autodiff/op.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/ops/axes.hpp"
+
+namespace wengert {
+
+// x -> x reduced over `axes` (ascending); integers: keepdims
+class Reduction : public Op {
+ public:
+  using Op::Op;
+  Type infer(const Signature& s) const override;
+  Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
+
+ protected:
+  static bool reduced(const Attributes& a, int axis) {
+    return std::find(a.axes.begin(), a.axes.end(), axis) != a.axes.end();
+  }
+  static bool keepdims(const Attributes& a) { return a.integers[0] != 0; }
+  static Shape reduced_shape(const Attributes& a, const Shape& x);
+  // The output, or its cotangent, with extents of 1 where axes were reduced: it broadcasts to the operand.
+  static Var kept(const Call& c, Var v);
+  // The element of the output that element i of the operand goes into. (For references: plain and slow.)
+  static Index target(const Attributes& a, const Shape& x, Index i);
+};
+
+// An array seen as [outer, rows * unit, inner], of which the middle is reduced. Rows are the first of the reduced axes:
+// groups are cut between rows, so that whole rows can be handed out.
+struct Run {
+  Index outer = 1, rows = 1, unit = 1, inner = 1;
+
+  Index reduced() const { return rows * unit; }
+  // How many outer indices a thread takes at a time.
+  Index grain() const { return std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, reduced() * inner)); }
+  template <class T>
+  Index groups() const {
+    return group_count(rows, inner * static_cast<Index>(sizeof(T)));
+  }
+};
+
+// Neighbouring axes are one run; several runs are reduced one after the other, the innermost first: f(run, whether it
+// is the last one).
+template <class F>
+void visit_runs(const Attributes& a, Shape shape, F&& f) {
+  for (std::size_t left = a.axes.size(); left > 0;) {
+    Run run;
+    int axis = a.axes[--left];
+    for (int i = axis + 1; i < 0; ++i) run.inner *= shape[i];
+    run.rows = shape[axis];
+    shape.set(axis, 1);
+    for (; left > 0 && a.axes[left - 1] == axis - 1; --left) {
+      run.unit *= run.rows;
+      run.rows = shape[--axis];
+      shape.set(axis, 1);
+    }
+    for (int i = axis - 1; i >= -shape.rank(); --i) run.outer *= shape[i];
+    f(run, left == 0);
+  }
+}
+
+// The elements that one of the two buffers of reduce_runs() holds; they are the first of the scratch.
+inline Index buffer_size(const Attributes& a, const Shape& shape) {
+  Index largest = 0;
+  visit_runs(a, shape, [&](const Run& run, bool last) {
+    if (!last) largest = std::max(largest, run.outer * run.inner);
+  });
+  return largest;
+}
+
+// one(run, from, to) for each run; over no axes at all, a copy.
+template <class T, class F>
+void reduce_runs(const Kernel& k, F&& one) {
+  if (k.attributes().axes.empty()) {
+    std::copy_n(k.in<T>(0), k.out_shape().size(), k.out<T>());
+    return;
+  }
+  const Index largest = buffer_size(k.attributes(), k.shape(0));
+  T* buffers[2] = {static_cast<T*>(k.scratch), static_cast<T*>(k.scratch) + largest};
+  const T* from = k.in<T>(0);
+  int turn = 0;
+  visit_runs(k.attributes(), k.shape(0), [&](const Run& run, bool last) {
+    T* to = last ? k.out<T>() : buffers[turn++ % 2];
+    one(run, from, to);
+    from = to;
+  });
+}
+
+}  // namespace wengert
