@@ -108,7 +108,7 @@ class Call {
   std::uint32_t index_;
 };
 
-// Refuses a call from within infer(); the tape adds the op's name and the user's line.
+// Refuses a call from within infer(), or values from within run(); the tape adds the op's name and the user's line.
 [[noreturn]] void reject(const std::string& text);
 
 class Op : public std::enable_shared_from_this<Op> {
@@ -137,7 +137,8 @@ class Op : public std::enable_shared_from_this<Op> {
   // Recording: the output's type, or reject(text).
   virtual Type infer(const Signature& s) const = 0;
 
-  // Running. A kernel never allocates, never throws, and gives the same bits on any number of threads.
+  // Running. A kernel never allocates, and gives the same bits on any number of threads. It never throws, but for
+  // values that cannot be served (an index out of range): then reject(text), outside of parallel_for.
   virtual void run(const Kernel& k) const = 0;
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
   // Whether block() computes any run of elements by itself, so that chains of such ops can be fused.

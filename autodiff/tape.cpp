@@ -145,6 +145,7 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
       break;
     }
   // Constants are recorded here, before this call's operands are listed.
+  const Mark before = mark();
   std::array<std::uint32_t, 8> few;
   std::vector<std::uint32_t> many(operands.size() > few.size() ? operands.size() : 0);
   const std::span<std::uint32_t> indices(many.empty() ? few.data() : many.data(), operands.size());
@@ -156,17 +157,16 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
     if (operand.borrowed != 0) check_fresh(operand, op, where);
     types_.push_back(&operand.type);
   }
-  Type type;
   try {
-    type = op.infer({types_, attributes});
+    Node& result = append(op, op.infer({types_, attributes}), attributes, where);
+    result.first_operand = static_cast<std::uint32_t>(operands_.size());
+    result.operand_count = static_cast<std::uint32_t>(indices.size());
+    operands_.insert(operands_.end(), indices.begin(), indices.end());
+    if (!symbolic()) evaluate(result);
   } catch (const std::exception& refusal) {
+    rewind(before);  // neither the call nor its constants stay
     throw Error(fmt::format("[{}] {}  ({})", op.name(), refusal.what(), place(where, scope_)));
   }
-  Node& result = append(op, type, attributes, where);
-  result.first_operand = static_cast<std::uint32_t>(operands_.size());
-  result.operand_count = static_cast<std::uint32_t>(indices.size());
-  operands_.insert(operands_.end(), indices.begin(), indices.end());
-  if (!symbolic()) evaluate(result);
   if (track_nonfinite_) stop_at_nonfinite();
   return var(size_ - 1);
 }

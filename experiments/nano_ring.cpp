@@ -30,7 +30,10 @@ Var ring(Draw& draw, Index n) {
   return square_point / sqrt(sum(square(square_point), 1, {.keepdims = true})) * radius;
 }
 
-// The density of the data's angle.
+// The densities of the data's radius and angle.
+double radius_density(double r) {
+  return std::exp(200 * std::log(200.0) + 199 * std::log(r) - 200 * r - std::lgamma(200.0));
+}
 double angle_density(double phi) {
   return 1 / (8 * std::max(std::cos(phi) * std::cos(phi), std::sin(phi) * std::sin(phi)));
 }
@@ -103,15 +106,17 @@ void draw_samples(const Options& options, const Array& points) {
   const Array truth = ring(draw, points.shape()[0]).value();
   const Range plane{-1.5, 1.5}, radii{0.6, 1.4}, circle{-pi, pi};
   draw_densities_2d(options.out() / "density.png",
-                    {{"data", {truth, plane, plane, 120}}, {"samples", {points, plane, plane, 120}}});
+                    {{"data", {truth, plane, plane, 75}}, {"samples", {points, plane, plane, 75}}});
   const Polar exact(truth), sampled(points);
-  draw_densities(options.out() / "radius_and_angle.png",
-                 {{.x_label = "radius", .data = {exact.radius, radii, 60}, .samples = {sampled.radius, radii, 60}},
-                  {.x_label = "angle",
-                   .data = {exact.angle, circle, 60},
-                   .samples = {sampled.angle, circle, 60},
-                   .exact = angle_density,
-                   .angle = true}});
+  draw_densities(options.out() / "radius_and_angle.png", {{.x_label = "radius",
+                                                           .data = {exact.radius, radii, 60},
+                                                           .samples = {sampled.radius, radii, 60},
+                                                           .exact = radius_density},
+                                                          {.x_label = "angle",
+                                                           .data = {exact.angle, circle, 60},
+                                                           .samples = {sampled.angle, circle, 60},
+                                                           .exact = angle_density,
+                                                           .angle = true}});
 }
 
 void run(const Options& options, Index batch, Index count) {
@@ -125,18 +130,20 @@ void run(const Options& options, Index batch, Index count) {
   report_losses(report, losses);
   nn::save(score, options.out() / "model.safetensors");
   save_npy(options.out() / "losses.npy", losses);
-  draw_losses(options.out() / "losses.png", losses);
 
-  if (!Interrupt::requested()) {
+  Array points;
+  const bool whole = !Interrupt::requested();
+  if (whole) {
     const Timer sampling_time;
-    const Array points = sample(score, options, count);
+    points = sample(score, options, count);
     report.seconds("sample", sampling_time.seconds());
     save_npy(options.out() / "samples.npy", points);
     report_samples(report, Polar(points));
-    draw_samples(options, points);
   }
   report.write(options.out() / "metrics.json");
   report.print();
+  draw_losses(options.out() / "losses.png", losses);
+  if (whole) draw_samples(options, points);
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ int new_axis(const Operand& x, int axis, const char* op) {
 
 void check_vectors(const Operand& a, const Operand& b, const char* op) {
   if (a.rank() != 1 || b.rank() != 1)
-    refuse(a, op, fmt::format("needs two operands of one axis, got {} and {}", to_string(a.shape()), to_string(b.shape())));
+    refuse(a, op,
+           fmt::format("needs two operands of one axis, got {} and {}", to_string(a.shape()), to_string(b.shape())));
 }
 
 }  // namespace
@@ -75,9 +76,9 @@ std::vector<Var> split(Operand x, std::span<const Index> extents, int axis) {
   axis = axis_of(x, axis, "split");
   const Index total = std::accumulate(extents.begin(), extents.end(), Index{0});
   if (total != x.extent(axis) || std::any_of(extents.begin(), extents.end(), [](Index e) { return e < 0; }))
-    refuse(x, "split",
-           fmt::format("extents [{}] do not make up axis {} of {}", fmt::join(extents, ", "), axis,
-                       to_string(x.shape())));
+    refuse(
+        x, "split",
+        fmt::format("extents [{}] do not make up axis {} of {}", fmt::join(extents, ", "), axis, to_string(x.shape())));
   const Scope scope(x, "split");
   std::vector<Var> parts;
   Index start = 0;
@@ -95,8 +96,7 @@ std::vector<Var> split(Operand x, std::initializer_list<Index> extents, int axis
 std::vector<Var> split(Operand x, Index parts, int axis) {
   axis = axis_of(x, axis, "split");
   if (parts < 1 || x.extent(axis) % parts != 0)
-    refuse(x, "split",
-           fmt::format("cannot cut axis {} of {} into {} equal parts", axis, to_string(x.shape()), parts));
+    refuse(x, "split", fmt::format("cannot cut axis {} of {} into {} equal parts", axis, to_string(x.shape()), parts));
   return split(x, std::vector<Index>(static_cast<std::size_t>(parts), x.extent(axis) / parts), axis);
 }
 

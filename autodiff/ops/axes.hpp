@@ -3,13 +3,14 @@
 #include <span>
 
 #include "autodiff/op.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/ops/composite.hpp"
 
 namespace wengert {
 
 using Axes = SmallList<int, max_rank>;
 
-// One axis in [-rank, -1]; several, ascending and each once; all of them. Throws Error in the name of `op`.
-int axis_of(const Operand& x, int axis, const char* op);
+// Ascending and each once, or Error in the name of `op`; all of them. (One axis: axis_of.)
 Axes axes_of(const Operand& x, std::span<const int> axes, const char* op);
 Axes all_axes(const Operand& x);
 

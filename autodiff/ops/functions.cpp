@@ -87,6 +87,24 @@ const Unary tanh_op(
      .points = {{0, 0, 1}, {infinity, 1, 0}, {-100, -1, 0}, {nan, nan, nan}}},
     [](auto x) { return xsimd::tanh(x); }, [](Var t, Var, Var y) { return t * (1 - square(y)); });
 
+const Unary sinh_op(
+    {.name = "sinh",
+     .reference = [](double x) { return std::sinh(x); },
+     .points = {{0, 0, 1}, {-infinity, -infinity, infinity}, {nan, nan, nan}}},
+    [](auto x) { return xsimd::sinh(x); }, [](Var t, Var x, Var) { return t * cosh(x); });
+
+const Unary cosh_op(
+    {.name = "cosh",
+     .reference = [](double x) { return std::cosh(x); },
+     .points = {{0, 1, 0}, {-infinity, infinity, -infinity}, {nan, nan, nan}}},
+    [](auto x) { return xsimd::cosh(x); }, [](Var t, Var x, Var) { return t * sinh(x); });
+
+const Unary atan_op(
+    {.name = "atan",
+     .reference = [](double x) { return std::atan(x); },
+     .points = {{0, 0, 1}, {infinity, std::numbers::pi / 2, 0}, {-infinity, -std::numbers::pi / 2, 0}, {nan, nan, nan}}},
+    [](auto x) { return xsimd::atan(x); }, [](Var t, Var x, Var) { return t / (1 + square(x)); });
+
 const Unary erf_op(
     {.name = "erf",
      .reference = [](double x) { return std::erf(x); },
@@ -136,6 +154,9 @@ Var log1p(Operand x) { return record(log1p_op, {x}); }
 Var sin(Operand x) { return record(sin_op, {x}); }
 Var cos(Operand x) { return record(cos_op, {x}); }
 Var tanh(Operand x) { return record(tanh_op, {x}); }
+Var sinh(Operand x) { return record(sinh_op, {x}); }
+Var cosh(Operand x) { return record(cosh_op, {x}); }
+Var atan(Operand x) { return record(atan_op, {x}); }
 Var erf(Operand x) { return record(erf_op, {x}); }
 Var clip(Operand x, double low, double high) {
   if (!(low <= high))

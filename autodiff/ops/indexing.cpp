@@ -16,8 +16,7 @@ namespace {
 // What both ops share: operand 1 indexes axis axes[0] of an array; on all other axes the operands broadcast. Being
 // linear in operand 0 alone, they count as bilinear: indices have no tangent.
 struct Indexing : Op {
-  explicit Indexing(std::string name)
-      : Op({.name = std::move(name), .arity = 2, .linearity = Linearity::bilinear}) {}
+  explicit Indexing(std::string name) : Op({.name = std::move(name), .arity = 2, .linearity = Linearity::bilinear}) {}
   bool supports(Dtype) const override { return true; }
 
  protected:
@@ -189,7 +188,8 @@ struct ScatterAdd final : Indexing {
           const auto add_row = [&](Index i, Index first, Index last) {  // element i of lanes [first, last)
             const T* x = k.in<T>(0) + at[0] + i * along[0];
             const std::int32_t* which = indices + at[1] + i * along[1];
-            for (Index j = first; j < last; ++j) out[at[2] + j * step[2] + which[j * step[1]] * along[2]] += x[j * step[0]];
+            for (Index j = first; j < last; ++j)
+              out[at[2] + j * step[2] + which[j * step[1]] * along[2]] += x[j * step[0]];
           };
           if (step[2] == 1)
             for (Index i = 0; i < count; ++i) add_row(i, 0, n);
@@ -234,12 +234,11 @@ struct ScatterAdd final : Indexing {
   std::vector<Reject> rejects() const override {
     const Type x{Dtype::f32, {2, 3}};
     const Attributes into{.axes = {-1}, .integers = {4}};
-    return {{{x, {Dtype::f64, {2, 3}}}, into, "indices are f64: need i32 (use cast)"},
-            {{x, {Dtype::i32, {2, 2}}},
-             into,
-             "needs one index for each element along axis -1: [2, 3] and indices [2, 2]"},
-            {{x, {Dtype::i32, {3, 3}}}, into, "shapes do not broadcast beside axis -1"},
-            {{x, {Dtype::i32, {3}}}, {.axes = {-1}, .integers = {-1}}, "extents cannot be negative, got -1"}};
+    return {
+        {{x, {Dtype::f64, {2, 3}}}, into, "indices are f64: need i32 (use cast)"},
+        {{x, {Dtype::i32, {2, 2}}}, into, "needs one index for each element along axis -1: [2, 3] and indices [2, 2]"},
+        {{x, {Dtype::i32, {3, 3}}}, into, "shapes do not broadcast beside axis -1"},
+        {{x, {Dtype::i32, {3}}}, {.axes = {-1}, .integers = {-1}}, "extents cannot be negative, got -1"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);

@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "autodiff/kernels/groups.hpp"
-#include "autodiff/op.hpp"
-#include "autodiff/ops.hpp"
 #include "autodiff/ops/axes.hpp"
 
 namespace wengert {

@@ -125,21 +125,15 @@ const Sum sum_op;
 
 }  // namespace
 
-int axis_of(const Operand& x, int axis, const char* op) {
-  try {
-    return normalise_axis(axis, x.rank());
-  } catch (const Error& error) {
-    throw Error(fmt::format("[{}] {} of shape {}  ({})", op, error.what(), to_string(x.shape()), to_string(x.where())));
-  }
-}
-
 Axes axes_of(const Operand& x, std::span<const int> axes, const char* op) {
   Axes sorted;
-  for (int axis : axes) sorted.push_back(axis_of(x, axis, op));
+  for (int axis : axes) {
+    axis = axis_of(x, axis, op);
+    if (std::find(sorted.begin(), sorted.end(), axis) != sorted.end())
+      refuse(x, op, fmt::format("axis {} of shape {} is named twice", axis, to_string(x.shape())));
+    sorted.push_back(axis);
+  }
   std::sort(sorted.begin(), sorted.end());
-  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
-    throw Error(
-        fmt::format("[{}] an axis is named twice of shape {}  ({})", op, to_string(x.shape()), to_string(x.where())));
   return sorted;
 }
 

@@ -8,7 +8,7 @@
 #include "autodiff/kernels/strided.hpp"
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
-#include "autodiff/ops/composite.hpp"
+#include "autodiff/ops/axes.hpp"
 
 namespace wengert {
 namespace {
@@ -196,9 +196,9 @@ struct Flip final : Movement {
     return {flipped(s.attributes, axis) ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 4}}}, {.axes = {-1}}},         {{Sample{{3, 4}}}, {.axes = {-2}}},
-            {{Sample{{2, 3, 4}}}, {.axes = {-1, -2}}},  {{Sample{{2, 3, 4}}}, {.axes = {-1, -3}}},
-            {{Sample{{2, 3}}}, {.axes = {}}},           {{Sample{{}}}, {}},
+    return {{{Sample{{3, 4}}}, {.axes = {-1}}},        {{Sample{{3, 4}}}, {.axes = {-2}}},
+            {{Sample{{2, 3, 4}}}, {.axes = {-1, -2}}}, {{Sample{{2, 3, 4}}}, {.axes = {-1, -3}}},
+            {{Sample{{2, 3}}}, {.axes = {}}},          {{Sample{{}}}, {}},
             {{Sample{{0, 3}}}, {.axes = {-1, -2}}}};
   }
   std::vector<Special> specials() const override {
@@ -266,13 +266,7 @@ Var swapaxes(Operand x, int a, int b) {
 }
 
 Var flip(Operand x, std::initializer_list<int> axes) {
-  Attributes attributes;
-  for (int axis : axes) {
-    axis = axis_of(x, axis, "flip");
-    if (Flip::flipped(attributes, axis)) refuse(x, "flip", fmt::format("names axis {} twice", axis));
-    attributes.axes.push_back(axis);
-  }
-  return record(flip_op, {x}, attributes);
+  return record(flip_op, {x}, {.axes = axes_of(x, std::span<const int>(axes.begin(), axes.size()), "flip")});
 }
 
 }  // namespace wengert

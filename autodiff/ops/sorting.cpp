@@ -67,11 +67,12 @@ struct Argsort final : Op {
   }
   std::vector<Special> specials() const override {
     const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
-    return {{{Sample{.shape = {6}, .values = {nan, infinity, -infinity, 1, nan, 0}}}, {.axes = {-1}}, {2, 5, 3, 1, 0, 4}},
-            {{Sample{.shape = {4}, .values = {1, 0, 1, -0.0}}}, {.axes = {-1}}, {1, 3, 0, 2}},
-            {{Sample{{0}}}, {.axes = {-1}}, {}},
-            {{Sample{{0, 2}}}, {.axes = {-1}}, {}},
-            {{Sample{{1}}}, {.axes = {-1}}, {0}}};
+    return {
+        {{Sample{.shape = {6}, .values = {nan, infinity, -infinity, 1, nan, 0}}}, {.axes = {-1}}, {2, 5, 3, 1, 0, 4}},
+        {{Sample{.shape = {4}, .values = {1, 0, 1, -0.0}}}, {.axes = {-1}}, {1, 3, 0, 2}},
+        {{Sample{{0}}}, {.axes = {-1}}, {}},
+        {{Sample{{0, 2}}}, {.axes = {-1}}, {}},
+        {{Sample{{1}}}, {.axes = {-1}}, {0}}};
   }
   std::vector<Reject> rejects() const override {
     return {{{{Dtype::f32, {}}}, {.axes = {-1}}, "axis -1 is out of range for 0 axes"}};

@@ -16,17 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
-Json number(const Setting& setting) {
-  return std::visit(
-      [](const auto& value) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, double>) return number(value);
-        return Json(value);
-      },
-      setting);
-}
-
 bool contains(const Window& window, double value) { return value >= window.low && value <= window.high; }
 
 std::string text(const Window& window) { return fmt::format("[{:.5g}, {:.5g}]", window.low, window.high); }
@@ -80,21 +69,22 @@ std::string Report::json() const {
   Json report{{"experiment", experiment_}};
   if (Interrupt::requested()) report["interrupted"] = true;
   report["settings"] = Json::object();
-  for (const auto& [name, value] : settings_) report["settings"][name] = number(value);
+  for (const auto& [name, value] : settings_)
+    report["settings"][name] = std::visit([](const auto& held) { return Json(held); }, value);
   report["quantities"] = Json::array();
   for (const Quantity& quantity : quantities_) {
     const std::optional<Window> window = window_of(quantity);
-    report["quantities"].push_back(
-        {{"name", quantity.name},
-         {"value", number(quantity.value)},
-         {"window", window ? Json::array({number(window->low), number(window->high)}) : Json(nullptr)},
-         {"printed", quantity.printed ? number(*quantity.printed) : Json(nullptr)},
-         {"inside", window ? Json(contains(*window, quantity.value)) : Json(nullptr)}});
+    report["quantities"].push_back({{"name", quantity.name},
+                                    {"value", quantity.value},
+                                    {"window", window ? Json::array({window->low, window->high}) : Json(nullptr)},
+                                    {"printed", quantity.printed ? Json(*quantity.printed) : Json(nullptr)},
+                                    {"inside", window ? Json(contains(*window, quantity.value)) : Json(nullptr)}});
   }
   report["seconds"] = Json::object();
-  for (const auto& [name, value] : seconds_) report["seconds"][name] = number(value);
+  for (const auto& [name, value] : seconds_) report["seconds"][name] = value;
   report["machine"] = machine_json();
-  // Names come from outside, a processor's among them: bytes that are no UTF-8 are replaced rather than refused.
+  // The library writes null for what is not finite. Names come from outside, a processor's among them: bytes that are
+  // no UTF-8 are replaced rather than refused.
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

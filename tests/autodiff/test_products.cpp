@@ -251,8 +251,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_threads, T, Types) {
   }
 }
 
-// From here on products that OpenBLAS computes: its sums have an order of their own, so that bits are compared among
-// its own results alone.
+// From here on products that OpenBLAS may compute: its sums have an order of their own, so that bits are compared among
+// results alone.
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(large_products_are_right, T, Types) {
   for (const bool flip_a : {false, true})
@@ -298,10 +298,4 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(large_products_do_not_depend_on_threads, T, Types)
     const std::vector<T> team = run(count);
     BOOST_TEST((std::memcmp(alone.data(), team.data(), alone.size() * sizeof(T)) == 0), count << " threads");
   }
-}
-
-BOOST_AUTO_TEST_CASE(who_computes_depends_on_columns_and_sum_alone) {
-  BOOST_TEST(!uses_blas(767, 5000));
-  BOOST_TEST(!uses_blas(5000, 767));
-  BOOST_TEST(uses_blas(768, 768));
 }

@@ -220,7 +220,7 @@ BOOST_AUTO_TEST_CASE(hostile_files_are_refused_with_a_reason) {
     BOOST_TEST(
         contains(error(npy(header(descr, "(2, 3)"), elements)), "its elements are '" + std::string(descr) + "'"));
   for (const char* shape : {"(-2, -3)", "(2.5, 3)", "(99999999999999999999,)", "(,)", "(2, x)", "(0x2, 3)"})
-    BOOST_TEST(error(npy(header("<f4", shape), elements)) != "nothing was thrown", shape);
+    BOOST_TEST(contains(error(npy(header("<f4", shape), elements)), "its header"), shape);
   BOOST_TEST(contains(error(npy(header("<f4", "(1, 1, 1, 1, 1, 1, 2, 3, 1)"), elements)), "more than 8 axes"));
   BOOST_TEST(contains(error(npy(header("<f4", "(2, 4)"), elements)), "are not those of f32 [2, 4]"));
   BOOST_TEST(contains(error(npy(header("<f4", "(1000000000, 1000000000)"), elements)), "are not those of"));

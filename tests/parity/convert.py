@@ -13,10 +13,16 @@ import numpy as np
 
 # file -> (source, prefixes or names of the arrays to keep)
 KEPT = {
-    f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "in/", "fwd/", "dsm/", "opt/x0", "opt/t", "opt/z", "opt/adam/", "samp/"))
+    f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "opt/x0", "opt/t", "opt/z", "opt/adam/", "samp/"))
     for dtype in ("f64", "f32")
 }
 KEPT["processes"] = ("processes", ("t", "vp/"))
+DERIVATIVES = ("w/", "in/", "fwd/", "jac/", "hutch/", "div/", "ism/", "ssm/", "dsm/")
+for network in ("nano", "ou2", "ou4", "circle", "heat_plain", "heat_embed"):
+    for dtype in ("f64", "f32"):
+        KEPT[f"derivatives_{network}_{dtype}"] = (f"net_{network}_{dtype}", DERIVATIVES)
+for dtype in ("f64", "f32"):
+    KEPT[f"smeme_{dtype}"] = (f"smeme_{dtype}", ("x", "t", "teacher", "student", "loss", "prox", "direction", "grad/"))
 
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
 

@@ -1,0 +1,253 @@
+// The largest and smallest elements over axes, and where they are.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "autodiff/kernels/simd.hpp"
+#include "autodiff/ops/reduction.hpp"
+
+namespace wengert {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+void check_not_empty(const Signature& s, const char* what) {
+  for (int axis : s.attributes.axes)
+    if (s.shape(0)[axis] == 0)
+      reject(fmt::format("there is no {} of nothing: axis {} of {}", what, axis, to_string(s.shape(0))));
+}
+
+// Whether `candidate` takes the place of `best`: in ascending order, the first of the largest, or the first NaN.
+template <bool Largest, class T>
+bool better(T candidate, T best) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (std::isnan(best)) return false;
+    if (std::isnan(candidate)) return true;
+  }
+  return Largest ? candidate > best : candidate < best;
+}
+
+template <bool Largest, class T>
+simd::Batch<T> better_lanes(simd::Batch<T> a, simd::Batch<T> b) {
+  return Largest ? simd::max(a, b) : simd::min(a, b);
+}
+
+// The best of n neighbours.
+template <bool Largest, class T>
+T best_neighbour(const T* x, Index n) {
+  constexpr Index width = simd::lanes<T>;
+  T best = x[0];
+  Index i = 1;
+  if (n >= width) {
+    auto lanes = simd::load(x);
+    for (i = width; i + width <= n; i += width) lanes = better_lanes<Largest>(lanes, simd::load(x + i));
+    alignas(alignment) std::array<T, static_cast<std::size_t>(width)> values;
+    simd::store<T>(values.data(), lanes);
+    best = values[0];
+    for (T value : values)
+      if (better<Largest>(value, best)) best = value;
+  }
+  for (; i < n; ++i)
+    if (better<Largest>(x[i], best)) best = x[i];
+  return best;
+}
+
+// out[inner] = the best of n >= 1 rows of `inner` elements.
+template <bool Largest, class T>
+void best_rows(const T* x, Index n, Index inner, T* out) {
+  if (inner == 1) {
+    *out = best_neighbour<Largest>(x, n);
+    return;
+  }
+  std::copy_n(x, inner, out);
+  for (Index r = 1; r < n; ++r)
+    simd::map<2, T>(inner, {out, x + r * inner}, out, [](auto a, auto b) { return better_lanes<Largest>(a, b); });
+}
+
+// x -> its largest or smallest elements over axes
+template <bool Largest>
+struct Extremum final : Reduction {
+  Extremum() : Reduction({.name = Largest ? "max" : "min", .linearity = Linearity::rule}) {}
+
+  Type infer(const Signature& s) const override {
+    const Type out = Reduction::infer(s);
+    check_not_empty(s, Largest ? "maximum" : "minimum");
+    return out;
+  }
+  std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
+    return static_cast<std::size_t>(2 * buffer_size(s.attributes, s.shape(0))) * size_of(out.dtype);
+  }
+  void run(const Kernel& k) const override {
+    dispatch_float(k.type.dtype, [&]<class T>() {
+      reduce_runs<T>(k, [](const Run& run, const T* from, T* to) {
+        const Index n = run.reduced();
+        parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+          for (Index o = begin; o < end; ++o)
+            best_rows<Largest>(from + o * n * run.inner, n, run.inner, to + o * run.inner);
+        });
+      });
+    });
+  }
+
+  // What each element has of the derivative: 1 / ties for those that are the extremum, 0 for others.
+  static Var share(const Call& c) {
+    const Var best = equal(c.in(0), kept(c, c.out()));
+    return best / sum(best, c.attributes().axes, {.keepdims = true});
+  }
+  Var vjp(const Call& c, int, Var g) const override { return kept(c, g) * share(c); }
+  Var jvp(const Call& c, std::span<const Var> t) const override {
+    return sum(t[0] * share(c), c.attributes().axes, {.keepdims = keepdims(c.attributes())});
+  }
+
+  std::vector<Example> examples() const override {
+    const auto over = [](Axes axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
+    return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},
+            {{Sample{{3, 4}}}, over({-1}, 0)},
+            {{Sample{{3, 4}}}, over({-2}, 1)},
+            {{Sample{{2, 3, 4}}}, over({-3, -1}, 0)},
+            {{Sample{{2, 3, 2, 3}}}, over({-3, -1}, 1)},
+            {{Sample{{37}}}, over({-1}, 0)},
+            {{Sample{{3, 37}}}, over({-2}, 0)},
+            {{Sample{{3}}}, over({}, 0)},
+            {{Sample{{}}}, over({}, 0)},
+            {{Sample{{0, 3}}}, over({-1}, 0)}};
+  }
+  std::vector<Special> specials() const override {
+    const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {
+      const Shape shape{static_cast<Index>(x.size())};
+      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}, .integers = {0}}, {y}, {slope}};
+    };
+    const double far = Largest ? infinity : -infinity, one = Largest ? 1 : -1;
+    std::vector<double> late(40, 0.0), late_slope(40, 0.0);  // the extremum in each part of the kernel
+    late[7] = one;
+    late_slope[7] = 1;
+    return {all({one, 0, one}, one, {0.5, 0, 0.5}),
+            all({one, nan, 0}, nan, {nan, nan, nan}),
+            all({nan, one}, nan, {nan, nan}),
+            all({far, 0, far, far}, far, {1.0 / 3, 0, 1.0 / 3, 1.0 / 3}),
+            all({-far, -far}, -far, {0.5, 0.5}),
+            all({3}, 3, {1}),
+            all(late, one, late_slope),
+            {{Sample{.shape = {2, 2}, .values = {0, one, one, one}}},
+             {.axes = {-2, -1}, .integers = {0}},
+             {one},
+             {{0, 1.0 / 3, 1.0 / 3, 1.0 / 3}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}, .integers = {0}}, "axis -3 is out of range for 2 axes"},
+            {{{Dtype::f32, {2, 0}}}, {.axes = {-1}, .integers = {0}}, "mum of nothing: axis -1 of [2, 0]"},
+            {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, Largest ? -infinity : infinity);
+    for (Index i = 0; i < in[0].size(); ++i) {
+      const Index to = target(a, in[0].shape(), i);
+      const double x = in[0].at(i), y = result.at(to);
+      result.set(to, Largest ? std::max(x, y) : std::min(x, y));
+    }
+    return result;
+  }
+};
+const Extremum<true> max_op;
+const Extremum<false> min_op;
+
+// x -> the index along axes[0] of its first largest or smallest element
+template <bool Largest>
+struct ArgExtremum final : Reduction {
+  ArgExtremum() : Reduction({.name = Largest ? "argmax" : "argmin", .linearity = Linearity::none}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+
+  Type infer(const Signature& s) const override {
+    const Type out{Dtype::i32, reduced_shape(s.attributes, s.shape(0))};
+    check_not_empty(s, Largest ? "maximum" : "minimum");
+    return out;
+  }
+  void run(const Kernel& k) const override {
+    const Shape& x = k.shape(0);
+    const int axis = k.attributes().axes[0];
+    const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
+    dispatch(k.signature.dtype(0), [&]<class T>() {
+      parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+        for (Index o = begin; o < end; ++o) {
+          const T* from = k.in<T>(0) + o * run.rows * run.inner;
+          std::int32_t* to = k.out<std::int32_t>() + o * run.inner;
+          for (Index j = 0; j < run.inner; ++j) to[j] = 0;
+          for (Index r = 1; r < run.rows; ++r)
+            for (Index j = 0; j < run.inner; ++j)
+              if (better<Largest>(from[r * run.inner + j], from[to[j] * run.inner + j]))
+                to[j] = static_cast<std::int32_t>(r);
+        }
+      });
+    });
+  }
+  std::vector<Example> examples() const override {
+    const auto over = [](int axis, Index keep) { return Attributes{.axes = {axis}, .integers = {keep}}; };
+    return {{{Sample{{3, 4}, -9, 9}}, over(-1, 0)},
+            {{Sample{{3, 4}, -9, 9}}, over(-2, 1)},
+            {{Sample{{2, 5, 3}, -9, 9}}, over(-2, 0)},
+            {{Sample{{0, 3}}}, over(-1, 0)}};
+  }
+  std::vector<Special> specials() const override {
+    const double far = Largest ? infinity : -infinity;
+    const auto first = [](std::vector<double> x, double y) {
+      const Shape shape{static_cast<Index>(x.size())};
+      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}, .integers = {0}}, {y}};
+    };
+    return {first({1, 1, 1}, 0),  first({0, far, far}, 1), first({far, nan, 0, nan}, 1),
+            first({nan, far}, 0), first({-far, -far}, 0),  first({5}, 0)};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2, 0}}}, {.axes = {-1}, .integers = {0}}, "mum of nothing: axis -1 of [2, 0]"},
+            {{{Dtype::f32, {2}}}, {.axes = {-2}, .integers = {0}}, "axis -2 is out of range for 1 axis"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    const Index inner = inside(in[0].shape(), a.axes[0]), extent = in[0].shape()[a.axes[0]];
+    for (Index i = 0; i < result.size(); ++i) {
+      const Index start = i / inner * extent * inner + i % inner;
+      Index best = 0;
+      for (Index r = 0; r < extent; ++r) {
+        const double x = in[0].at(start + r * inner), y = in[0].at(start + best * inner);
+        if (Largest ? x > y : x < y) best = r;
+      }
+      result.set(i, static_cast<double>(best));
+    }
+    return result;
+  }
+};
+const ArgExtremum<true> argmax_op;
+const ArgExtremum<false> argmin_op;
+
+Var over_axes(const Op& op, const Operand& x, const Axes& axes, Reduce options) {
+  return record(op, {x}, {.axes = axes, .integers = {options.keepdims}});
+}
+Var over_axis(const Op& op, const Operand& x, int axis, Reduce options) {
+  return over_axes(op, x, {axis_of(x, axis, op.name().c_str())}, options);
+}
+Operand flat(const Operand& x) { return {flatten(x), x.where()}; }
+
+}  // namespace
+
+Var max(Operand x) { return over_axes(max_op, x, all_axes(x), {}); }
+Var max(Operand x, std::span<const int> axes, Reduce options) {
+  return over_axes(max_op, x, axes_of(x, axes, "max"), options);
+}
+Var max(Operand x, std::initializer_list<int> axes, Reduce options) {
+  return max(x, std::span<const int>(axes.begin(), axes.size()), options);
+}
+Var min(Operand x) { return over_axes(min_op, x, all_axes(x), {}); }
+Var min(Operand x, std::span<const int> axes, Reduce options) {
+  return over_axes(min_op, x, axes_of(x, axes, "min"), options);
+}
+Var min(Operand x, std::initializer_list<int> axes, Reduce options) {
+  return min(x, std::span<const int>(axes.begin(), axes.size()), options);
+}
+Var argmax(Operand x) { return over_axis(argmax_op, flat(x), 0, {}); }
+Var argmax(Operand x, int axis, Reduce options) { return over_axis(argmax_op, x, axis, options); }
+Var argmin(Operand x) { return over_axis(argmin_op, flat(x), 0, {}); }
+Var argmin(Operand x, int axis, Reduce options) { return over_axis(argmin_op, x, axis, options); }
+
+}  // namespace wengert

@@ -1,0 +1,198 @@
+// Functions of two operands, elementwise: pow, atan2, hypot, logaddexp.
+#include "autodiff/ops/elementwise.hpp"
+
+namespace wengert {
+namespace {
+
+// f lane by lane where the mask holds, `value` elsewhere.
+template <class T, class Mask, class F>
+simd::Batch<T> patched(simd::Batch<T> value, simd::Batch<T> a, simd::Batch<T> b, Mask mask, F f) {
+  if (!xsimd::any(mask)) return value;
+  alignas(alignment) std::array<T, simd::Batch<T>::size> values, as, bs, flags;
+  simd::store(values.data(), value);
+  simd::store(as.data(), a);
+  simd::store(bs.data(), b);
+  simd::store(flags.data(), simd::indicator<T>(mask));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (flags[i] != 0) values[i] = f(as[i], bs[i]);
+  return simd::load(values.data());
+}
+
+std::vector<Example> stretched(double low, double high, double low_b, double high_b) {
+  const auto a = [&](Shape shape) { return Sample{shape, low, high}; };
+  const auto b = [&](Shape shape) { return Sample{shape, low_b, high_b}; };
+  return {{{a({3, 4}), b({3, 4})}},
+          {{a({3, 1}), b({4})}},
+          {{a({}), b({2, 3})}},
+          {{a({2, 3}), b({})}},
+          {{a({0, 3}), b({3})}}};
+}
+
+Special pair(double a, double b, double y, double by_a, double by_b) {
+  return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, {{by_a}, {by_b}}};
+}
+
+// xsimd's pow is exp(b log a): 60 ulp off, and wrong at 0 and at infinities.
+const Binary pow_op(
+    {.name = "pow",
+     .reference = [](double a, double b) { return std::exp(b * std::log(a)); },
+     .examples = stretched(0.4, 2, -2, 2),
+     .specials = {pair(0, 0, 1, 0, 0), pair(0, 1, 0, 1, 0), pair(0, 2, 0, 0, 0), pair(0, 0.5, 0, infinity, 0),
+                  pair(0, -1, infinity, -infinity, -infinity), pair(-0.0, -1, -infinity, -infinity, infinity),
+                  pair(-2, 3, -8, 12, nan), pair(-2, 0, 1, 0, nan), pair(-8, 1.0 / 3, nan, nan, nan),
+                  pair(nan, 0, 1, 0, nan), pair(1, nan, 1, nan, 0), pair(infinity, -1, 0, 0, nan),
+                  pair(2, -infinity, 0, nan, 0), pair(-1, infinity, 1, infinity, nan),
+                  pair(1e4, -3, 1e-12, -3e-16, 9.210340371976183e-12)}},
+    [](auto a, auto b) {
+      using T = typename decltype(a)::value_type;
+      return patched(a, a, b, a == a || xsimd::isnan(a), [](T x, T y) { return std::pow(x, y); });
+    },
+    [](int i, Var t, Var a, Var b, Var y) {
+      // 0 * infinity at the edges is kept out by an operand of 1 there, which leaves derivatives of any order finite.
+      if (i == 0) {
+        const Var flat = equal(b, 0) > (abs(a) > 0);
+        return t * (b * pow(where(flat, 1, a), b - 1));
+      }
+      const Var flat = equal(a, 0) * (b >= 0);
+      return t * (y * log(where(flat, 1, a)));
+    });
+
+// x -> x^reals[0]
+struct PowNumber final : ElementwiseOp {
+  PowNumber() : ElementwiseOp({.name = "pow_number", .linearity = Linearity::elementwise, .in_place = true}) {}
+
+  // Small whole powers are products, halves square roots.
+  template <class T>
+  static simd::Batch<T> value(simd::Batch<T> x, double power) {
+    using B = simd::Batch<T>;
+    if (power == 0.5) return xsimd::select(x == B(-std::numeric_limits<T>::infinity()), -x, xsimd::sqrt(x));
+    if (power == std::trunc(power) && std::abs(power) <= 8) {
+      B base = power < 0 ? B(1) / x : x, product(1);
+      for (int n = static_cast<int>(std::abs(power)); n > 0; n /= 2) {
+        if (n % 2 == 1) product = product * base;
+        base = base * base;
+      }
+      return product;
+    }
+    return patched(x, x, x, x == x || xsimd::isnan(x),
+                   [power](T lane, T) { return static_cast<T>(std::pow(lane, static_cast<T>(power))); });
+  }
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    const auto power = [](const Attributes& a, auto x) { return value(x, a.reals[0]); };
+    detail::map_block<1>(power, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int, Var t) const override {
+    const double power = c.attributes().reals[0];
+    return power == 0 ? Var() : t * (power * pow(c.in(0), power - 1));
+  }
+  std::vector<Example> examples() const override {
+    std::vector<Example> all;
+    for (double power : {2.0, 3.0, -1.0, 7.0, 8.0, 0.5, -0.5, 1.7, 12.0, 0.0})
+      all.push_back({{Sample{{3, 5}, 0.4, 1.8}}, {.reals = {power}}});
+    all.push_back({{Sample{{5}, -2, -0.5}}, {.reals = {-3}}});
+    return all;
+  }
+  std::vector<Special> specials() const override {
+    const auto point = [](double x, double power, double y, double slope) {
+      return Special{{Sample{.shape = {1}, .values = {x}}}, {.reals = {power}}, {y}, {{slope}}};
+    };
+    return {point(0, 0, 1, 0),
+            point(nan, 0, 1, 0),
+            point(0, 1, 0, 1),
+            point(0, 2, 0, 0),
+            point(0, -1, infinity, -infinity),
+            point(0, 0.5, 0, infinity),
+            point(-infinity, 0.5, infinity, 0),
+            point(-8, 1.0 / 3, nan, nan),
+            point(-2, 10, 1024, -5120),
+            point(infinity, -2, 0, 0),
+            point(1e4, -3, 1e-12, -3e-16)};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, std::pow(in[0].at(i), a.reals[0]));
+    return result;
+  }
+};
+const PowNumber pow_number_op;
+
+const Binary atan2_op(
+    {.name = "atan2",
+     .reference = [](double y, double x) { return std::atan2(y, x); },
+     .examples = stretched(0.2, 2, -2, 2),
+     .specials = {pair(0, 0, 0, 0, 0), pair(0, -1, std::acos(-1.0), -1, 0), pair(-0.0, -1, -std::acos(-1.0), -1, 0),
+                  pair(1, 0, std::acos(0.0), 0, -1), pair(-1, 0, -std::acos(0.0), 0, 1),
+                  pair(3e30, -4e30, 2.498091544796509, -1.6e-31, -1.2e-31),
+                  pair(infinity, -infinity, 3 * std::atan(1.0), nan, nan), pair(1, infinity, 0, nan, 0),
+                  pair(nan, 1, nan, nan, nan)}},
+    [](auto y, auto x) {
+      using B = decltype(y);
+      using T = typename B::value_type;
+      const auto plain = [](B v) { return xsimd::abs(v) > B(0) && xsimd::abs(v) < B(static_cast<T>(infinity)); };
+      return patched(xsimd::atan2(y, x), y, x, !(plain(y) && plain(x)), [](T v, T w) { return std::atan2(v, w); });
+    },
+    [](int i, Var t, Var y, Var x, Var) {
+      const Var distance = hypot(y, x), r = where(equal(distance, 0), 1, distance);
+      return i == 0 ? t * (x / r / r) : -(t * (y / r / r));
+    });
+
+const Binary hypot_op(
+    {.name = "hypot",
+     .reference = [](double a, double b) { return std::sqrt(a * a + b * b); },
+     .examples = stretched(0.2, 2, -2, 2),
+     .specials = {pair(0, 0, 0, nan, nan), pair(3, -4, 5, 0.6, -0.8), pair(0, -2, 2, 0, -1),
+                  pair(3e30, 4e30, 5e30, 0.6, 0.8), pair(-3e-30, 4e-30, 5e-30, -0.6, 0.8),
+                  pair(infinity, nan, infinity, nan, nan), pair(1, -infinity, infinity, 0, nan),
+                  pair(nan, 1, nan, nan, nan)}},
+    [](auto a, auto b) {
+      using B = decltype(a);
+      const B u = xsimd::abs(a), v = xsimd::abs(b), inf(static_cast<typename B::value_type>(infinity));
+      const B large = simd::max(u, v), ratio = simd::min(u, v) / large;
+      const B value = xsimd::select(large == B(0), large, large * xsimd::sqrt(B(1) + ratio * ratio));
+      return xsimd::select(u == inf || v == inf, inf, value);
+    },
+    [](int i, Var t, Var a, Var b, Var y) { return t * ((i == 0 ? a : b) / y); });
+
+// 1 / (1 + exp(b - a)), the share of a in logaddexp; 1/2 where both are the same infinity
+Var share(Var a, Var b);
+const Binary share_op(
+    {.name = "logaddexp_share",
+     .reference = [](double a, double b) { return std::exp(a) / (std::exp(a) + std::exp(b)); },
+     .examples = stretched(-2, 2, -2, 2),
+     .specials = {pair(infinity, infinity, 0.5, 0.25, -0.25), pair(-infinity, 3, 0, 0, 0), pair(1e4, 0, 1, 0, 0)}},
+    [](auto a, auto b) {
+      using B = decltype(a);
+      return simd::sigmoid(xsimd::select(a == b, B(0), a - b));
+    },
+    [](int i, Var t, Var a, Var b, Var) {
+      const Var slope = share(a, b) * share(b, a);
+      return i == 0 ? t * slope : -(t * slope);
+    });
+Var share(Var a, Var b) { return record(share_op, {a, b}); }
+
+const Binary logaddexp_op(
+    {.name = "logaddexp",
+     .reference = [](double a, double b) { return std::log(std::exp(a) + std::exp(b)); },
+     .examples = stretched(-2, 2, -2, 2),
+     .specials = {pair(1000, 1000, 1000.6931471805599, 0.5, 0.5),
+                  pair(-1000, -1002, -999.873071988957, 0.8807970779778823, 0.1192029220221177),
+                  pair(0, -1000, 0, 1, 0), pair(-infinity, 1, 1, 0, 1), pair(infinity, -infinity, infinity, 1, 0),
+                  pair(-infinity, -infinity, -infinity, 0.5, 0.5), pair(infinity, infinity, infinity, 0.5, 0.5),
+                  pair(nan, 1, nan, nan, nan)}},
+    [](auto a, auto b) {
+      using B = decltype(a);
+      const B gap = xsimd::select(a == b, B(0), xsimd::abs(a - b));
+      return simd::max(a, b) + xsimd::log1p(xsimd::exp(-gap));
+    },
+    [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? share(a, b) : share(b, a)); });
+
+}  // namespace
+
+Var pow(Operand a, Operand b) {
+  return b.is_number() ? record(pow_number_op, {a}, {.reals = {b.number()}}) : record(pow_op, {a, b});
+}
+Var atan2(Operand y, Operand x) { return record(atan2_op, {y, x}); }
+Var hypot(Operand a, Operand b) { return record(hypot_op, {a, b}); }
+Var logaddexp(Operand a, Operand b) { return record(logaddexp_op, {a, b}); }
+
+}  // namespace wengert

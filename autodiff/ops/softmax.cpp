@@ -1,0 +1,261 @@
+// Exponentials weighed against each other: logsumexp over axes, softmax and log_softmax along one. All of them subtract
+// the largest exponent first.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "autodiff/kernels/simd.hpp"
+#include "autodiff/ops/reduction.hpp"
+
+namespace wengert {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+// Up to one register of neighbours; lanes beyond `count` hold -infinity, which weighs nothing.
+template <class T>
+simd::Batch<T> load_some(const T* x, Index count) {
+  if (count >= simd::lanes<T>) return simd::load(x);
+  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
+  lanes.fill(static_cast<T>(-infinity));
+  std::copy_n(x, count, lanes.data());
+  return simd::load(lanes.data());
+}
+template <class T>
+void store_some(T* out, simd::Batch<T> value, Index count) {
+  if (count >= simd::lanes<T>) return simd::store(out, value);
+  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
+  simd::store(lanes.data(), value);
+  std::copy_n(lanes.data(), count, out);
+}
+
+// The lanes folded into one by halves, in every lane.
+template <class T, class F>
+simd::Batch<T> fold(simd::Batch<T> value, F f) {
+  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
+  simd::store(lanes.data(), value);
+  for (std::size_t half = lanes.size() / 2; half > 0; half /= 2)
+    for (std::size_t i = 0; i < half; ++i) lanes[i] = f(lanes[i], lanes[i + half]);
+  return simd::Batch<T>(lanes[0]);
+}
+
+// Lines of n elements, `stride` apart, one in each lane; or, with stride 1, one line that goes through the lanes. A
+// register of it lies at from(i) for i in [0, steps).
+template <class T>
+struct Lines {
+  const T* x;
+  Index n, stride, lanes_used;
+
+  Index step() const { return stride == 1 ? simd::lanes<T> : stride; }
+  Index steps() const { return stride == 1 ? (n + simd::lanes<T> - 1) / simd::lanes<T> : n; }
+  Index count(Index i) const { return stride == 1 ? n - i * simd::lanes<T> : lanes_used; }
+  simd::Batch<T> at(Index i) const { return load_some(x + i * step(), count(i)); }
+};
+
+// The largest element and the sum of exp(x - largest) of each line; the sum ascends within a lane.
+template <class T>
+struct Weight {
+  simd::Batch<T> largest, sum;
+
+  explicit Weight(const Lines<T>& lines) : largest(static_cast<T>(-infinity)), sum(T(0)) {
+    for (Index i = 0; i < lines.steps(); ++i) largest = simd::max(largest, lines.at(i));
+    if (lines.stride == 1) largest = fold(largest, [](T a, T b) { return a > b || std::isnan(a) ? a : b; });
+    for (Index i = 0; i < lines.steps(); ++i) sum += xsimd::exp(lines.at(i) - largest);
+    if (lines.stride == 1) sum = fold(sum, [](T a, T b) { return a + b; });
+  }
+};
+
+// f(lines, where they start, relative to the array) for all lines of an array seen as [outer, n, inner].
+template <class T, class F>
+void for_lines(const T* x, const Run& run, F&& f) {
+  constexpr Index width = simd::lanes<T>;
+  const Index n = run.reduced(), blocks = (run.inner + width - 1) / width;
+  const Index grain = std::max<Index>(1, (Index{1} << 12) / std::max<Index>(1, n * std::min(run.inner, width)));
+  parallel_pieces(run.outer * blocks, grain, [&](Index begin, Index end) {
+    for (Index b = begin; b < end; ++b) {
+      const Index o = b / blocks, j = b % blocks * width;
+      f(Lines<T>{x + o * n * run.inner + j, n, run.inner, run.inner - j}, o, j);
+    }
+  });
+}
+
+// x -> log of the sum of exp(x) over axes
+struct LogSumExp final : Reduction {
+  LogSumExp() : Reduction({.name = "logsumexp", .linearity = Linearity::rule}) {}
+
+  std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
+    return static_cast<std::size_t>(2 * buffer_size(s.attributes, s.shape(0))) * size_of(out.dtype);
+  }
+  void run(const Kernel& k) const override {
+    dispatch_float(k.type.dtype, [&]<class T>() {
+      reduce_runs<T>(k, [](const Run& run, const T* from, T* to) {
+        for_lines(from, run, [&](const Lines<T>& lines, Index o, Index j) {
+          const Weight<T> w(lines);
+          const auto finite = xsimd::abs(w.largest) < simd::Batch<T>(static_cast<T>(infinity));
+          const auto value = xsimd::select(finite, w.largest + xsimd::log(w.sum), w.largest);
+          store_some(to + o * run.inner + j, value, lines.stride == 1 ? 1 : lines.lanes_used);
+        });
+      });
+    });
+  }
+
+  // exp(x - y), made to add up to 1: so the rounding of y, a part of |y|, cancels. 0 where y is -infinity.
+  static Var share(const Call& c) {
+    const Var y = stop_gradient(kept(c, c.out())), nothing = equal(y, -infinity);
+    const Var e = exp(c.in(0) - where(nothing, 0, y));
+    return e / (sum(e, c.attributes().axes, {.keepdims = true}) + nothing);
+  }
+  Var vjp(const Call& c, int, Var g) const override { return kept(c, g) * share(c); }
+  Var jvp(const Call& c, std::span<const Var> t) const override {
+    return sum(t[0] * share(c), c.attributes().axes, {.keepdims = keepdims(c.attributes())});
+  }
+
+  std::vector<Example> examples() const override {
+    const auto over = [](Axes axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
+    return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},
+            {{Sample{{3, 4}}}, over({-1}, 0)},
+            {{Sample{{3, 4}}}, over({-2}, 1)},
+            {{Sample{{2, 3, 4}}}, over({-3, -1}, 0)},
+            {{Sample{{2, 3, 2, 3}}}, over({-3, -1}, 1)},
+            {{Sample{{37}}}, over({-1}, 0)},
+            {{Sample{{3, 19}}}, over({-2}, 0)},
+            {{Sample{{3}}}, over({}, 0)},
+            {{Sample{{}}}, over({}, 0)},
+            {{Sample{{0, 3}}}, over({-1}, 0)}};
+  }
+  std::vector<Special> specials() const override {
+    const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {
+      const Shape shape{static_cast<Index>(x.size())};
+      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}, .integers = {0}}, {y}, {slope}};
+    };
+    return {all({1000, 1000}, 1000.6931471805599, {0.5, 0.5}),
+            all({-1000, -1000, -infinity}, -999.3068528194401, {0.5, 0.5, 0}),
+            all({-infinity, -infinity}, -infinity, {0, 0}),
+            all({infinity, 1}, infinity, {nan, nan}),
+            all({nan, 1}, nan, {nan, nan}),
+            all({7}, 7, {1}),
+            all({}, -infinity, {}),
+            {{Sample{.shape = {2, 2}, .values = {-infinity, 0, -infinity, 0}}},
+             {.axes = {-2}, .integers = {0}},
+             {-infinity, std::log(2.0)},
+             {{0, 0.5, 0, 0.5}}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}, .integers = {0}}, "axis -3 is out of range for 2 axes"},
+            {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < in[0].size(); ++i) {
+      const Index to = target(a, in[0].shape(), i);
+      result.set(to, result.at(to) + std::exp(in[0].at(i)));
+    }
+    for (Index i = 0; i < result.size(); ++i) result.set(i, std::log(result.at(i)));
+    return result;
+  }
+};
+const LogSumExp logsumexp_op;
+
+// x -> exp(x) / sum of exp(x) along axes[0], or its logarithm
+template <bool Log>
+struct Softmax final : OpOf<Softmax<Log>> {
+  Softmax() : OpOf<Softmax>({.name = Log ? "log_softmax" : "softmax", .linearity = Linearity::rule}) {}
+
+  Type infer(const Signature& s) const override {
+    if (!is_float(s.dtype(0))) reject("operand 0 is i32: needs f32 or f64 (use cast)");
+    normalise_axis(s.attributes.axes[0], s.shape(0).rank());
+    return *s.in[0];
+  }
+  template <class T>
+  void compute(const Kernel& k) const {
+    const Shape& x = k.shape(0);
+    const int axis = k.attributes().axes[0];
+    const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
+    for_lines(k.in<T>(0), run, [&](const Lines<T>& lines, Index, Index) {
+      const Weight<T> w(lines);
+      const auto shift = Log ? xsimd::log(w.sum) : w.largest;
+      T* out = k.out<T>() + (lines.x - k.in<T>(0));
+      for (Index i = 0; i < lines.steps(); ++i) {
+        const auto value = lines.at(i);
+        store_some(out + i * lines.step(), Log ? value - w.largest - shift : xsimd::exp(value - shift) / w.sum,
+                   lines.count(i));
+      }
+    });
+  }
+  // The Jacobian of softmax is symmetric: both modes have one rule. Of its logarithm, I - 1 softmax' is not.
+  static Var project(const Call& c, Var t) {
+    const int axis = c.attributes().axes[0];
+    const Var y = c.out();
+    return y * (t - sum(t * y, axis, {.keepdims = true}));
+  }
+  Var vjp(const Call& c, int, Var g) const override {
+    if (!Log) return project(c, g);
+    return g - exp(c.out()) * sum(g, c.attributes().axes[0], {.keepdims = true});
+  }
+  Var jvp(const Call& c, std::span<const Var> t) const override {
+    if (!Log) return project(c, t[0]);
+    return t[0] - sum(t[0] * exp(c.out()), c.attributes().axes[0], {.keepdims = true});
+  }
+  Rows rows(const Signature& s, const Type&, int, int axis) const override {
+    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{3, 4}}}, {.axes = {-1}}},    {{Sample{{3, 4}}}, {.axes = {-2}}},
+            {{Sample{{2, 3, 5}}}, {.axes = {-2}}}, {{Sample{{37}}}, {.axes = {-1}}},
+            {{Sample{{2, 19}}}, {.axes = {-2}}},   {{Sample{{2, 0}}}, {.axes = {-1}}},
+            {{Sample{{0, 2}}}, {.axes = {-1}}}};
+  }
+  std::vector<Special> specials() const override {
+    const auto along = [](std::vector<double> x, std::vector<double> y, std::vector<double> slope) {
+      const Shape shape{static_cast<Index>(x.size())};
+      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}}, Log ? logarithms(y) : y, {slope}};
+    };
+    const std::vector<double> half{0.5, 0.5}, masked{0.5, 0, 0.5}, undefined{nan, nan};
+    return {along({1000, 1000}, half, {0, 0}),
+            along({-1000, -1000}, half, {0, 0}),
+            along({3, -infinity, 3}, masked, Log ? std::vector<double>{-0.5, 1, -0.5} : std::vector<double>{0, 0, 0}),
+            along({-infinity, -infinity}, undefined, undefined),
+            along({infinity, 0}, undefined, undefined),
+            along({5}, {1}, {0})};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {}}}, {.axes = {-1}}, "axis -1 is out of range for 0 axes"},
+            {{{Dtype::i32, {2}}}, {.axes = {-1}}, "operand 0 is i32"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    const Index inner = inside(out.shape, a.axes[0]), extent = out.shape[a.axes[0]];
+    for (Index i = 0; i < result.size(); ++i) {
+      const Index start = i / inner / extent * extent * inner + i % inner;
+      double total = 0;
+      for (Index r = 0; r < extent; ++r) total += std::exp(in[0].at(start + r * inner));
+      result.set(i, Log ? in[0].at(i) - std::log(total) : std::exp(in[0].at(i)) / total);
+    }
+    return result;
+  }
+
+ private:
+  static std::vector<double> logarithms(std::vector<double> y) {
+    for (double& v : y) v = std::log(v);
+    return y;
+  }
+};
+const Softmax<false> softmax_op;
+const Softmax<true> log_softmax_op;
+
+}  // namespace
+
+Var logsumexp(Operand x) { return record(logsumexp_op, {x}, {.axes = all_axes(x), .integers = {0}}); }
+Var logsumexp(Operand x, std::span<const int> axes, Reduce options) {
+  return record(logsumexp_op, {x}, {.axes = axes_of(x, axes, "logsumexp"), .integers = {options.keepdims}});
+}
+Var logsumexp(Operand x, std::initializer_list<int> axes, Reduce options) {
+  return logsumexp(x, std::span<const int>(axes.begin(), axes.size()), options);
+}
+Var softmax(Operand x, int axis) { return record(softmax_op, {x}, {.axes = {axis_of(x, axis, "softmax")}}); }
+Var log_softmax(Operand x, int axis) {
+  return record(log_softmax_op, {x}, {.axes = {axis_of(x, axis, "log_softmax")}});
+}
+
+}  // namespace wengert

@@ -1,0 +1,257 @@
+// Gamma and Bessel functions of one operand, elementwise, lane by lane through Boost.Math in double (f32 too).
+#include <boost/math/special_functions/bessel.hpp>
+#include <boost/math/special_functions/digamma.hpp>
+#include <boost/math/special_functions/gamma.hpp>
+#include <boost/math/special_functions/polygamma.hpp>
+#include <numbers>
+
+#include "autodiff/ops/composite.hpp"
+#include "autodiff/ops/elementwise.hpp"
+
+namespace wengert {
+namespace {
+
+// Kernels never throw, and padding puts lanes on poles: every error becomes an infinity or NaN.
+namespace policies = boost::math::policies;
+constexpr auto ignored = policies::ignore_error;
+using Quiet =
+    policies::policy<policies::domain_error<ignored>, policies::pole_error<ignored>, policies::overflow_error<ignored>,
+                     policies::evaluation_error<ignored>, policies::rounding_error<ignored>,
+                     policies::indeterminate_result_error<ignored>, policies::promote_double<false>>;
+
+// f of every lane, in double.
+template <class T, class F>
+simd::Batch<T> each(simd::Batch<T> x, F f) {
+  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
+  simd::store(lanes.data(), x);
+  for (T& lane : lanes) lane = static_cast<T>(f(static_cast<double>(lane)));
+  return simd::load(lanes.data());
+}
+
+bool is_pole(double x) { return x <= 0 && x == std::floor(x); }  // of the gamma function; -infinity too
+
+double lgamma_of(double x) {
+  if (std::isnan(x)) return x;
+  return is_pole(x) || x == infinity ? infinity : boost::math::lgamma(x, Quiet());
+}
+
+double digamma_of(double x) {
+  if (std::isnan(x) || x == infinity) return x;
+  if (x == 0) return std::copysign(infinity, -x);
+  return is_pole(x) ? nan : boost::math::digamma(x, Quiet());
+}
+
+double polygamma_of(int n, double x) {
+  if (n == 0) return digamma_of(x);
+  if (std::isnan(x) || x == -infinity) return nan;
+  if (x == infinity) return 0;
+  if (is_pole(x)) return n % 2 == 1 ? infinity : -infinity;
+  return boost::math::polygamma(n, x, Quiet());
+}
+
+// d^n digamma / dx^n for x > 0: the first terms of its series, then Euler and Maclaurin's formula. (References.)
+double polygamma_reference(int n, double x) {
+  constexpr double bernoulli[] = {1.0 / 6, -1.0 / 30, 1.0 / 42, -1.0 / 30, 5.0 / 66};  // B_2, B_4, ...
+  const double sign = n % 2 == 1 ? 1 : -1, factorial = std::tgamma(n + 1.0), z = x + 25;
+  double total = n == 0 ? -std::log(z) : std::tgamma(n) / std::pow(z, n);
+  for (int j = 0; j < 25; ++j) total += factorial / std::pow(x + j, n + 1);
+  total += 0.5 * factorial / std::pow(z, n + 1);
+  for (int i = 1; i <= 5; ++i)  // B_2i (2i + n - 1)! / ((2i)! z^(2i + n))
+    total += bernoulli[i - 1] * std::tgamma(2 * i + n) / std::tgamma(2 * i + 1) / std::pow(z, 2 * i + n);
+  return sign * total;
+}
+
+const Unary lgamma_op(
+    {.name = "lgamma",
+     .reference = [](double x) { return std::lgamma(x); },
+     .low = 0.3,
+     .high = 6,
+     .points = {{1, 0, -std::numbers::egamma},
+                {2, 0, 1 - std::numbers::egamma},
+                {0, infinity, -infinity},
+                {-1, infinity, nan},
+                {-1.5, 0.860047015376481, 0.7031566406452432},
+                {10000, 82099.71749644238, 9.210290371142849},
+                {infinity, infinity, infinity},
+                {-infinity, infinity, nan},
+                {nan, nan, nan}}},
+    [](auto x) { return each(x, lgamma_of); }, [](Var t, Var x, Var) { return t * digamma(x); });
+
+const Unary digamma_op(
+    {.name = "digamma",
+     .reference = [](double x) { return polygamma_reference(0, x); },
+     .low = 0.3,
+     .high = 6,
+     .points = {{1, -std::numbers::egamma, std::numbers::pi* std::numbers::pi / 6},
+                {0, -infinity, infinity},
+                {-0.0, infinity, infinity},
+                {-1, nan, infinity},
+                {-1.5, 0.7031566406452432, 9.379246644989124},
+                {infinity, infinity, 0},
+                {-infinity, nan, nan},
+                {nan, nan, nan}}},
+    [](auto x) { return each(x, digamma_of); }, [](Var t, Var x, Var) { return t * polygamma(1, x); });
+
+// An elementwise op of one operand and integer attributes.
+struct Family : ElementwiseOp {
+  explicit Family(std::string name)
+      : ElementwiseOp({.name = std::move(name), .linearity = Linearity::elementwise, .in_place = true}) {}
+  virtual double reference(double x, const Attributes& attributes) const = 0;
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const final {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, reference(in[0].at(i), attributes));
+    return result;
+  }
+  static int integer(const Attributes& a, std::size_t i) { return static_cast<int>(a.integers[i]); }
+  static Special point(Attributes attributes, double x, double y, double slope) {
+    return {{Sample{.shape = {1}, .values = {x}}}, attributes, {y}, {{slope}}};
+  }
+};
+
+// x -> derivative integers[0] of digamma
+struct Polygamma final : Family {
+  Polygamma() : Family("polygamma") {}
+  Type infer(const Signature& s) const override {
+    if (s.attributes.integers[0] < 0)
+      reject(fmt::format("the order must be at least 0, got {}", s.attributes.integers[0]));
+    return ElementwiseOp::infer(s);
+  }
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    const auto value = [](const Attributes& a, auto x) {
+      return each(x, [&](double lane) { return polygamma_of(integer(a, 0), lane); });
+    };
+    detail::map_block<1>(value, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int, Var t) const override { return t * polygamma(integer(c.attributes(), 0) + 1, c.in(0)); }
+  std::vector<Example> examples() const override {
+    const Sample sample{{3, 5}, 0.5, 5};
+    return {{{sample}, {.integers = {0}}},
+            {{sample}, {.integers = {1}}},
+            {{sample}, {.integers = {2}}},
+            {{Sample{{7}, 1, 5}}, {.integers = {4}}}};
+  }
+  std::vector<Special> specials() const override {
+    const Attributes one{.integers = {1}}, two{.integers = {2}};
+    return {point(one, 1, std::numbers::pi * std::numbers::pi / 6, -2.404113806319188570800),
+            point(one, 0, infinity, -infinity),
+            point(one, -1, infinity, -infinity),
+            point(one, -1.5, 9.379246644989124, -0.23620405164172740),
+            point(one, infinity, 0, 0),
+            point(one, -infinity, nan, nan),
+            point(one, 1e4, 1.0000500016666667e-4, -1.000100005e-8),
+            point(two, 0, -infinity, infinity),
+            point(two, infinity, 0, 0),
+            point(two, nan, nan, nan)};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2}}}, {.integers = {-1}}, "the order must be at least 0, got -1"},
+            {{{Dtype::i32, {2}}}, {.integers = {1}}, "needs f32 or f64"}};
+  }
+  double reference(double x, const Attributes& a) const override { return polygamma_reference(integer(a, 0), x); }
+};
+const Polygamma polygamma_op;
+
+// exp(-|x|) I_n(x) and its derivatives. With s = sign(x): f_n' = (f_{n-1} + f_{n+1}) / 2 - s f_n, f_{-n} = f_n.
+struct Ive final : Family {
+  static constexpr int largest = 25;  // order, and order of derivative
+
+  Ive() : Family("ive") {}
+
+  // Derivative k where |x| is large: Hankel's expansion, term by term. (Abramowitz and Stegun, 9.7.1.)
+  static double far(int n, int k, double x) {
+    double term = 1, total = 0;
+    for (int m = 0; m < 60; ++m) {
+      double derived = term;
+      for (int i = 0; i < k; ++i) derived *= -(m + 0.5 + i) / x;
+      total += derived;
+      if (std::abs(derived) <= 1e-17 * std::abs(total)) break;
+      const double odd = 2 * m + 1;
+      term *= -(4.0 * n * n - odd * odd) / (8 * (m + 1) * x);
+    }
+    return total / std::sqrt(2 * std::numbers::pi * x);
+  }
+  // Elsewhere: the recurrence, from orders n - k to n + k. exp(-x) I_n(x) loses nothing before I_n overflows.
+  static double near(int n, int k, double x) {
+    std::array<double, 2 * largest + 1> f;
+    const double s = x > 0 ? 1 : 0, scale = std::exp(-x);
+    for (int i = 0; i <= 2 * k; ++i)
+      f[static_cast<std::size_t>(i)] = scale * boost::math::cyl_bessel_i(std::abs(n - k + i), x, Quiet());
+    for (int round = 1; round <= k; ++round)
+      for (int i = 0; i <= 2 * (k - round); ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        f[at] = 0.5 * (f[at] + f[at + 2]) - s * f[at + 1];
+      }
+    return f[0];
+  }
+  static double value(int n, int k, double x) {
+    if (std::isnan(x)) return x;
+    const double size = std::abs(x), sign = x < 0 && (n + k) % 2 == 1 ? -1 : 1;
+    if (size == infinity) return 0;
+    return sign * (size > 30 + n * n ? far(n, k, size) : near(n, k, size));
+  }
+
+  Type infer(const Signature& s) const override {
+    for (Index i : s.attributes.integers)
+      if (i < 0 || i > largest)
+        reject(fmt::format("order and order of derivative go from 0 to {}, got {}", largest, i));
+    return ElementwiseOp::infer(s);
+  }
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    const auto lanes = [](const Attributes& a, auto x) {
+      return each(x, [&](double lane) { return value(integer(a, 0), integer(a, 1), lane); });
+    };
+    detail::map_block<1>(lanes, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int, Var t) const override {
+    Attributes next = c.attributes();
+    ++next.integers[1];
+    return t * record(*this, {c.in(0)}, next);
+  }
+  std::vector<Example> examples() const override {
+    const auto sample = [](double low, double high) { return Sample{{3, 5}, low, high, {0}}; };
+    return {{{sample(-4, 4)}, {.integers = {0, 0}}},
+            {{sample(-4, 4)}, {.integers = {1, 0}}},
+            {{sample(-20, 60)}, {.integers = {0, 1}}},
+            {{sample(-4, 4)}, {.integers = {3, 2}}}};
+  }
+  std::vector<Special> specials() const override {
+    const auto order = [](Index n) { return Attributes{.integers = {n, 0}}; };
+    return {point(order(0), 0, 1, 0),
+            point(order(1), 0, 0, 0.5),
+            point(order(2), 0, 0, 0),
+            point({.integers = {0, 1}}, 0, 0, 0.5),
+            point(order(0), 1, 0.46575960759364043, -0.25784919224393193),
+            point(order(0), 1e4, 3.9894726746047314e-3, -1.9947862106984188e-7),
+            point(order(1), -1e4, -3.9892731959836624e-3, -1.9944869852852435e-7),
+            point(order(0), infinity, 0, 0),
+            point(order(1), -infinity, 0, 0),
+            point(order(0), nan, nan, nan)};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {2}}}, {.integers = {26, 0}}, "order and order of derivative go from 0 to 25, got 26"},
+            {{{Dtype::i32, {2}}}, {.integers = {1, 0}}, "needs f32 or f64"}};
+  }
+  // I_n(x) = (1/pi) integral over [0, pi] of exp(x cos a) cos(n a) da, by the trapezoid rule: exact to rounding.
+  double reference(double x, const Attributes& a) const override {
+    constexpr int points = 256;
+    const double s = x > 0 ? 1 : -1;
+    double total = 0;
+    for (int i = 0; i < points; ++i) {
+      const double angle = 2 * std::numbers::pi * i / points, rate = std::cos(angle) - s;
+      total += std::exp(x * rate) * std::pow(rate, integer(a, 1)) * std::cos(integer(a, 0) * angle);
+    }
+    return total / points;
+  }
+};
+const Ive ive_op;
+
+}  // namespace
+
+Var lgamma(Operand x) { return record(lgamma_op, {x}); }
+Var digamma(Operand x) { return record(digamma_op, {x}); }
+Var polygamma(int n, Operand x) { return record(polygamma_op, {x}, {.integers = {n}}); }
+Var ive(int order, Operand x) { return record(ive_op, {x}, {.integers = {order, 0}}); }
+Var i0e(Operand x) { return ive(0, x); }
+Var i1e(Operand x) { return ive(1, x); }
+
+}  // namespace wengert

@@ -1,0 +1,119 @@
+// Composites over axes: products, spreads, norms. They report the line of their caller.
+#include <fmt/format.h>
+
+#include "autodiff/ops/axes.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert {
+namespace {
+
+std::span<const int> span_of(std::initializer_list<int> axes) { return {axes.begin(), axes.size()}; }
+
+// x with extents of 1 at `axes`, or without these axes.
+Var finish(Var x, const Axes& axes, bool keepdims) {
+  if (keepdims || axes.empty()) return x;
+  Shape shape;
+  for (int axis = -x.rank(); axis < 0; ++axis)
+    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) shape.append(x.shape()[axis]);
+  return reshape(x, shape);
+}
+
+// The square root, with derivatives 0 where x is 0.
+Var root(Var x) {
+  const Var zero = equal(x, 0);
+  return where(zero, 0, sqrt(where(zero, 1, x)));
+}
+
+// One half of the factors times the other, until one is left. Derivatives need no division by a factor, and so are
+// right, of any order, where factors are 0; they take as many operations as the product.
+Var product_along(Var x, int axis) {
+  if (x.extent(axis) == 0) {
+    Shape shape = x.shape();
+    shape.set(axis, 1);
+    return x.tape().full(Type{x.dtype(), shape}, 1);
+  }
+  Var odd;
+  while (x.extent(axis) > 1) {
+    const Index n = x.extent(axis), half = n / 2;
+    if (n % 2 == 1) {
+      const Var last = slice(x, axis, n - 1);
+      odd = odd.is_null() ? last : odd * last;
+    }
+    x = slice(x, axis, 0, half) * slice(x, axis, half, 2 * half);
+  }
+  return odd.is_null() ? x : x * odd;
+}
+
+Var product(const Operand& x, const Axes& axes, Reduce options) {
+  const Scope scope(x, "prod");
+  if (!is_float(x.dtype())) refuse(x, "prod", "x is i32: needs f32 or f64 (use cast)");
+  Var y = x.var();
+  for (std::size_t i = axes.size(); i-- > 0;) y = product_along(y, axes[i]);
+  return axes.empty() ? identity(y) : finish(y, axes, options.keepdims);
+}
+
+// The elements of x that go into each element of a reduction.
+double count(const Operand& x, const Axes& axes) {
+  double product = 1;
+  for (int axis : axes) product *= static_cast<double>(x.extent(axis));
+  return product;
+}
+
+Var spread(const Operand& x, const Axes& axes, Deviations options) {
+  const Var from_mean = sub(x, mean(x, axes, {.keepdims = true}));
+  const double freedom = std::max(0.0, count(x, axes) - options.ddof);
+  const Var total = sum(square(from_mean), axes, {.keepdims = options.keepdims});
+  return freedom > 0 ? total / freedom : total * std::numeric_limits<double>::quiet_NaN();
+}
+
+Var variance_over(const Operand& x, const Axes& axes, Deviations options) {
+  const Scope scope(x, "variance");
+  return spread(x, axes, options);
+}
+Var stddev_over(const Operand& x, const Axes& axes, Deviations options) {
+  const Scope scope(x, "stddev");
+  return root(spread(x, axes, options));
+}
+Var norm_over(const Operand& x, const Axes& axes, Reduce options) {
+  const Scope scope(x, "norm");
+  return root(sum(square(x), axes, options));
+}
+
+}  // namespace
+
+Var prod(Operand x) { return product(x, all_axes(x), {}); }
+Var prod(Operand x, std::span<const int> axes, Reduce options) { return product(x, axes_of(x, axes, "prod"), options); }
+Var prod(Operand x, std::initializer_list<int> axes, Reduce options) { return prod(x, span_of(axes), options); }
+
+Var variance(Operand x, Deviations options) { return variance_over(x, all_axes(x), options); }
+Var variance(Operand x, std::initializer_list<int> axes, Deviations options) {
+  return variance_over(x, axes_of(x, span_of(axes), "variance"), options);
+}
+Var stddev(Operand x, Deviations options) { return stddev_over(x, all_axes(x), options); }
+Var stddev(Operand x, std::initializer_list<int> axes, Deviations options) {
+  return stddev_over(x, axes_of(x, span_of(axes), "stddev"), options);
+}
+
+Var norm(Operand x) { return norm_over(x, all_axes(x), {}); }
+Var norm(Operand x, std::initializer_list<int> axes, Reduce options) {
+  return norm_over(x, axes_of(x, span_of(axes), "norm"), options);
+}
+
+Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) {
+  const Scope scope(x, "layer_norm");
+  if (options.axes < 1 || options.axes > x.rank())
+    refuse(x, "layer_norm", fmt::format("cannot take the last {} axes of {}", options.axes, to_string(x.shape())));
+  const Shape normalised = x.shape().trailing(options.axes);
+  for (const Operand& weight : {gain, bias})
+    if (!weight.is_number() && weight.shape() != normalised)
+      refuse(x, "layer_norm",
+             fmt::format("gain and bias must be numbers or of shape {} for x {}, got {}", to_string(normalised),
+                         to_string(x.shape()), to_string(weight.shape())));
+  const Axes all = all_axes(x);
+  const auto last = std::span<const int>(all).last(static_cast<std::size_t>(options.axes));
+  const Var from_mean = sub(x, mean(x, last, {.keepdims = true}));
+  const Var scale = sqrt(mean(square(from_mean), last, {.keepdims = true}) + options.eps);
+  return from_mean / scale * gain + bias;
+}
+
+}  // namespace wengert
