@@ -202,12 +202,12 @@ struct Padding {
 Var pad(Operand x, std::initializer_list<Padding> paddings);
 Var flip(Operand x, std::initializer_list<int> axes);  // the order along the axes reversed
 inline Var flip(Operand x, int axis) { return flip(x, {axis}); }
-Var roll(Operand x, Index shift, int axis);                  // element i moves to i + shift, cyclically
-Var tile(Operand x, std::initializer_list<Index> repeats);   // x repeated along its last axes, as NumPy's
-Var swapaxes(Operand x, int a, int b);                       // x with two axes exchanged
-Var unsqueeze(Operand x, int axis);                          // an extent of 1 more, at `axis` of the result
-Var squeeze(Operand x, int axis);                            // without an axis, whose extent must be 1
-Var squeeze(Operand x);                                      // without all extents of 1
+Var roll(Operand x, Index shift, int axis);                 // element i moves to i + shift, cyclically
+Var tile(Operand x, std::initializer_list<Index> repeats);  // x repeated along its last axes, as NumPy's
+Var swapaxes(Operand x, int a, int b);                      // x with two axes exchanged
+Var unsqueeze(Operand x, int axis);                         // an extent of 1 more, at `axis` of the result
+Var squeeze(Operand x, int axis);                           // without an axis, whose extent must be 1
+Var squeeze(Operand x);                                     // without all extents of 1
 
 // Indexing along one axis with i32 indices, which have no derivative. On an eager tape an index outside 0 .. extent - 1
 // throws Error. x of any dtype.
@@ -232,11 +232,11 @@ Var outer(Operand a, Operand b);
 Var dot(Operand a, Operand b);
 
 // Matrices on the last two axes, with leading axes as a batch.
-Var diagonal(Operand x);            // [..., n, n] -> [..., n]
-Var diag_embed(Operand x);          // [..., n] -> [..., n, n], zeros beside the diagonal
-Var trace(Operand x);               // [..., n, n] -> [...]
-Var tril(Operand x, Index k = 0);   // x where column - row <= k, else 0
-Var triu(Operand x, Index k = 0);   // x where column - row >= k, else 0
+Var diagonal(Operand x);           // [..., n, n] -> [..., n]
+Var diag_embed(Operand x);         // [..., n] -> [..., n, n], zeros beside the diagonal
+Var trace(Operand x);              // [..., n, n] -> [...]
+Var tril(Operand x, Index k = 0);  // x where column - row <= k, else 0
+Var triu(Operand x, Index k = 0);  // x where column - row >= k, else 0
 // x with a x = b, or a' x = b with transpose: [..., n, n], [..., n, k] -> [..., n, k]; leading axes broadcast. Only the
 // lower triangle of a is read (the upper with `upper`); a 0 on its diagonal gives infinities or NaN.
 struct TriangularSolveOptions {

@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(rows_of_a_table) {
   check_close(matmul(one_hot(which, 6), table).value(), rows.value(), 1e-15, "one-hot");
   check_close(index_add(table, 0, which, w).value(),
               (table + matmul(one_hot(which, 6), w, {.transpose_a = true})).value(), 1e-15, "index_add");
-  BOOST_TEST((index_select(reshape(table, {2, 3, 3}), 1, which * 0).shape() == Shape{2, 4, 3}));
+  BOOST_TEST((index_select(reshape(table, {2, 3, 3}), 1, integers(tape, {4}, {0, 2, 1, 2})).shape() == Shape{2, 4, 3}));
 }
 
 BOOST_AUTO_TEST_CASE(one_hot_is_of_the_tapes_dtype) {
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(an_index_out_of_range_is_refused_and_leaves_the_tape_as_it_
   Tape tape(Dtype::f64);
   const Var x = normal(tape, {5, 3}, 1), good = integers(tape, {2}, {0, 4});
   for (std::int32_t wrong : {5, -1, 1 << 30}) {
-    const Var bad = integers(tape, {2, 1}, {0, wrong});
+    const Var bad = integers(tape, {2, 1}, {0, wrong}), five = integers(tape, {5, 1}, {0, 0, 0, wrong, 0});
     const std::uint32_t size = tape.size();
     const std::size_t bytes = tape.bytes();
     const int line = __LINE__ + 1;
@@ -137,14 +137,10 @@ BOOST_AUTO_TEST_CASE(an_index_out_of_range_is_refused_and_leaves_the_tape_as_it_
     BOOST_TEST(text == "[take_along] index " + std::to_string(wrong) +
                            " is out of range for axis -2 of [5, 3]: needs 0 to 4  (test_indexing.cpp:" +
                            std::to_string(line) + ")");
-    BOOST_TEST(contains(error_of([&] { scatter_add(1.5, bad, 0, 5); }), "belongs to no tape"));
-    BOOST_TEST(contains(error_of([&] {
-                          scatter_add(x, integers(tape, {5, 1}, {0, 0, 0, wrong, 0}), 0, 4);
-                        }),
+    BOOST_TEST(contains(error_of([&] { scatter_add(x, five, 0, 4); }),
                         "[scatter_add] index " + std::to_string(wrong) + " is out of range for axis -2 of [4, 3]"));
-    tape.rewind(tape.mark());
-    BOOST_TEST(tape.size() == size + 1);  // the indices of the second call
-    BOOST_TEST(tape.bytes() <= bytes + 64);
+    BOOST_TEST(tape.size() == size);
+    BOOST_TEST(tape.bytes() == bytes);
   }
   const int line = __LINE__ + 1;
   const std::string text = error_of([&] { index_select(x, 1, good); });
@@ -201,7 +197,7 @@ BOOST_AUTO_TEST_CASE(derivatives_of_composites) {
   check_function(
       "split",
       [](Var z) {
-        return split(z, {1, 3}, 0)[1] * split(z, 2, 0)[0].tape().full({3, 3}, 0.5);
+        return split(z, {1, 3}, 0)[0] * split(z, 2, 0)[1];
       },
       x);
   check_function(
@@ -318,7 +314,7 @@ BOOST_AUTO_TEST_CASE(arrangements_refuse_at_the_users_line) {
       {[&] {
          flip(x, {0, -2});
        },
-       "[flip] an axis is named twice"},
+       "[flip] axis -2 of shape [4, 3] is named twice"},
       {[&] { roll(x, 1, 2); }, "[roll] axis 2 is out of range for 2 axes"},
       {[&] { tile(x, {-1}); }, "[tile] cannot repeat [-1] times"},
       {[&] { squeeze(x, 1); }, "[squeeze] needs an extent of 1 on axis -1, got shape [4, 3]"},

@@ -1,0 +1,143 @@
+// What single ops promise beyond their own examples: identities between them, purity, the same bits on any threads.
+#define BOOST_TEST_MODULE functions
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+
+#include "autodiff/autodiff.hpp"
+#include "tests/autodiff/helpers.hpp"
+#include "tests/parity/reference.hpp"
+
+using namespace wengert;
+using parity::check_close;
+using wengert::testing::random_array;
+using wengert::testing::same_bits;
+using wengert::testing::Threads;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+
+Var vector(Tape& tape, const std::vector<double>& values) {
+  return tape.input(Array::of<double>({static_cast<Index>(values.size())}, std::span<const double>(values)));
+}
+Var random(Tape& tape, const Shape& shape, std::uint64_t seed, double low = -1, double high = 1) {
+  return tape.input(random_array(tape.dtype(), shape, seed, low, high));
+}
+
+bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(functions_without_axes_and_of_any_dtype) {
+  Tape tape(Dtype::f64);
+  const Var x = random(tape, {3, 4}, 1);
+  const Var flat = flatten(x);
+  BOOST_TEST(max(x).item() == max(flat, 0).item());
+  BOOST_TEST(min(x).item() == -max(-x).item());
+  BOOST_TEST(argmax(x).item() == argmax(flat, 0).item());
+  BOOST_TEST(argmin(x).item() == argmax(-flat, -1).item());
+  BOOST_TEST(std::abs(logsumexp(x).item() - std::log(sum(exp(x)).item())) < 1e-14);
+  BOOST_TEST((argmax(x, 0, {.keepdims = true}).type() == Type{Dtype::i32, {1, 4}}));
+  const Var whole = tape.input(Array::of<std::int32_t>({4}, {3, -9, 3, 1}));
+  BOOST_TEST(argmax(whole, 0).item() == 0);
+  BOOST_TEST(argmin(whole, 0).item() == 1);
+  check_close(softmax(x, 1).value(), exp(log_softmax(x, 1)).value(), 1e-15, "softmax and its logarithm");
+  check_close(grad(sum(logsumexp(x, 1)), x).value(), softmax(x, 1).value(), 1e-15, "the derivative of logsumexp");
+}
+
+BOOST_AUTO_TEST_CASE(large_exponents_cost_no_accuracy_in_f32) {
+  Tape tape;
+  const Var x = random(tape, {1000}, 1), far = x + 4096, near = far - 4096;  // the same numbers, shifted
+  check_close(grad(logsumexp(far), far).value(), softmax(near, 0).value(), 1e-6, "derivative of logsumexp");
+  check_close(softmax(far, 0).value(), softmax(near, 0).value(), 1e-6, "softmax");
+  check_close(log_softmax(far, 0).value(), log_softmax(near, 0).value(), 1e-6, "log_softmax");
+  check_close((logsumexp(far) - 4096).value(), logsumexp(near).value(), 1e-4, "logsumexp");
+}
+
+BOOST_AUTO_TEST_CASE(identities_of_special_functions) {
+  Tape tape(Dtype::f64);
+  const Var x = vector(tape, {-40, -7.3, -1.2, -1e-3, 1e-9, 0.2, 1.7, 8.1, 29.9, 33, 300, 5000});
+  check_close(grad(sum(i0e(x)), x).value(), (i1e(x) - sign(x) * i0e(x)).value(), 1e-12, "i0e'");
+  check_close(grad(sum(i1e(x)), x).value(), (i0e(x) - i1e(x) * (sign(x) + 1 / x)).value(), 1e-8, "i1e'");
+  // x^2 y'' + x y' - (x^2 + n^2) y = 0 for y = exp(|x|) ive(n, x): with s = sign(x) and f = ive,
+  // x^2 (f'' + 2 s f' + f) + x (f' + s f) - (x^2 + n^2) f = 0.
+  for (const int n : {0, 1, 2, 5}) {
+    const Var z = identity(x), f = ive(n, z), d = grad(sum(f), z), dd = grad(sum(d), z), s = sign(z);
+    const Var left = square(z) * (dd + 2 * s * d) + z * (d + s * f), right = (n * n) * f;
+    const Array gap =
+        (abs(left - right) / (abs(square(z) * dd) + abs(2 * square(z) * d) + abs(z * f) + 1e-300)).value();
+    for (Index i = 0; i < gap.size(); ++i)
+      BOOST_CHECK_MESSAGE(gap.at(i) < 2e-11, "Bessel's equation, order " << n << " at " << i << ": " << gap.at(i));
+  }
+  const Var p = vector(tape, {0.1, 0.7, 1.4616, 3.3, 12, 150});
+  check_close((lgamma(p + 1) - lgamma(p)).value(), log(p).value(), 1e-14, "lgamma(x + 1)");
+  check_close((digamma(p + 1) - digamma(p)).value(), (1 / p).value(), 1e-14, "digamma(x + 1)");
+  check_close((polygamma(3, p + 1) - polygamma(3, p)).value(), (-6 / pow(p, 4)).value(), 1e-13, "polygamma(3, x + 1)");
+  check_close(grad(sum(grad(sum(grad(sum(lgamma(p)), p)), p)), p).value(), polygamma(2, p).value(), 0, "lgamma'''");
+  const Var a = random(tape, {50}, 1, 0.2, 3), b = random(tape, {50}, 2, -3, 3);
+  check_close(pow(a, b).value(), exp(b * log(a)).value(), 1e-14, "pow");
+  for (const double power : {-3.0, -0.5, 0.5, 2.0, 8.0, 9.0, 2.5})
+    check_close(pow(a, power).value(), pow(a, tape.full(Shape{}, power)).value(), 2e-15, "pow by a number");
+  check_close((hypot(a, b) * cos(atan2(b, a))).value(), a.value(), 1e-14, "hypot and atan2");
+  check_close(logaddexp(a, b).value(), log(exp(a) + exp(b)).value(), 1e-14, "logaddexp");
+}
+
+BOOST_AUTO_TEST_CASE(the_same_bits_on_any_number_of_threads) {
+  const std::vector<Function> functions{
+      [](Var x) { return max(x, 1); },
+      [](Var x) { return min(x, {0}); },
+      [](Var x) { return max(x); },
+      [](Var x) { return logsumexp(x, 0); },
+      [](Var x) {
+        return logsumexp(x, {0, 1});
+      },
+      [](Var x) { return softmax(x, 0); },
+      [](Var x) { return log_softmax(x, 1); },
+      [](Var x) { return cumsum(x, 1); },
+      [](Var x) { return argmax(x, 1); },
+      [](Var x) { return prod(x, 0); },
+      [](Var x) { return variance(x, 0); },
+      [](Var x) { return layer_norm(x, 1, 0); },
+      [](Var x) { return pow(x, x); },
+      [](Var x) { return lgamma(x) + ive(2, x); },
+  };
+  for (std::size_t f = 0; f < functions.size(); ++f) {
+    std::vector<Array> values;
+    for (const int count : {1, 2, 3, 7}) {
+      const Threads threads(count);
+      Tape tape;
+      values.push_back(functions[f](random(tape, {700, 93}, 4, 0.1, 1)).value());
+    }
+    for (const Array& value : values) BOOST_CHECK_MESSAGE(same_bits(value, values[0]), "function " << f);
+  }
+}
+
+// An elementwise value depends on its operand alone: each one alone gives the same bits as all together.
+BOOST_AUTO_TEST_CASE(values_do_not_depend_on_their_neighbours) {
+  const std::vector<Function> functions{
+      [](Var x) { return sinh(x); },          [](Var x) { return cosh(x); },
+      [](Var x) { return atan(x); },          [](Var x) { return pow(2.5, x); },
+      [](Var x) { return pow(x, 2.5); },      [](Var x) { return pow(x, -7); },
+      [](Var x) { return atan2(x, 1 - x); },  [](Var x) { return hypot(x, 0.3); },
+      [](Var x) { return logaddexp(x, -x); }, [](Var x) { return lgamma(x); },
+      [](Var x) { return polygamma(1, x); },  [](Var x) { return i1e(x); },
+  };
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    Tape tape(dtype);
+    Array values = random_array(dtype, {61}, 9, -9, 9);
+    const std::vector<double> odd{0, -0.0, infinity, -infinity, undefined, 1e30, -1e-30, 40, -3, 1};
+    for (std::size_t i = 0; i < odd.size(); ++i) values.set(static_cast<Index>(5 * i), odd[i]);
+    const Var x = tape.input(values);
+    for (std::size_t f = 0; f < functions.size(); ++f) {
+      const Array together = functions[f](x).value();
+      for (Index i = 0; i < values.size(); ++i) {
+        const double alone = functions[f](slice(x, 0, i, i + 1)).item();
+        BOOST_CHECK_MESSAGE(same(alone, together.at(i)),
+                            "function " << f << ", " << name_of(dtype) << " at " << values.at(i));
+      }
+    }
+  }
+}
