@@ -10,6 +10,7 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/forward.hpp"
 #include "autodiff/ops.hpp"
+#include "autodiff/parallel.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -87,6 +88,9 @@ class Checker {
 
   // Equal as far as `tolerance` (of the largest finite entry) goes; infinities and NaNs must agree.
   void compare(const Array& value, const Array& wanted, double tolerance, const char* what) {
+    if (value.size() != wanted.size())
+      return expect(false,
+                    [&] { return fmt::format("{} has {} entries, {} are wanted", what, value.size(), wanted.size()); });
     double largest = 1e-300;
     for (Index i = 0; i < wanted.size(); ++i)
       if (std::isfinite(wanted.at(i))) largest = std::max(largest, std::abs(wanted.at(i)));
@@ -111,7 +115,7 @@ class Checker {
       if (dtype != Dtype::f64) continue;
       check_rows(inputs, example.attributes);
       if (op_.linearity() != Linearity::none) check_forward(inputs, example.attributes);
-      for (int order = 1; order <= orders_ && op_.linearity() != Linearity::none; ++order)
+      for (int order = 1; order <= (op_.linearity() == Linearity::none ? 1 : orders_) && !op_.is_detached(); ++order)
         check_order(inputs, example.attributes, order);
     }
   }
@@ -128,6 +132,34 @@ class Checker {
     const Array again = evaluate(inputs, attributes), first = out.value();
     expect(std::memcmp(again.raw(), first.raw(), first.type().bytes()) == 0,
            [] { return "recorded again it gives other bits"; });
+    check_memory(inputs, attributes, first);
+  }
+
+  // Runs the kernel on memory of its own: over its operand where it may, and with a mark behind its scratch.
+  void check_memory(const Arrays& inputs, const Attributes& attributes, const Array& wanted) {
+    constexpr std::size_t mark = 64;
+    std::vector<const Type*> types;
+    std::vector<const void*> operands;
+    Arrays copies = inputs;
+    for (Array& copy : copies) {
+      types.push_back(&copy.type());
+      operands.push_back(copy.raw());
+    }
+    const Signature signature{types, attributes};
+    const std::size_t bytes = op_.scratch_bytes(signature, wanted.type());
+    Array scratch(Dtype::i32, {static_cast<Index>((bytes + mark) / 4 + 1)}), output(wanted.type());
+    unsigned char* end = static_cast<unsigned char*>(scratch.raw()) + bytes;
+    std::memset(end, 0x5a, mark);
+    const bool in_place = op_.may_run_in_place() && !inputs.empty() && inputs[0].type() == wanted.type();
+    {
+      const FlushDenormals flush;
+      op_.run({signature, operands, wanted.type(), in_place ? copies[0].raw() : output.raw(), scratch.raw()});
+    }
+    const Array& result = in_place ? copies[0] : output;
+    expect(std::memcmp(result.raw(), wanted.raw(), wanted.type().bytes()) == 0,
+           [] { return "run in place it gives other bits"; });
+    expect(std::all_of(end, end + mark, [](unsigned char c) { return c == 0x5a; }),
+           [] { return "writes beyond its scratch memory"; });
   }
 
   // Whether derivatives are taken by this operand.
@@ -248,20 +280,30 @@ class Checker {
         const Rows rows = op_.rows({types, attributes}, before.type(), static_cast<int>(k), axis);
         if (rows.rule == RowRule::mixes || rows.rule == RowRule::reduces || inputs[k].size() == 0) continue;
         const Index extent = inputs[k].shape()[axis];
+        for (int other = -inputs[k].shape().rank(); other < 0 && rows.rule == RowRule::pointwise; ++other)
+          if (other >= -before.shape().rank() && inputs[k].shape()[other] == before.shape()[other])
+            expect(op_.rows({types, attributes}, before.type(), static_cast<int>(k), other).rule == RowRule::pointwise,
+                   [&] {
+                     return fmt::format("row rule of operand {}, axis {}: pointwise, but axis {} is not", k, axis,
+                                        other);
+                   });
         expect(before.shape()[rows.axis] == extent,
                [&] { return fmt::format("row rule of operand {}, axis {}: extents differ", k, axis); });
-        Arrays moved = inputs;
-        for_row(moved[k].shape(), axis, extent - 1, [&](Index i) { moved[k].set(i, moved[k].at(i) + 0.25); });
-        const Array after = evaluate(moved, attributes);
-        for (Index row = 0; row + 1 < extent; ++row)
-          for_row(before.shape(), rows.axis, row, [&](Index i) {
-            const double a = before.at(i), b = after.at(i);
-            if (a != b && !(std::isnan(a) && std::isnan(b)))
-              expect(false, [&] {
-                return fmt::format("row rule of operand {}, axis {}: row {} changed with row {}", k, axis, row,
-                                   extent - 1);
+        for (Index changed : {Index{0}, extent - 1}) {
+          Arrays moved = inputs;
+          for_row(moved[k].shape(), axis, changed, [&](Index i) { moved[k].set(i, moved[k].at(i) + 0.25); });
+          const Array after = evaluate(moved, attributes);
+          bool apart = true;
+          for (Index row = 0; row < extent; ++row)
+            if (row != changed)
+              for_row(before.shape(), rows.axis, row, [&](Index i) {
+                const double a = before.at(i), b = after.at(i);
+                apart = apart && (a == b || (std::isnan(a) && std::isnan(b)));
               });
+          expect(apart, [&] {
+            return fmt::format("row rule of operand {}, axis {}: other rows change with row {}", k, axis, changed);
           });
+        }
       }
   }
 

@@ -119,6 +119,7 @@ class Op : public std::enable_shared_from_this<Op> {
     Linearity linearity = Linearity::rule;
     bool in_place = false;  // the output may take the memory of operand 0
     bool leaf = false;      // a value from outside: never run, has no examples
+    bool detached = false;  // flat by decree, though its value is not: stop_gradient
     bool local = false;     // made for one call, owned by its tape: not in the registry
   };
 
@@ -132,6 +133,7 @@ class Op : public std::enable_shared_from_this<Op> {
   Linearity linearity() const { return traits_.linearity; }
   bool may_run_in_place() const { return traits_.in_place; }
   bool is_leaf() const { return traits_.leaf; }
+  bool is_detached() const { return traits_.detached; }
   bool is_local() const { return traits_.local; }
 
   // Recording: the output's type, or reject(text).

@@ -25,13 +25,13 @@ struct Bound {
 void check_scalar(Var y, const char* op, const Operand& at) {
   if (y.shape().size() != 1 || !is_float(y.dtype()))
     throw Error(fmt::format("[{}] needs a function whose value is a float of one element, got {}  ({})", op,
-                            to_string(y.type()), to_string(at.where())));
+                            to_string(y.type()), place_of(at)));
 }
 
 void check_direction(const Operand& x, const Operand& v, const char* op) {
   if (v.is_number() || v.type() != x.type())
     throw Error(fmt::format("[{}] the direction must be of x's type {}, got {}  ({})", op, to_string(x.type()),
-                            v.is_number() ? "a number" : to_string(v.type()), to_string(v.where())));
+                            v.is_number() ? "a number" : to_string(v.type()), place_of(v)));
 }
 
 Var push(const Bound& bound, Var y, const Operand& v) {
@@ -112,7 +112,7 @@ namespace {
 void check_rows(Var x, Var y, const char* op, const Operand& at) {
   if (x.rank() != 2 || x.type() != y.type())
     throw Error(fmt::format("[{}] needs a function from [B,d] to [B,d], got {} to {}  ({})", op, to_string(x.type()),
-                            to_string(y.type()), to_string(at.where())));
+                            to_string(y.type()), place_of(at)));
 }
 
 // The trace of every row's Jacobian of y by the bound argument, [B]
@@ -144,7 +144,7 @@ HutchinsonEstimate value_and_divergence(const Function& f, Operand x, Operand pr
   if (probes.is_number() || probes.rank() != 3 || probes.shape().trailing(2) != bound.x.shape() ||
       probes.dtype() != bound.x.dtype())
     throw Error(fmt::format("[divergence] needs probes [n,B,d] for x {}, got {}  ({})", to_string(bound.x.type()),
-                            probes.is_number() ? "a number" : to_string(probes.type()), to_string(probes.where())));
+                            probes.is_number() ? "a number" : to_string(probes.type()), place_of(probes)));
   const Index n = probes.extent(0);
   const Var v = probes.var();
   const ForwardSweep sweep(bound.tape, {&bound.x_index, 1}, {&v, 1}, bound.y_index, ForwardSweep::Rows::apart);
@@ -160,7 +160,7 @@ Var laplacian(const Function& f, Operand x) {
   const Shape& y = bound.y.shape();
   if (bound.x.rank() != 2 || y.size() != bound.x.extent(0) || y.rank() < 1 || y[0] != bound.x.extent(0))
     throw Error(fmt::format("[laplacian] needs a function from [B,d] to [B] or [B,1], got {} to {}  ({})",
-                            to_string(bound.x.type()), to_string(bound.y.type()), to_string(x.where())));
+                            to_string(bound.x.type()), to_string(bound.y.type()), place_of(x)));
   return trace_rows(bound, grad(sum(bound.y), bound.x));
 }
 

@@ -35,8 +35,8 @@ inline Var operator-(Operand x) { return neg(x); }
 Var maximum(Operand a, Operand b);
 Var minimum(Operand a, Operand b);
 
-// a to the power b. A number b has its own derivatives (any order of x^2 at 0); for a Var they are PyTorch's: by a, 0 at
-// b = 0; by b, 0 at a = 0 <= b and NaN for a < 0.
+// a to the power b. A number b has its own derivatives (any order of x^2 at 0); for a Var they are PyTorch's: by a, 0
+// at b = 0; by b, 0 at a = 0 <= b and NaN for a < 0.
 Var pow(Operand a, Operand b);
 Var atan2(Operand y, Operand x);      // the angle of (x, y) in [-pi, pi]; 0, with derivatives 0, at (0, 0)
 Var hypot(Operand a, Operand b);      // sqrt(a^2 + b^2) without overflow; derivatives NaN at (0, 0)
@@ -77,7 +77,7 @@ Var cosh(Operand x);
 Var atan(Operand x);
 Var erf(Operand x);
 Var clip(Operand x, double low, double high);  // to [low, high]; derivative 1 on the closed interval; NaN propagates
-Var lgamma(Operand x);  // log |Gamma(x)|; infinity at 0, -1, ...
+Var lgamma(Operand x);                         // log |Gamma(x)|; infinity at 0, -1, ...
 Var digamma(Operand x);
 Var polygamma(int n, Operand x);  // derivative n >= 0 of digamma
 // The modified Bessel function exp(-|x|) I_n(x) for 0 <= n <= 25. Its derivatives are accurate at any x; at 0, where

@@ -17,6 +17,16 @@ std::string label(const Tape& tape, std::uint32_t index) {
   return text;
 }
 
+// As a string of Graphviz: quotes and backslashes escaped.
+std::string quoted(const std::string& text) {
+  std::string result;
+  for (char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    result += c;
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string Tape::list() const {
@@ -34,7 +44,7 @@ std::string Tape::list() const {
 std::string Tape::dot() const {
   std::string text = "digraph tape {\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (std::uint32_t i = 0; i < size_; ++i) {
-    text += fmt::format("  n{} [label=\"%{} {}\\n{}\"{}];\n", i, i, label(*this, i), to_string(node(i).type),
+    text += fmt::format("  n{} [label=\"%{} {}\\n{}\"{}];\n", i, i, quoted(label(*this, i)), to_string(node(i).type),
                         node(i).op->is_leaf() ? ", style=filled"
                         : node(i).origin != 0 ? ", style=dashed"
                                               : "");

@@ -44,7 +44,7 @@ class Sweep {
     const Origin origin(tape_, i);
     for (int k = 0; k < call.arity(); ++k) {
       const std::uint32_t operand = tape_.operands(tape_.node(i))[static_cast<std::size_t>(k)];
-      if (operand < first_ || !on_path_[operand - first_]) continue;
+      if (operand < first_ || !on_path_[operand - first_] || !is_float(tape_.node(operand).type.dtype)) continue;
       // Where an operand was stretched, its cotangent is the sum over its copies.
       const Var stretched = node.op->vjp(call, k, cotangents_[i - first_]);
       if (stretched.is_null()) continue;
@@ -80,10 +80,10 @@ std::vector<Var> pull_back(const Operand& y, Var seed, std::span<const Var> xs) 
 
 std::vector<Var> grad(Operand y, std::span<const Var> xs) {
   Tape& tape = y.tape();
-  const Scope scope(y, "grad");
   if (y.shape().size() != 1 || !is_float(y.dtype()))
     throw Error(fmt::format("[grad] needs a float of one element to differentiate, got {}  ({})", to_string(y.type()),
-                            to_string(y.where())));
+                            place_of(y)));
+  const Scope scope(y, "grad");
   return pull_back(y, tape.full(y.type(), 1, y.where()), xs);
 }
 
@@ -93,10 +93,11 @@ std::vector<Var> grad(Operand y, std::initializer_list<Var> xs) {
 Var grad(Operand y, Var x) { return grad(y, {x})[0]; }
 
 std::vector<Var> vjp(Operand y, Operand v, std::span<const Var> xs) {
-  const Scope scope(y, "vjp");
   if (v.is_number() || v.type() != y.type())
     throw Error(fmt::format("[vjp] the cotangent must be of y's type {}, got {}  ({})", to_string(y.type()),
-                            v.is_number() ? "a number" : to_string(v.type()), to_string(v.where())));
+                            v.is_number() ? "a number" : to_string(v.type()), place_of(y)));
+  y.tape().index_of(v.var(), v.where());
+  const Scope scope(y, "vjp");
   return pull_back(y, v.var(), xs);
 }
 

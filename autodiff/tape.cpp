@@ -127,11 +127,11 @@ std::uint32_t Tape::resolve(const Operand& operand, Dtype dtype, const Op& op, W
   return index_of(full(Type{dtype, {}}, number, where), where);
 }
 
-void Tape::check_fresh(const Node& operand, const Op& op, Where where) const {
+void Tape::check_fresh(const Node& operand, Where where, const Op* reader) const {
   const Borrowed& source = borrowed_[operand.borrowed - 1];
   if (*source.version != source.seen)
-    throw Error(fmt::format("[{}] {} was changed after this tape read it: read it again with on(tape)  ({})", op.name(),
-                            name_of(source.node), place(where, scope_)));
+    throw Error(fmt::format("[{}] {} was changed after this tape read it: read it again with on(tape)  ({})",
+                            (reader ? reader : operand.op)->name(), name_of(source.node), place(where, scope_)));
 }
 
 Var Tape::record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where) {
@@ -154,7 +154,7 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
   types_.clear();
   for (std::uint32_t index : indices) {
     const Node& operand = node(index);
-    if (operand.borrowed != 0) check_fresh(operand, op, where);
+    if (operand.borrowed != 0) check_fresh(operand, where, &op);
     types_.push_back(&operand.type);
   }
   try {
@@ -197,13 +197,18 @@ void Tape::evaluate(Node& node) {
 }
 
 Tape::Mark Tape::mark() const {
-  return {size_, static_cast<std::uint32_t>(operands_.size()), static_cast<std::uint32_t>(borrowed_.size()),
-          arena_.mark(), generation_};
+  return {size_,
+          static_cast<std::uint32_t>(operands_.size()),
+          static_cast<std::uint32_t>(borrowed_.size()),
+          arena_.mark(),
+          generation_,
+          size_ == 0 ? 0 : node(size_ - 1).birth};
 }
 
 void Tape::rewind(const Mark& mark) {
   if (mark.generation != generation_) throw Error("Tape::rewind got a mark of another tape");
-  if (mark.nodes > size_) throw Error("Tape::rewind got a mark that lies ahead: the tape was rewound past it before");
+  if (mark.nodes > size_ || (mark.nodes > 0 && node(mark.nodes - 1).birth != mark.birth))
+    throw Error("Tape::rewind got a mark that the tape was rewound past before");
   size_ = mark.nodes;
   operands_.resize(mark.operands);
   borrowed_.resize(mark.borrowed);
@@ -234,6 +239,11 @@ std::string Tape::name_of(std::uint32_t index) const {
   for (const auto& [node, name] : names_)
     if (node == index) return name;
   return {};
+}
+
+std::string place_of(const Operand& operand) {
+  if (operand.is_number() || operand.var().is_null()) return to_string(operand.where());
+  return operand.tape().here(operand.where());
 }
 
 Scope::Scope(const Operand& at, std::string_view name) : Scope(at.tape(), name, at.where()) {}

@@ -70,6 +70,8 @@ class Tape {
     return borrow(b.type, b.data, b.owner, b.version, b.name, where);
   }
   Borrowing borrowing(std::uint32_t index) const;  // of a borrowed leaf
+  // Throws Error where a borrowed leaf's memory has changed since; `reader` is the op that was to read it.
+  void check_fresh(const Node& leaf, Where where, const Op* reader = nullptr) const;
 
   Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where);
   // A call of an op that was made for it and lives as long as its node.
@@ -79,7 +81,7 @@ class Tape {
   struct Mark {
     std::uint32_t nodes, operands, borrowed;
     Arena::Mark arena;
-    std::uint64_t generation;
+    std::uint64_t generation, birth;  // of the tape, and of the last node before the mark
   };
   Mark mark() const;
   void rewind(const Mark& mark);
@@ -98,6 +100,7 @@ class Tape {
 
   // "triangles.cpp:41, in score.layers.0": the outermost line outside the library and the path of module names.
   std::string place(const Where& where, std::uint32_t scope) const;
+  std::string here(const Where& where) const { return place(where, scope_); }  // in the scope entered last
   std::string place_of(std::uint32_t index) const { return place(node(index).where, node(index).scope); }
   std::string name_of(std::uint32_t index) const;  // of an input or a parameter; empty otherwise
 
@@ -128,7 +131,6 @@ class Tape {
   Node& append(const Op& op, const Type& type, const Attributes& attributes, Where where);
   Var leaf(const Op& op, const Type& type, const void* data, std::string_view name, Where where);
   std::uint32_t resolve(const Operand& operand, Dtype dtype, const Op& op, Where where);
-  void check_fresh(const Node& operand, const Op& op, Where where) const;
   void evaluate(Node& node);
   void stop_at_nonfinite() const;
   std::uint32_t enter(std::string_view name, const Where& where);

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "autodiff/array.hpp"
 #include "autodiff/error.hpp"
@@ -51,9 +52,9 @@ class Operand {
   Operand(Var var, Where where = Where::current()) : var_(var), where_(where) {}
   template <class Number>
   requires std::integral<Number> || std::floating_point<Number> Operand(Number number, Where where = Where::current())
-      : number_(static_cast<double>(number)), where_(where) {}
+      : number_(static_cast<double>(number)), is_number_(true), where_(where) {}
 
-  bool is_number() const { return var_.is_null(); }
+  bool is_number() const { return is_number_; }
   Var var() const { return var_; }
   double number() const { return number_; }
   const Where& where() const { return where_; }
@@ -68,7 +69,12 @@ class Operand {
  private:
   Var var_;
   double number_ = 0;
+  bool is_number_ = false;
   Where where_;
 };
+
+// Where an operand was used, as errors say it: its line, or the outermost one outside of the library, and the path of
+// scopes that its tape is in.
+std::string place_of(const Operand& operand);
 
 }  // namespace wengert

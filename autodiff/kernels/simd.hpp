@@ -156,6 +156,29 @@ Batch<T> min(Batch<T> a, Batch<T> b) {
   return xsimd::select(a < b || xsimd::isnan(a), a, b);
 }
 
+// -x with the sign of zero turned too; xsimd subtracts from 0.
+template <class T>
+Batch<T> neg(Batch<T> x) {
+  return x ^ Batch<T>(T(-0.0));
+}
+
+// exp up to the largest number; xsimd overflows a little before.
+template <class T>
+Batch<T> exp(Batch<T> x) {
+  const Batch<T> low(static_cast<T>(sizeof(T) == 4 ? 88 : 709)), high(static_cast<T>(sizeof(T) == 4 ? 89 : 710));
+  return patch(xsimd::exp(x), x, (x > low) && (x < high), [](T v) { return std::exp(v); });
+}
+template <class T>
+Batch<T> expm1(Batch<T> x) {
+  const Batch<T> low(static_cast<T>(sizeof(T) == 4 ? 88 : 709)), high(static_cast<T>(sizeof(T) == 4 ? 89 : 710));
+  const Batch<T> value = xsimd::select(x == Batch<T>(0), x, xsimd::expm1(x));  // keeps the sign of zero
+  return patch(value, x, (x > low) && (x < high), [](T v) { return std::expm1(v); });
+}
+template <class T>
+Batch<T> log1p(Batch<T> x) {
+  return xsimd::select(x == Batch<T>(0), x, xsimd::log1p(x));
+}
+
 template <class T>
 Batch<T> sigmoid(Batch<T> x) {
   return Batch<T>(1) / (Batch<T>(1) + xsimd::exp(-x));

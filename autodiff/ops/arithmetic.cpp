@@ -43,8 +43,8 @@ const Binary div_op(
     [](int i, Var t, Var, Var b, Var y) { return i == 0 ? t / b : -(t * y / b); });
 
 const Unary neg_op(
-    {.name = "neg", .reference = [](double x) { return -x; }, .points = {{0, -0.0, -1}}}, [](auto x) { return -x; },
-    [](Var t, Var, Var) { return neg(t); });
+    {.name = "neg", .reference = [](double x) { return -x; }, .points = {{0, -0.0, -1}}},
+    [](auto x) { return simd::neg(x); }, [](Var t, Var, Var) { return neg(t); });
 
 const Binary maximum_op(
     {.name = "maximum",

@@ -10,7 +10,7 @@ namespace wengert {
 
 // Throws Error: "[stack] parts differ in shape: [2] and [3]  (triangles.cpp:41)".
 [[noreturn]] inline void refuse(const Operand& at, const char* op, const std::string& text) {
-  throw Error(fmt::format("[{}] {}  ({})", op, text, to_string(at.where())));
+  throw Error(fmt::format("[{}] {}  ({})", op, text, place_of(at)));
 }
 
 // The axis of x counted from the end; Error when there is no such axis.

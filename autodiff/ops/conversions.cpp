@@ -56,7 +56,10 @@ const Cast cast_op;
 
 struct Same : Op {
   Same(std::string name, Linearity linearity)
-      : Op({.name = std::move(name), .linearity = linearity, .in_place = true}) {}
+      : Op({.name = std::move(name),
+            .linearity = linearity,
+            .in_place = true,
+            .detached = linearity == Linearity::none}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
   Type infer(const Signature& s) const override { return *s.in[0]; }

@@ -40,13 +40,13 @@ const Unary exp_op(
     {.name = "exp",
      .reference = [](double x) { return std::exp(x); },
      .points = {{0, 1, 1}, {-infinity, 0, 0}, {infinity, infinity, infinity}, {nan, nan, nan}}},
-    [](auto x) { return xsimd::exp(x); }, [](Var t, Var, Var y) { return t * y; });
+    [](auto x) { return simd::exp(x); }, [](Var t, Var, Var y) { return t * y; });
 
 const Unary expm1_op(
     {.name = "expm1",
      .reference = [](double x) { return std::expm1(x); },
      .points = {{0, 0, 1}, {1e-6, 1.0000005000001667e-6, 1.0000010000005}, {-infinity, -1, 0}}},
-    [](auto x) { return xsimd::expm1(x); }, [](Var t, Var, Var y) { return t * (y + 1); });
+    [](auto x) { return simd::expm1(x); }, [](Var t, Var, Var y) { return t * (y + 1); });
 
 const Unary log_op(
     {.name = "log",
@@ -60,7 +60,7 @@ const Unary log1p_op(
      .reference = [](double x) { return std::log1p(x); },
      .low = -0.7,
      .points = {{0, 0, 1}, {1e-6, 9.999995000003333e-7, 0.999999000001}, {-1, -infinity, infinity}}},
-    [](auto x) { return xsimd::log1p(x); }, [](Var t, Var x, Var) { return t / (1 + x); });
+    [](auto x) { return simd::log1p(x); }, [](Var t, Var x, Var) { return t / (1 + x); });
 
 const Unary sin_op(
     {.name = "sin",
@@ -102,7 +102,8 @@ const Unary cosh_op(
 const Unary atan_op(
     {.name = "atan",
      .reference = [](double x) { return std::atan(x); },
-     .points = {{0, 0, 1}, {infinity, std::numbers::pi / 2, 0}, {-infinity, -std::numbers::pi / 2, 0}, {nan, nan, nan}}},
+     .points =
+         {{0, 0, 1}, {infinity, std::numbers::pi / 2, 0}, {-infinity, -std::numbers::pi / 2, 0}, {nan, nan, nan}}},
     [](auto x) { return xsimd::atan(x); }, [](Var t, Var x, Var) { return t / (1 + square(x)); });
 
 const Unary erf_op(
@@ -161,7 +162,7 @@ Var erf(Operand x) { return record(erf_op, {x}); }
 Var clip(Operand x, double low, double high) {
   if (!(low <= high))
     throw Error("[clip] needs low <= high, got " + std::to_string(low) + " and " + std::to_string(high) + "  (" +
-                to_string(x.where()) + ")");
+                place_of(x) + ")");
   return record(clip_op, {x}, {.reals = {low, high}});
 }
 

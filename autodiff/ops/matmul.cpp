@@ -118,17 +118,13 @@ struct Matmul final : OpOf<Matmul> {
 
   std::vector<Example> examples() const override {
     const auto flags = [](Index a, Index b) { return Attributes{.integers = {a, b}}; };
-    return {{{Sample{{3, 4}}, Sample{{4, 2}}}, flags(0, 0)},
-            {{Sample{{4, 3}}, Sample{{4, 2}}}, flags(1, 0)},
-            {{Sample{{3, 4}}, Sample{{2, 4}}}, flags(0, 1)},
-            {{Sample{{4, 3}}, Sample{{2, 4}}}, flags(1, 1)},
-            {{Sample{{2, 3, 4}}, Sample{{4, 5}}}, flags(0, 0)},
-            {{Sample{{3, 4}}, Sample{{2, 4, 2}}}, flags(0, 0)},
-            {{Sample{{2, 3, 4}}, Sample{{2, 4, 5}}}, flags(0, 0)},
-            {{Sample{{2, 1, 4, 3}}, Sample{{3, 4, 2}}}, flags(1, 0)},
-            {{Sample{{133, 3}}, Sample{{133, 2}}}, flags(1, 0)},  // a sum over enough rows to be cut into groups
-            {{Sample{{133, 3}}, Sample{{2, 133}}}, flags(1, 1)},
-            {{Sample{{9, 5}}, Sample{{5, 37}}}, flags(0, 0)}};
+    return {
+        {{Sample{{3, 4}}, Sample{{4, 2}}}, flags(0, 0)},       {{Sample{{4, 3}}, Sample{{4, 2}}}, flags(1, 0)},
+        {{Sample{{3, 4}}, Sample{{2, 4}}}, flags(0, 1)},       {{Sample{{4, 3}}, Sample{{2, 4}}}, flags(1, 1)},
+        {{Sample{{2, 3, 4}}, Sample{{4, 5}}}, flags(0, 0)},    {{Sample{{3, 4}}, Sample{{2, 4, 2}}}, flags(0, 0)},
+        {{Sample{{2, 3, 4}}, Sample{{2, 4, 5}}}, flags(0, 0)}, {{Sample{{2, 1, 4, 3}}, Sample{{3, 4, 2}}}, flags(1, 0)},
+        {{Sample{{133, 3}}, Sample{{133, 2}}}, flags(1, 0)},  // a sum over enough rows to be cut into groups
+        {{Sample{{133, 3}}, Sample{{2, 133}}}, flags(1, 1)},   {{Sample{{9, 5}}, Sample{{5, 37}}}, flags(0, 0)}};
   }
   std::vector<Special> specials() const override {
     const Attributes plain{.integers = {0, 0}};

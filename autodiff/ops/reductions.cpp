@@ -217,8 +217,8 @@ Var sum_to(Operand x, const Shape& shape) {
   const Shape& from = x.shape();
   if (from == shape) return x.var();
   if (!broadcasts_to(shape, from))
-    throw Error(fmt::format("[sum_to] {} was not stretched from {}  ({})", to_string(from), to_string(shape),
-                            to_string(x.where())));
+    throw Error(
+        fmt::format("[sum_to] {} was not stretched from {}  ({})", to_string(from), to_string(shape), place_of(x)));
   SmallList<int, max_rank> axes;
   for (int axis = -from.rank(); axis < 0; ++axis)
     if (axis < -shape.rank() || (shape[axis] == 1 && from[axis] != 1)) axes.push_back(axis);

@@ -235,7 +235,7 @@ Var flatten(Operand x) { return reshape(x, {x.shape().size()}); }
 Var broadcast_to(Operand x, const Shape& shape) {
   if (x.rank() > shape.rank())
     throw Error(fmt::format("[broadcast_to] {} cannot be stretched to {}  ({})", to_string(x.shape()), to_string(shape),
-                            to_string(x.where())));
+                            place_of(x)));
   Attributes attributes;
   for (Index extent : shape.extents()) attributes.integers.push_back(extent);
   return record(broadcast_to_op, {x}, attributes);
@@ -245,7 +245,7 @@ Var transpose(Operand x, std::initializer_list<int> axes) {
   const int rank = x.rank();
   if (static_cast<int>(axes.size()) != rank)
     throw Error(fmt::format("[transpose] {} needs {} axes, got {}  ({})", to_string(x.shape()), rank, axes.size(),
-                            to_string(x.where())));
+                            place_of(x)));
   Attributes attributes;
   for (int axis : axes) attributes.axes.push_back(axis < 0 ? axis : axis - rank);
   return record(transpose_op, {x}, attributes);

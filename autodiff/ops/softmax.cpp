@@ -41,7 +41,7 @@ simd::Batch<T> fold(simd::Batch<T> value, F f) {
 }
 
 // Lines of n elements, `stride` apart, one in each lane; or, with stride 1, one line that goes through the lanes. A
-// register of it lies at from(i) for i in [0, steps).
+// register of it is at(i), for i in [0, steps()).
 template <class T>
 struct Lines {
   const T* x;

@@ -45,8 +45,8 @@ Var product_along(Var x, int axis) {
 }
 
 Var product(const Operand& x, const Axes& axes, Reduce options) {
-  const Scope scope(x, "prod");
   if (!is_float(x.dtype())) refuse(x, "prod", "x is i32: needs f32 or f64 (use cast)");
+  const Scope scope(x, "prod");
   Var y = x.var();
   for (std::size_t i = axes.size(); i-- > 0;) y = product_along(y, axes[i]);
   return axes.empty() ? identity(y) : finish(y, axes, options.keepdims);
@@ -100,7 +100,6 @@ Var norm(Operand x, std::initializer_list<int> axes, Reduce options) {
 }
 
 Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) {
-  const Scope scope(x, "layer_norm");
   if (options.axes < 1 || options.axes > x.rank())
     refuse(x, "layer_norm", fmt::format("cannot take the last {} axes of {}", options.axes, to_string(x.shape())));
   const Shape normalised = x.shape().trailing(options.axes);
@@ -109,6 +108,7 @@ Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) 
       refuse(x, "layer_norm",
              fmt::format("gain and bias must be numbers or of shape {} for x {}, got {}", to_string(normalised),
                          to_string(x.shape()), to_string(weight.shape())));
+  const Scope scope(x, "layer_norm");
   const Axes all = all_axes(x);
   const auto last = std::span<const int>(all).last(static_cast<std::size_t>(options.axes));
   const Var from_mean = sub(x, mean(x, last, {.keepdims = true}));

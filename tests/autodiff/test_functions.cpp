@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(identities_of_special_functions) {
       BOOST_CHECK_MESSAGE(gap.at(i) < 2e-11, "Bessel's equation, order " << n << " at " << i << ": " << gap.at(i));
   }
   const Var p = vector(tape, {0.1, 0.7, 1.4616, 3.3, 12, 150});
-  check_close((lgamma(p + 1) - lgamma(p)).value(), log(p).value(), 1e-14, "lgamma(x + 1)");
+  check_close((lgamma(p + 1) - lgamma(p)).value(), log(p).value(), 1e-13, "lgamma(x + 1)");
   check_close((digamma(p + 1) - digamma(p)).value(), (1 / p).value(), 1e-14, "digamma(x + 1)");
   check_close((polygamma(3, p + 1) - polygamma(3, p)).value(), (-6 / pow(p, 4)).value(), 1e-13, "polygamma(3, x + 1)");
   check_close(grad(sum(grad(sum(grad(sum(lgamma(p)), p)), p)), p).value(), polygamma(2, p).value(), 0, "lgamma'''");
