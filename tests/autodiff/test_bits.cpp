@@ -95,9 +95,10 @@ BOOST_AUTO_TEST_CASE(sums_are_right) {
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_show_in_products) {
-  for (const auto& [m, k, n] :
-       std::vector<std::array<Index, 3>>{{1000, 37, 64}, {129, 64, 2}, {64, 300, 101}, {3, 64, 700}})
+  using Extents = std::array<Index, 3>;
+  for (const Extents& e : {Extents{1000, 37, 64}, Extents{129, 64, 2}, Extents{64, 300, 101}, Extents{3, 64, 700}})
     same_on_any_threads("matmul", [&](Tape& tape) {
+      const Index m = e[0], k = e[1], n = e[2];
       const Var x = random_on(tape, {m, k}, 1), w = random_on(tape, {k, n}, 2), v = random_on(tape, {m, n}, 3);
       std::vector<Var> all{matmul(x, w)};
       for (Var g : vjp(all[0], v, std::vector<Var>{x, w})) all.push_back(g);

@@ -233,7 +233,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_the_other_rows_and_columns, 
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_threads, T, Types) {
-  for (const auto& [m, n, k] : std::vector<std::array<Index, 3>>{{500, 64, 101}, {33, 700, 128}, {64, 256, 256}}) {
+  for (const std::array<Index, 3>& e :
+       std::vector<std::array<Index, 3>>{{500, 64, 101}, {33, 700, 128}, {64, 256, 256}}) {
+    const Index m = e[0], n = e[1], k = e[2];
     const Matrix<T> a(m, k, true, 1, 1), b(k, n, true, 1, 2);
     const auto run = [&](int count) {
       const Threads guard(count);
