@@ -45,6 +45,9 @@ FlushDenormals::~FlushDenormals() {
   if ((before_ & flush_bits) != flush_bits) set_control(before_);
 }
 
+OneThread::OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+OneThread::~OneThread() { omp_set_num_threads(before_); }
+
 int threads() {
   const int count = wanted.load(std::memory_order_relaxed);
   return count > 0 ? count : omp_get_max_threads();

@@ -21,6 +21,18 @@ class FlushDenormals {
   std::uint64_t before_;
 };
 
+// Until the end of the scope libraries that ask OpenMP for threads on the calling thread (OpenBLAS) are told one.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 // The number of threads that kernels use: OMP_NUM_THREADS or the number of processors until set. Results never depend
 // on it. Throws Error unless 1 <= count <= 1024.
 int threads();

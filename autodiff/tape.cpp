@@ -21,11 +21,18 @@ constexpr std::uint32_t slots = 4096;
 constexpr int serial_bits = 40;
 std::array<std::atomic<Tape*>, slots> live_tapes;
 std::mutex slot_mutex;
-std::uint64_t generations = 0;
+constexpr std::uint64_t last_generation = (std::uint64_t{1} << (64 - serial_bits)) - 1;
+std::array<std::uint64_t, slots> generations{};
+std::uint32_t next_slot = 0;
 
+// Slots are taken in turn, so that 2^36 tapes can be made before a generation would come again.
 std::uint32_t free_slot() {
-  for (std::uint32_t i = 0; i < slots; ++i)
-    if (live_tapes[i].load() == nullptr) return i;
+  for (std::uint32_t i = 0; i < slots; ++i) {
+    const std::uint32_t slot = (next_slot + i) % slots;
+    if (live_tapes[slot].load() != nullptr || generations[slot] == last_generation) continue;
+    next_slot = slot + 1;
+    return slot;
+  }
   throw Error(fmt::format("{} tapes are alive at once: no more can be made", slots));
 }
 
@@ -35,7 +42,7 @@ Tape::Tape(Dtype dtype, Mode mode) : dtype_(dtype), mode_(mode) {
   if (!is_float(dtype)) throw Error("a tape's default dtype is f32 or f64, got i32");
   const std::lock_guard lock(slot_mutex);
   slot_ = free_slot();
-  generation_ = ++generations;
+  generation_ = ++generations[slot_];
   live_tapes[slot_].store(this);
   scopes_.push_back({0, {}, ""});
 }
@@ -201,12 +208,13 @@ Tape::Mark Tape::mark() const {
           static_cast<std::uint32_t>(operands_.size()),
           static_cast<std::uint32_t>(borrowed_.size()),
           arena_.mark(),
+          slot_,
           generation_,
           size_ == 0 ? 0 : node(size_ - 1).birth};
 }
 
 void Tape::rewind(const Mark& mark) {
-  if (mark.generation != generation_) throw Error("Tape::rewind got a mark of another tape");
+  if (mark.slot != slot_ || mark.generation != generation_) throw Error("Tape::rewind got a mark of another tape");
   if (mark.nodes > size_ || (mark.nodes > 0 && node(mark.nodes - 1).birth != mark.birth))
     throw Error("Tape::rewind got a mark that the tape was rewound past before");
   size_ = mark.nodes;

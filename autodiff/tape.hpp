@@ -81,6 +81,7 @@ class Tape {
   struct Mark {
     std::uint32_t nodes, operands, borrowed;
     Arena::Mark arena;
+    std::uint32_t slot;
     std::uint64_t generation, birth;  // of the tape, and of the last node before the mark
   };
   Mark mark() const;

@@ -19,10 +19,14 @@ inline constexpr int tile_rows = sizeof(Batch<T>) == 64 ? 8 : 4;
 
 // out[Rows, Vectors * lanes] of one chain each. The loops are unrolled by hand of the compiler: at -O2 it would not.
 template <int Rows, int Vectors, class T>
-void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row) {
+void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row, bool resume) {
   std::array<std::array<Batch<T>, Vectors>, Rows> sum;
 #pragma GCC unroll 16
-  for (auto& row : sum) row.fill(Batch<T>(0));
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+    for (int v = 0; v < Vectors; ++v)
+      sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)] =
+          resume ? simd::load(out + i * out_row + v * lanes<T>) : Batch<T>(0);
   for (Index p = 0; p < k; ++p) {
     std::array<Batch<T>, Vectors> right;
 #pragma GCC unroll 16
@@ -46,19 +50,19 @@ void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index ou
 
 // All rows of a panel of Vectors * lanes columns.
 template <int Vectors, class T>
-void panel(Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row) {
+void panel(Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row, bool resume = false) {
   constexpr int full = tile_rows<T>;
   Index i = 0;
-  for (; i + full <= m; i += full) tile<full, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+  for (; i + full <= m; i += full) tile<full, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
   if (i + 4 <= m && full > 4) {
-    tile<4, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+    tile<4, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
     i += 4;
   }
   if (i + 2 <= m) {
-    tile<2, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+    tile<2, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
     i += 2;
   }
-  if (i < m) tile<1, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row);
+  if (i < m) tile<1, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
 }
 
 // Fewer columns than a register holds: b's rows are padded piece by piece, the sums wait in `sum` between pieces.
@@ -91,6 +95,21 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
   constexpr Index width = lanes<T>;
   if (n < width) return narrow(m, n, k, a, b, out);
   Index j = 0;
+  constexpr Index piece = 256;
+  // Deep products go by pieces of k, with copies of b that lie together; sums wait in out, so that the chain goes on.
+  if (k > piece && m >= 8) {
+    alignas(alignment) std::array<T, static_cast<std::size_t>(2 * width * piece)> packed;
+    for (; j + 2 * width <= n; j += 2 * width)
+      for (Index begin = 0; begin < k; begin += piece) {
+        const Index count = std::min(piece, k - begin);
+        for (Index p = 0; p < count; ++p) {
+          const T* from = b.data + (begin + p) * b.row + j;
+          simd::store(packed.data() + p * 2 * width, simd::load(from));
+          simd::store(packed.data() + p * 2 * width + width, simd::load(from + width));
+        }
+        panel<2>(m, count, a.at(0, begin), packed.data(), 2 * width, out.data + j, out.row, begin > 0);
+      }
+  }
   for (; j + 2 * width <= n; j += 2 * width) panel<2>(m, k, a, b.data + j, b.row, out.data + j, out.row);
   if (j + width <= n) {
     panel<1>(m, k, a, b.data + j, b.row, out.data + j, out.row);
@@ -118,19 +137,17 @@ void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
 template <class T>
 void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out, T* packed) {
   if (m == 0 || n == 0) return;
-  const bool blas = uses_blas(n, k);
-  if (!blas && b.column != 1) {
+  if (b.column != 1) {
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
   }
   // Blocks are small enough to share out evenly and to keep their rows of a and out in the second-level cache.
-  const Index rows = blas ? 256 : 64, columns = blas || m >= 2 * rows ? n : 4 * 2 * lanes<T>;
+  const Index rows = 64, columns = m >= 2 * rows ? n : 4 * 2 * lanes<T>;
   const Index down = (m + rows - 1) / rows, across = (n + columns - 1) / columns;
   const auto block = [&](Index task) {
     const Index i = task / across * rows, j = task % across * columns;
     const Index height = std::min(rows, m - i), width = std::min(columns, n - j);
-    const auto multiply_one = blas ? multiply_blas<T> : multiply_tiles<T>;
-    multiply_one(height, width, k, a.at(i, 0), b.at(0, j), out.at(i, j));
+    multiply_tiles(height, width, k, a.at(i, 0), b.at(0, j), out.at(i, j));
   };
   if (m * n * k < serial_work)
     for (Index task = 0; task < down * across; ++task) block(task);
@@ -145,10 +162,14 @@ void multiply_grouped(Index groups, Index m, Index n, Index k, Strided<const T> 
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
   }
-  parallel_for(groups, [&](Index g) {
+  const auto group = [&](Index g) {
     const Index begin = group_begin(g, groups, k), end = group_begin(g + 1, groups, k);
     multiply_tiles(m, n, end - begin, a.at(0, begin), b.at(begin, 0), Strided<T>{partials + g * m * n, n, 1});
-  });
+  };
+  if (m * n * k < serial_work)
+    for (Index g = 0; g < groups; ++g) group(g);
+  else
+    parallel_for(groups, group);
   combine(partials, groups, m * n);
   for (Index i = 0; i < m; ++i) std::copy_n(partials + i * n, n, out.data + i * out.row);
 }

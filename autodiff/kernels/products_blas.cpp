@@ -1,10 +1,15 @@
 // The one file that calls BLAS, through xtensor-blas. (OpenBLAS's own <cblas.h> clashes with its declarations.)
 #include "autodiff/xtensor.hpp"
+// First the configuration, which defines HAVE_CBLAS: without it cxxblas falls back to plain loops of its own.
+#include <xtensor-blas/xblas_config.hpp>
 //
 #include <xflens/cxxblas/cxxblas.cxx>
-#include <xtensor-blas/xblas_config.hpp>
+#if !defined(HAVE_CBLAS)
+#error "products_blas.cpp would run cxxblas's plain loops instead of BLAS"
+#endif
 
 #include "autodiff/kernels/products.hpp"
+#include "autodiff/parallel.hpp"
 
 extern "C" void openblas_set_num_threads(int count);
 
@@ -12,7 +17,9 @@ namespace wengert {
 
 template <class T>
 void multiply_blas(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
-  // Work is shared out by rows before it comes here; in a region of one thread OpenBLAS would still use all of its own.
+  // Work is shared out by rows before it comes here. The flavour with OpenMP asks OpenMP for the number of threads at
+  // every call, whatever it was told, and being told sets OpenMP's number for all that follows on this thread.
+  const OneThread guard;
   static const bool pinned = (openblas_set_num_threads(1), true);
   static_cast<void>(pinned);
   const bool a_transposed = a.column != 1, b_transposed = b.column != 1;
