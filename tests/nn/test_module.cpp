@@ -177,7 +177,8 @@ BOOST_AUTO_TEST_CASE(bad_input_is_refused) {
   Tape tape;
   const Var x = tape.full(Shape{4, 5}, 1);
   const int line = __LINE__ + 1;
-  BOOST_CHECK_EXCEPTION(net(x), Error,
+  const auto call = [&] { net(x); };
+  BOOST_CHECK_EXCEPTION(call(), Error,
                         says("[matmul] inner extents differ: [4, 5] x [3, 20]  (test_module.cpp:" +
                              std::to_string(line) + ", in layers.0)"));
 }
