@@ -11,30 +11,38 @@
 #include "autodiff/autodiff.hpp"
 #include "tests/autodiff/helpers.hpp"
 
-// Sanitizers have an allocator of their own: there operator new alone is counted.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-#define COUNT_MALLOC 0
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COUNT_MALLOC 0
+#define SANITIZED 1
 #endif
 #endif
-#ifndef COUNT_MALLOC
-#define COUNT_MALLOC 1
+#ifndef SANITIZED
+#define SANITIZED 0
 #endif
 
 namespace {
 
 std::atomic<long> allocations{0};  // of all threads
 
+}  // namespace
+
+#if SANITIZED
+// Sanitizers have an allocator of their own, which tells of what it gives.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*taken)(const volatile void*, std::size_t),
+                                                         void (*freed)(const volatile void*));
+[[maybe_unused]] const int hooks = __sanitizer_install_malloc_and_free_hooks(
+    [](const volatile void*, std::size_t) { allocations.fetch_add(1, std::memory_order_relaxed); },
+    [](const volatile void*) {});
+#else
+namespace {
 void* counted(void* memory) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   return memory;
 }
-
 }  // namespace
 
-#if COUNT_MALLOC
 // operator new ends here too, as does what the libraries take.
 extern "C" {
 void* __libc_malloc(std::size_t size);
@@ -54,16 +62,6 @@ int posix_memalign(void** memory, std::size_t alignment, std::size_t size) noexc
   return *memory == nullptr ? ENOMEM : 0;
 }
 }
-#else
-void* operator new(std::size_t size) { return counted(std::malloc(size)); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  void* memory = nullptr;
-  return posix_memalign(&memory, static_cast<std::size_t>(alignment), size) == 0 ? counted(memory) : nullptr;
-}
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 #endif
 
 using namespace wengert;

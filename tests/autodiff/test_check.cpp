@@ -9,7 +9,7 @@
 #include "tests/autodiff/helpers.hpp"
 
 using namespace wengert;
-using wengert::testing::contains;
+using namespace wengert::testing;
 
 namespace {
 
@@ -160,11 +160,11 @@ BOOST_AUTO_TEST_CASE(wrong_values) {
 }
 
 BOOST_AUTO_TEST_CASE(wrong_derivatives) {
-  found(Fault::first_derivative, "order 1: d/d operand 0");
-  found(Fault::second_derivative, "order 2: d/d operand 0");
+  found(Fault::first_derivative, "order 1, reverse: d/d input 0");
+  found(Fault::second_derivative, "order 2, reverse over reverse: d/d input 0");
   found(Fault::slope, "special 0: f64: derivative at 0: got 12, wanted 11");
   found(Fault::forward, "forward");
-  found(Fault::no_derivative, "order 1: d/d operand 0");
+  found(Fault::no_derivative, "order 1, reverse: d/d input 0");
 }
 
 BOOST_AUTO_TEST_CASE(wrong_types_and_texts) {
@@ -199,4 +199,56 @@ BOOST_AUTO_TEST_CASE(an_op_is_in_the_registry_while_it_lives) {
   const auto ops = registry();
   BOOST_TEST(ops.size() > 40U);
   BOOST_TEST(std::is_sorted(ops.begin(), ops.end(), [](const Op* a, const Op* b) { return a->name() < b->name(); }));
+}
+
+namespace {
+
+using Vars = std::span<const Var>;
+const Array left = random_array(Dtype::f64, {2, 3}, 1, 0.5, 2), right = random_array(Dtype::f64, {3}, 2, 0.5, 2);
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(right_functions_pass_to_third_order_in_both_modes) {
+  const auto f = [](Vars x) { return sum(exp(x[0] / x[1]) * sin(x[1]), 1); };
+  const CheckReport report = check_grads(f, {left, right}, {.order = 3});
+  for (const std::string& failure : report.failures) BOOST_ERROR(failure);
+  BOOST_TEST(report.checks == 2 * (2 + 4 + 4));  // inputs by modes: one, then one over another
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_derivative_is_named_by_input_and_entry) {
+  const auto f = [](Vars x) {
+    const Array factors = Array::of<double>({3}, {1, 1, 1.001});
+    const auto rule = [factors](Var b, Var, Var g) { return 2 * b * g * g.tape().input(factors); };
+    return x[0] * custom_derivative([](Var b) { return square(b); }, rule, x[1]);
+  };
+  const CheckReport report = check_grads(f, {left, right}, {.order = 1});
+  BOOST_REQUIRE(report.failures.size() == 2U);
+  BOOST_TEST(report.failures[0].rfind("order 1, reverse: d/d input 1 at [2]: analytic ", 0) == 0U);
+  BOOST_TEST(report.failures[1].rfind("order 1, forward: d/d input 1 at [2]: analytic ", 0) == 0U);
+  BOOST_TEST(contains(report.failures[0], ", numeric "));
+  BOOST_TEST(check_grads(f, {left, right}, {.order = 1, .tolerance = 0.1}).failures.empty());
+}
+
+BOOST_AUTO_TEST_CASE(modes_are_checked_apart) {
+  const Cube op(Fault::forward);
+  const auto cube = [&](Vars x) { return record(op, {x[0]}); };
+  BOOST_TEST(check_grads(cube, {left}, {.order = 1, .modes = Modes::reverse}).failures.empty());
+  const CheckReport report = check_grads(cube, {left}, {.order = 1, .modes = Modes::forward});
+  BOOST_REQUIRE(report.failures.size() == 1U);
+  BOOST_TEST(contains(report.failures[0], "order 1, forward: d/d input 0 at [0, 0]: "));
+}
+
+BOOST_AUTO_TEST_CASE(gradients_by_floats_alone) {
+  const Array rows = Array::of<std::int32_t>({2}, {2, 0}), none(Dtype::f64, {0});
+  const auto f = [](Vars x) { return exp(index_select(x[0], 0, x[1])) + sum(x[2]); };
+  const CheckReport report = check_grads(f, {right, rows, none});
+  for (const std::string& failure : report.failures) BOOST_ERROR(failure);
+  BOOST_TEST(report.checks == 2 + 4);
+  // In single precision, with the bounds that it allows.
+  const CheckReport single = check_grads(f, {right.cast(Dtype::f32), rows, none.cast(Dtype::f32)});
+  for (const std::string& failure : single.failures) BOOST_ERROR(failure);
+  BOOST_TEST(contains(error_of([&] {
+                        check_grads(f, {right, rows, none}, {.order = 0});
+                      }),
+                      "[check_grads] order must be at least 1, got 0"));
 }
