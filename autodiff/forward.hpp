@@ -15,11 +15,11 @@ class ForwardSweep {
   // Rows: follow the rows along the first axis of every x and refuse an op that mixes or reduces them, with Error.
   enum class Rows { any, apart };
 
-  // Pushes the stacks `tangents` of the nodes `xs` through the nodes up to `last`.
+  // Pushes the stacks `tangents` of the nodes `xs` through the nodes that `last` depends on.
   ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents, std::uint32_t last,
                Rows rows = Rows::any);
 
-  // The stack at a node; null where the node does not depend on xs.
+  // The stack at one of these nodes; null where it does not depend on xs.
   Var at(std::uint32_t index) const;
   // The stack in full, [count, S]; zeros where the node does not depend on xs.
   Var full(std::uint32_t index, Index count) const;
