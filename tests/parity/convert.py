@@ -22,6 +22,8 @@ for network in ("nano", "ou2", "ou4", "circle", "heat_plain", "heat_embed"):
     for dtype in ("f64", "f32"):
         KEPT[f"derivatives_{network}_{dtype}"] = (f"net_{network}_{dtype}", DERIVATIVES)
 for dtype in ("f64", "f32"):
+    for network in ("triangles", "rings", "circle", "heat_plain", "heat_embed", "nano"):
+        KEPT[f"full_{network}_{dtype}"] = (f"full_{network}_{dtype}", ("batch", "order", "fwd/", "jac/", "dsm/", "ism/", "adam/"))
     KEPT[f"smeme_{dtype}"] = (f"smeme_{dtype}", ("x", "t", "teacher", "student", "loss", "prox", "direction", "grad/"))
 
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
@@ -37,13 +39,24 @@ def write(path, arrays):
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(a.tobytes() for a in arrays.values()))
 
 
+def plain(arrays):
+    """Without what safetensors cannot hold: a list of "name [shape]" becomes one array of extents a name, numbered."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "U":
+            for i, entry in enumerate(array):
+                tensor, shape = entry.split(" ", 1)
+                yield f"{name}/{i:02}/{tensor}", np.array(json.loads(shape), np.int32)
+        else:
+            yield name, array.astype(np.int32) if array.dtype.kind == "i" else array
+
+
 def main():
     source = pathlib.Path(sys.argv[1])
     target = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else pathlib.Path(__file__).parent
     for name, (file, kept) in KEPT.items():
         arrays = np.load(source / f"{file}.npz")
-        write(target / f"{name}.safetensors",
-              {k: np.ascontiguousarray(arrays[k]).reshape(arrays[k].shape) for k in arrays.files if k.startswith(kept)})
+        chosen = {k: np.ascontiguousarray(arrays[k]).reshape(arrays[k].shape) for k in arrays.files if k.startswith(kept)}
+        write(target / f"{name}.safetensors", dict(plain(chosen)))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@
 
 namespace wengert::parity {
 
-// Parameters by PyTorch's names, as leaves of a tape; a Linear's weight is [out, in].
+// Parameters by PyTorch's names, as nodes of a tape; a Linear's weight is [out, in].
 class Weights {
  public:
+  explicit Weights(std::map<std::string, Var> vars) : vars_(std::move(vars)) {}
   Weights(Tape& tape, const nn::NamedArrays& arrays) {
     for (const auto& [name, array] : arrays) vars_[name] = tape.input(array, name);
   }
@@ -79,8 +80,8 @@ inline Model model(const std::string& name) {
   const auto on_time = [](const std::string& prefix, int step, Var (*activation)(Operand)) {
     return [=](const Weights& w, Var x, Var t) { return chain(w, prefix, step, activation, concat({x, t}, 1)); };
   };
-  if (name == "ou2") return {ou(0.5, 0.5), sinusoidal, Model::Loss::ornstein_uhlenbeck};
-  if (name == "ou4") return {ou(0.3, 0.5), sinusoidal, Model::Loss::ornstein_uhlenbeck};
+  if (name == "ou2" || name == "rings") return {ou(0.5, 0.5), sinusoidal, Model::Loss::ornstein_uhlenbeck};
+  if (name == "ou4" || name == "triangles") return {ou(0.3, 0.5), sinusoidal, Model::Loss::ornstein_uhlenbeck};
   if (name == "nano") return {variance_preserving(0.1, 20), on_time("layers.", 1, relu)};
   if (name == "circle") {
     const TestProcess process = constant_variance_exploding(1);

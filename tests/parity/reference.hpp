@@ -21,6 +21,7 @@ class Reference {
     if (found == arrays_.end()) throw Error("no reference array " + key);
     return found->second;
   }
+  bool has(const std::string& key) const { return arrays_.count(key) != 0; }
   // Arrays below a prefix, without it.
   nn::NamedArrays below(const std::string& prefix) const {
     nn::NamedArrays found;
