@@ -54,7 +54,7 @@ double Array::at(Index i) const {
 }
 
 void Array::set(Index i, double value) {
-  dispatch(type_.dtype, [&]<class T>() { static_cast<T*>(raw())[i] = static_cast<T>(value); });
+  dispatch(type_.dtype, [&]<class T>() { static_cast<T*>(raw())[i] = converted<T>(value); });
 }
 
 Array Array::cast(Dtype dtype) const {

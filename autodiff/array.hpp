@@ -55,7 +55,7 @@ class Array {
 
   double at(Index i) const;  // element i in C order, converted
   void set(Index i, double value);
-  Array cast(Dtype dtype) const;  // every element converted (towards zero for i32)
+  Array cast(Dtype dtype) const;  // every element converted (to i32 as converted() says)
 
  private:
   struct Free {

@@ -114,6 +114,7 @@ class Checker {
       check_value(inputs, example.attributes);
       if (dtype != Dtype::f64) continue;
       check_rows(inputs, example.attributes);
+      if (!fixed) check_batches(inputs, draw(example.inputs, dtype), example.attributes);
       if (op_.linearity() != Linearity::none) check_forward(inputs, example.attributes);
       if (!op_.is_detached() && !inputs.empty()) check_orders(inputs, example.attributes);
     }
@@ -219,6 +220,32 @@ class Checker {
         }
         expect(true, [] { return ""; });
       }
+  }
+
+  // With a batch in front of all operands, or of one alone, against one after the other.
+  void check_batches(const Arrays& first, const Arrays& second, const Attributes& attributes) {
+    const std::size_t arity = first.size();
+    for (std::size_t alone = 0; alone <= arity && arity > 0; ++alone) {
+      const auto batched = [&](std::size_t i) { return alone == arity || alone == i; };
+      Tape tape(Dtype::f64);
+      Arrays other = first;
+      std::vector<Var> stacks;
+      for (std::size_t i = 0; i < arity; ++i)
+        if (batched(i)) {
+          other[i] = second[i];
+          stacks.push_back(stack({tape.input(first[i]), tape.input(second[i])}, 0));
+        }
+      const auto f = [&](std::span<const Var> slices) {
+        std::vector<Operand> operands;
+        for (std::size_t i = 0, next = 0; i < arity; ++i)
+          operands.emplace_back(batched(i) ? slices[next++] : tape.input(first[i]));
+        return tape.record(op_, operands, attributes, Where::current());
+      };
+      const Var both = vmap(f, stacks), one = tape.input(evaluate(first, attributes));
+      const Var wanted = stack({one, tape.input(evaluate(other, attributes))}, 0);
+      const std::string what = fmt::format("value under vmap of {}", alone == arity ? "all" : std::to_string(alone));
+      compare(both.value(), wanted.value(), op_.tolerance(one.dtype()), what.c_str());
+    }
   }
 
   // Changes one row of one operand and sees which rows of the output change.

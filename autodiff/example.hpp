@@ -1,6 +1,7 @@
 // What an op says about itself for its tests: points to differentiate at, values to meet, calls to refuse.
 #pragma once
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,11 @@
 #include "autodiff/small_list.hpp"
 
 namespace wengert {
+
+namespace special_values {
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+}  // namespace special_values
 
 // The frozen arguments of a recorded op. Axes count from the end, so that they stay right when an array gains leading
 // axes (stacked tangents, batches of a batch); what integers and reals mean is the op's own affair.

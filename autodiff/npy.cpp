@@ -83,14 +83,6 @@ Type parse(std::string_view text) {
   return type;
 }
 
-// Without the overflow that a hostile shape would have.
-bool has_bytes(const Type& type, std::size_t bytes) {
-  std::size_t wanted = size_of(type.dtype);
-  for (Index extent : type.shape.extents())
-    if (__builtin_mul_overflow(wanted, static_cast<std::size_t>(extent), &wanted)) return false;
-  return wanted == bytes;
-}
-
 Array from_npy(std::string_view bytes) {
   constexpr std::string_view magic("\x93NUMPY\x01\x00", 8);
   if (!bytes.starts_with(magic.substr(0, 6))) throw Error("it does not begin as .npy files do");
@@ -101,7 +93,7 @@ Array from_npy(std::string_view bytes) {
   if (bytes.size() < 10 + length) throw Error("it ends within its header");
   const Type type = parse(bytes.substr(10, length));
   const std::string_view elements = bytes.substr(10 + length);
-  if (!has_bytes(type, elements.size()))
+  if (type.bytes() != elements.size())
     throw Error(fmt::format("its {} bytes of elements are not those of {}", elements.size(), to_string(type)));
   Array array(type);
   std::memcpy(array.raw(), elements.data(), elements.size());

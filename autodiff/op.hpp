@@ -145,7 +145,7 @@ class Op : public std::enable_shared_from_this<Op> {
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
   // Whether block() computes any run of elements by itself, so that chains of such ops can be fused.
   virtual bool fusable() const { return false; }
-  // n elements from n elements of every operand (or one element where broadcast[i]); out may be in[0].
+  // n elements from n elements of every operand; out may be in[0].
   virtual void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const;
 
   // Derivatives, in tape ops. A rule may read operands, output and attributes of the call; a null Var says that the

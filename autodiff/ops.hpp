@@ -179,11 +179,11 @@ Var broadcast_to(Operand x, const Shape& shape);
 Var transpose(Operand x);                                   // all axes in reverse order
 Var transpose(Operand x, std::initializer_list<int> axes);  // axis i of the result is axes[i] of x
 // Side by side along `axis`; on other axes an extent of 1 is stretched (so that one time serves all rows).
-Var concat(std::initializer_list<Operand> parts, int axis);
-Var concat(std::span<const Operand> parts, int axis);
+Var concat(std::initializer_list<Operand> parts, int axis, Where where = Where::current());
+Var concat(std::span<const Operand> parts, int axis, Where where = Where::current());
 // Parts of one shape side by side along a new axis, counted in the result.
-Var stack(std::initializer_list<Operand> parts, int axis);
-Var stack(std::span<const Operand> parts, int axis);
+Var stack(std::initializer_list<Operand> parts, int axis, Where where = Where::current());
+Var stack(std::span<const Operand> parts, int axis, Where where = Where::current());
 // Elements start, start + step, ... below stop along one axis. Negative bounds count from the end, as in NumPy; a bound
 // beyond the end is the end. step >= 1.
 inline constexpr Index to_end = std::numeric_limits<Index>::max();
@@ -247,7 +247,8 @@ Var triangular_solve(Operand a, Operand b, TriangularSolveOptions options = {});
 // a are symmetric. On an eager tape a pivot that is not above 0 throws Error.
 Var cholesky(Operand a);
 
-// The same value in another dtype; to i32 it rounds towards zero and has no derivative.
+// The same value in another dtype; to i32 it rounds towards zero, stays within the range (NaN becomes 0) and has no
+// derivative.
 Var cast(Operand x, Dtype dtype);
 // The same value, without derivative.
 Var stop_gradient(Operand x);

@@ -74,12 +74,13 @@ std::pair<Var, bool> Program::replay_batched(Tape& tape, std::span<const Var> ca
     std::vector<Operand> operands;
     for (const Source& source : step.operands) {
       Var operand = var_of(source);
-      // With the batch in front, an operand of lower rank needs its missing axes behind it; and concat wants equal
-      // ranks.
+      // With the batch in front, an operand of lower rank needs its missing axes behind it, where operands broadcast
+      // (reshape, say, has rules of its own); and concat wants equal ranks.
       const Shape& own = type_of(source).shape;
       const int rank = std::max(own.rank(), step.type.shape.rank());
-      const bool pads = any && step.op->linearity() != Linearity::rule && step.op->linearity() != Linearity::transposed;
-      if (pads && is_batched(source) && own.rank() < rank)
+      const bool own_rule = step.op->linearity() == Linearity::rule || step.op->linearity() == Linearity::transposed;
+      const bool broadcasts = step.op->arity() > 1 || !own_rule;
+      if (broadcasts && is_batched(source) && own.rank() < rank)
         operand = reshape(operand, own.padded(rank).prepended(operand.extent(0)));
       else if (any && !is_batched(source) && step.op->arity() < 0)
         operand = reshape(operand, own.prepended(1));

@@ -4,10 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "autodiff/error.hpp"
 
 namespace wengert {
+
+// 2^47: so that bytes, and sums of a few sizes, fit into an Index.
+constexpr double most_elements = 140737488355328;
 
 Shape::Shape(std::initializer_list<Index> extents) : Shape(std::span<const Index>(extents.begin(), extents.size())) {}
 
@@ -22,14 +26,35 @@ Index Shape::size() const {
 }
 
 void Shape::set(int axis, Index extent) {
-  if (extent < 0) throw Error(fmt::format("a shape's extents cannot be negative, got {}", extent));
-  extents_[static_cast<std::size_t>(axis < 0 ? axis + rank() : axis)] = extent;
+  Index& mine = extents_[static_cast<std::size_t>(axis < 0 ? axis + rank() : axis)];
+  const Index before = std::exchange(mine, extent);
+  if (possible()) return;
+  const Shape refused = *this;
+  mine = before;
+  refused.refuse(extent);
 }
 
 void Shape::append(Index extent) {
-  if (extent < 0) throw Error(fmt::format("a shape's extents cannot be negative, got {}", extent));
   if (extents_.size() == max_rank) throw Error(fmt::format("a shape has at most {} axes, got one more", max_rank));
   extents_.push_back(extent);
+  if (possible()) return;
+  const Shape refused = *this;
+  extents_.pop_back();
+  refused.refuse(extent);
+}
+
+bool Shape::possible() const {
+  double elements = 1;
+  for (Index extent : extents_) {
+    if (extent < 0) return false;
+    if (extent > 0) elements *= static_cast<double>(extent);
+  }
+  return elements <= most_elements;
+}
+
+void Shape::refuse(Index changed) const {
+  if (changed < 0) throw Error(fmt::format("a shape's extents cannot be negative, got {}", changed));
+  throw Error(fmt::format("no machine holds a shape of {}", to_string(*this)));
 }
 
 Shape Shape::prepended(Index extent) const { return Shape{extent}.followed_by(*this); }

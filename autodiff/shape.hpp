@@ -17,7 +17,7 @@ inline constexpr std::size_t max_rank = 8;
 class Shape {
  public:
   Shape() = default;
-  // Throws Error on a negative extent or on more than 8 of them.
+  // Throws Error on a negative extent, on more than 8 of them, and on more elements than 2^47.
   Shape(std::initializer_list<Index> extents);
   explicit Shape(std::span<const Index> extents);
 
@@ -38,6 +38,8 @@ class Shape {
   friend bool operator==(const Shape& a, const Shape& b) = default;
 
  private:
+  bool possible() const;
+  [[noreturn]] void refuse(Index changed) const;
   SmallList<Index, max_rank> extents_;
 };
 

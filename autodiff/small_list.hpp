@@ -23,6 +23,7 @@ class SmallList {
     if (size_ == N) throw std::length_error("a list of at most " + std::to_string(N) + " values is full");
     values_[size_++] = value;
   }
+  void pop_back() { --size_; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   T& operator[](std::size_t i) { return values_[i]; }

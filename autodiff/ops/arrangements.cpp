@@ -54,8 +54,8 @@ Var squeeze(Operand x) {
   return reshape(x, kept);
 }
 
-Var stack(std::span<const Operand> parts, int axis) {
-  if (parts.empty()) throw Error("[stack] needs at least one part");
+Var stack(std::span<const Operand> parts, int axis, Where where) {
+  if (parts.empty()) throw Error(fmt::format("[stack] needs at least one part  ({})", to_string(where)));
   const Shape shape = parts[0].shape();
   axis = new_axis(parts[0], axis, "stack");
   const Scope scope(parts[0], "stack");
@@ -65,11 +65,11 @@ Var stack(std::span<const Operand> parts, int axis) {
       refuse(part, "stack", fmt::format("parts differ in shape: {} and {}", to_string(shape), to_string(part.shape())));
     thicker.emplace_back(reshape(part, with_one(shape, axis)), part.where());
   }
-  return concat(std::span<const Operand>(thicker), axis);
+  return concat(std::span<const Operand>(thicker), axis, where);
 }
 
-Var stack(std::initializer_list<Operand> parts, int axis) {
-  return stack(std::span<const Operand>(parts.begin(), parts.size()), axis);
+Var stack(std::initializer_list<Operand> parts, int axis, Where where) {
+  return stack(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
 }
 
 std::vector<Var> split(Operand x, std::span<const Index> extents, int axis) {

@@ -22,7 +22,7 @@ struct Cast final : Op {
     dispatch(k.signature.dtype(0), [&]<class From>() {
       dispatch(k.type.dtype, [&]<class To>() {
         parallel_pieces(k.out_shape().size(), Index{1} << 15, [&](Index begin, Index end) {
-          for (Index i = begin; i < end; ++i) k.out<To>()[i] = static_cast<To>(k.in<From>(0)[i]);
+          for (Index i = begin; i < end; ++i) k.out<To>()[i] = converted<To>(k.in<From>(0)[i]);
         });
       });
     });
@@ -38,8 +38,12 @@ struct Cast final : Op {
             {{sample(Dtype::i32)}, to(Dtype::f32)}};
   }
   std::vector<Special> specials() const override {
+    using namespace special_values;
     return {
-        {{Sample{.shape = {4}, .values = {1.7, -1.7, 0.2, -0.2}, .dtype = Dtype::f64}}, to(Dtype::i32), {1, -1, 0, 0}}};
+        {{Sample{.shape = {4}, .values = {1.7, -1.7, 0.2, -0.2}, .dtype = Dtype::f64}}, to(Dtype::i32), {1, -1, 0, 0}},
+        {{Sample{.shape = {4}, .values = {3e9, -infinity, nan, -2147483648.5}, .dtype = Dtype::f64}},
+         to(Dtype::i32),
+         {2147483647, -2147483648.0, 0, -2147483648.0}}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);

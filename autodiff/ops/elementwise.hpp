@@ -55,8 +55,8 @@ struct Point {
   double x, y, slope;
 };
 
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
-inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+using special_values::infinity;
+using special_values::nan;
 
 struct UnaryRow {
   std::string name;

@@ -9,8 +9,7 @@
 namespace wengert {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+using namespace special_values;
 
 void check_not_empty(const Signature& s, const char* what) {
   for (int axis : s.attributes.axes)
@@ -67,8 +66,8 @@ void best_rows(const T* x, Index n, Index inner, T* out) {
 
 // x -> its largest or smallest elements over axes
 template <bool Largest>
-struct Extremum final : Reduction {
-  Extremum() : Reduction({.name = Largest ? "max" : "min", .linearity = Linearity::rule}) {}
+struct Extremum final : SharedReduction {
+  Extremum() : SharedReduction({.name = Largest ? "max" : "min", .linearity = Linearity::rule}) {}
 
   Type infer(const Signature& s) const override {
     const Type out = Reduction::infer(s);
@@ -91,27 +90,9 @@ struct Extremum final : Reduction {
   }
 
   // What each element has of the derivative: 1 / ties for those that are the extremum, 0 for others.
-  static Var share(const Call& c) {
+  Var share(const Call& c) const override {
     const Var best = equal(c.in(0), kept(c, c.out()));
     return best / sum(best, c.attributes().axes, {.keepdims = true});
-  }
-  Var vjp(const Call& c, int, Var g) const override { return kept(c, g) * share(c); }
-  Var jvp(const Call& c, std::span<const Var> t) const override {
-    return sum(t[0] * share(c), c.attributes().axes, {.keepdims = keepdims(c.attributes())});
-  }
-
-  std::vector<Example> examples() const override {
-    const auto over = [](Axes axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
-    return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},
-            {{Sample{{3, 4}}}, over({-1}, 0)},
-            {{Sample{{3, 4}}}, over({-2}, 1)},
-            {{Sample{{2, 3, 4}}}, over({-3, -1}, 0)},
-            {{Sample{{2, 3, 2, 3}}}, over({-3, -1}, 1)},
-            {{Sample{{37}}}, over({-1}, 0)},
-            {{Sample{{3, 37}}}, over({-2}, 0)},
-            {{Sample{{3}}}, over({}, 0)},
-            {{Sample{{}}}, over({}, 0)},
-            {{Sample{{0, 3}}}, over({-1}, 0)}};
   }
   std::vector<Special> specials() const override {
     const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {

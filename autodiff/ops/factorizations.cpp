@@ -138,7 +138,7 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
             {{well({2, 2}), Sample{{2, 70}}}, flags(0, 0)}};
   }
   std::vector<Special> specials() const override {
-    const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+    using namespace special_values;
     const Attributes plain{.integers = {0, 0}};
     return {{{Sample{.shape = {2, 2}, .values = {2, nan, 1, 4}}, Sample{.shape = {2, 1}, .values = {2, 5}}},
              plain,

@@ -118,7 +118,7 @@ struct TakeAlong final : Indexing {
             {{Sample{{3, 0}}, indices({3, 0}, {})}, {.axes = {-1}}}};
   }
   std::vector<Special> specials() const override {
-    const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+    using namespace special_values;
     return {{{Sample{.shape = {3}, .values = {1, 2, 3}}, indices({4}, {2, 0, 2, 2})},
              {.axes = {-1}},
              {3, 1, 3, 3},
@@ -219,7 +219,7 @@ struct ScatterAdd final : Indexing {
             {{Sample{{3, 0}}, indices({3, 0}, {})}, into(-1, 2)}};
   }
   std::vector<Special> specials() const override {
-    const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+    using namespace special_values;
     return {{{Sample{.shape = {4}, .values = {1, 2, 3, 4}}, indices({4}, {2, 0, 2, 2})},
              {.axes = {-1}, .integers = {4}},
              {2, 0, 8, 0},

@@ -85,7 +85,7 @@ struct DiagEmbed final : Op {
     return {{{Sample{{3}}}}, {{Sample{{2, 3}}}}, {{Sample{{2, 3, 1}}}}, {{Sample{{2, 0}}}}};
   }
   std::vector<Special> specials() const override {
-    const double infinity = std::numeric_limits<double>::infinity();
+    using namespace special_values;
     return {{{Sample{.shape = {2}, .values = {infinity, 4}}}, {}, {infinity, 0, 0, 4}, {{1, 1}}}};
   }
   std::vector<Reject> rejects() const override {
@@ -142,7 +142,7 @@ struct Triangle final : Op {
             {{Sample{{0, 3}}}, {.integers = {0}}},     {{Sample{{2, 0}}}, {.integers = {0}}}};
   }
   std::vector<Special> specials() const override {
-    const double nan = std::numeric_limits<double>::quiet_NaN();
+    using namespace special_values;
     if (lower_)
       return {{{Sample{.shape = {2, 2}, .values = {1, nan, 3, 4}}}, {.integers = {0}}, {1, 0, 3, 4}, {{1, 0, 1, 1}}}};
     return {{{Sample{.shape = {2, 2}, .values = {1, 2, nan, 4}}}, {.integers = {0}}, {1, 2, 0, 4}, {{1, 1, 0, 1}}}};

@@ -26,6 +26,20 @@ class Reduction : public Op {
   static Index target(const Attributes& a, const Shape& x, Index i);
 };
 
+// A reduction whose derivative gives each element a share of it.
+class SharedReduction : public Reduction {
+ public:
+  using Reduction::Reduction;
+  Var vjp(const Call& c, int, Var g) const override { return kept(c, g) * share(c); }
+  Var jvp(const Call& c, std::span<const Var> t) const override {
+    return sum(t[0] * share(c), c.attributes().axes, {.keepdims = keepdims(c.attributes())});
+  }
+  std::vector<Example> examples() const override;
+
+ protected:
+  virtual Var share(const Call& c) const = 0;  // in the operand's shape
+};
+
 // An array seen as [outer, rows * unit, inner], of which the middle is reduced. Rows are the first of the reduced axes:
 // groups are cut between rows, so that whole rows can be handed out.
 struct Run {

@@ -99,6 +99,7 @@ struct Sum final : Reduction {
             {{Sample{{2, 131, 2}}}, over({-2}, 0)}, {{Sample{{3}}}, over({}, 0)}};
   }
   std::vector<Special> specials() const override {
+    using special_values::infinity;
     const Attributes all{.axes = {-2, -1}, .integers = {0}};
     return {{{Sample{{0, 3}}}, all, {0}},
             {{Sample{{0, 3}}}, {.axes = {-2}, .integers = {0}}, {0, 0, 0}},
@@ -117,9 +118,6 @@ struct Sum final : Reduction {
     }
     return result;
   }
-
- private:
-  static constexpr double infinity = std::numeric_limits<double>::infinity();
 };
 const Sum sum_op;
 
@@ -141,6 +139,21 @@ Axes all_axes(const Operand& x) {
   Axes axes;
   for (int axis = -x.rank(); axis < 0; ++axis) axes.push_back(axis);
   return axes;
+}
+
+std::vector<Example> SharedReduction::examples() const {
+  const auto over = [](Axes axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
+  return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},
+          {{Sample{{3, 4}}}, over({-1}, 0)},
+          {{Sample{{3, 4}}}, over({-2}, 1)},
+          {{Sample{{2, 3, 4}}}, over({-3, -1}, 0)},
+          {{Sample{{2, 3, 2, 3}}}, over({-3, -1}, 1)},
+          {{Sample{{37}}}, over({-1}, 0)},
+          {{Sample{{3, 37}}}, over({-2}, 0)},
+          {{Sample{{3, 19}}}, over({-2}, 0)},
+          {{Sample{{3}}}, over({}, 0)},
+          {{Sample{{}}}, over({}, 0)},
+          {{Sample{{0, 3}}}, over({-1}, 0)}};
 }
 
 Type Reduction::infer(const Signature& s) const {

@@ -5,8 +5,7 @@
 namespace wengert {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+using namespace special_values;
 
 // x -> its running sums along axes[0], one addition after the other; integers: reverse
 struct CumSum final : OpOf<CumSum> {

@@ -247,12 +247,12 @@ const Embed embed_op;
 
 }  // namespace
 
-Var concat(std::span<const Operand> parts, int axis) {
-  if (parts.empty()) throw Error("[concat] needs at least one part");
+Var concat(std::span<const Operand> parts, int axis, Where where) {
+  if (parts.empty()) throw Error(fmt::format("[concat] needs at least one part  ({})", to_string(where)));
   return record(concat_op, parts, {.axes = {axis_of(parts[0], axis, "concat")}});
 }
-Var concat(std::initializer_list<Operand> parts, int axis) {
-  return concat(std::span<const Operand>(parts.begin(), parts.size()), axis);
+Var concat(std::initializer_list<Operand> parts, int axis, Where where) {
+  return concat(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
 }
 
 Var slice(Operand x, int axis, Index start, Index stop, Index step) {

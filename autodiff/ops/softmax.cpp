@@ -10,8 +10,7 @@
 namespace wengert {
 namespace {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+using namespace special_values;
 
 // Up to one register of neighbours; lanes beyond `count` hold -infinity, which weighs nothing.
 template <class T>
@@ -81,8 +80,8 @@ void for_lines(const T* x, const Run& run, F&& f) {
 }
 
 // x -> log of the sum of exp(x) over axes
-struct LogSumExp final : Reduction {
-  LogSumExp() : Reduction({.name = "logsumexp", .linearity = Linearity::rule}) {}
+struct LogSumExp final : SharedReduction {
+  LogSumExp() : SharedReduction({.name = "logsumexp", .linearity = Linearity::rule}) {}
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return static_cast<std::size_t>(2 * buffer_size(s.attributes, s.shape(0))) * size_of(out.dtype);
@@ -101,28 +100,10 @@ struct LogSumExp final : Reduction {
   }
 
   // exp(x - y), made to add up to 1: so the rounding of y, a part of |y|, cancels. 0 where y is -infinity.
-  static Var share(const Call& c) {
+  Var share(const Call& c) const override {
     const Var y = stop_gradient(kept(c, c.out())), nothing = equal(y, -infinity);
     const Var e = exp(c.in(0) - where(nothing, 0, y));
     return e / (sum(e, c.attributes().axes, {.keepdims = true}) + nothing);
-  }
-  Var vjp(const Call& c, int, Var g) const override { return kept(c, g) * share(c); }
-  Var jvp(const Call& c, std::span<const Var> t) const override {
-    return sum(t[0] * share(c), c.attributes().axes, {.keepdims = keepdims(c.attributes())});
-  }
-
-  std::vector<Example> examples() const override {
-    const auto over = [](Axes axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
-    return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},
-            {{Sample{{3, 4}}}, over({-1}, 0)},
-            {{Sample{{3, 4}}}, over({-2}, 1)},
-            {{Sample{{2, 3, 4}}}, over({-3, -1}, 0)},
-            {{Sample{{2, 3, 2, 3}}}, over({-3, -1}, 1)},
-            {{Sample{{37}}}, over({-1}, 0)},
-            {{Sample{{3, 19}}}, over({-2}, 0)},
-            {{Sample{{3}}}, over({}, 0)},
-            {{Sample{{}}}, over({}, 0)},
-            {{Sample{{0, 3}}}, over({-1}, 0)}};
   }
   std::vector<Special> specials() const override {
     const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {

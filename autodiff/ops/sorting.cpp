@@ -66,7 +66,7 @@ struct Argsort final : Op {
             {{Sample{{100}}}, {.axes = {-1}}}};
   }
   std::vector<Special> specials() const override {
-    const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+    using namespace special_values;
     return {
         {{Sample{.shape = {6}, .values = {nan, infinity, -infinity, 1, nan, 0}}}, {.axes = {-1}}, {2, 5, 3, 1, 0, 4}},
         {{Sample{.shape = {4}, .values = {1, 0, 1, -0.0}}}, {.axes = {-1}}, {1, 3, 0, 2}},

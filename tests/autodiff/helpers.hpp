@@ -14,6 +14,18 @@
 #include "autodiff/parallel.hpp"
 #include "autodiff/var.hpp"
 
+// Whether a sanitizer watches: it has an allocator of its own, and an order of magnitude less speed.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 namespace wengert::testing {
 
 // Uniform in [low, high); integers are rounded towards zero.

@@ -11,17 +11,6 @@
 #include "autodiff/autodiff.hpp"
 #include "tests/autodiff/helpers.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 namespace {
 
 std::atomic<long> allocations{0};  // of all threads

@@ -96,6 +96,13 @@ BOOST_AUTO_TEST_CASE(refusals) {
   Shape shape{2, 3};
   BOOST_TEST(error_of([&] { shape.set(0, -4); }) == "a shape's extents cannot be negative, got -4");
   BOOST_TEST((shape == Shape{2, 3}));
+  BOOST_TEST(error_of([] {
+               Shape{1000000000, 0, 1000000000};
+             }) == "no machine holds a shape of [1000000000, 0, 1000000000]");
+  BOOST_TEST(error_of([&] { shape.append(Index{1} << 62); }) ==
+             "no machine holds a shape of [2, 3, 4611686018427387904]");
+  BOOST_TEST((shape == Shape{2, 3}));
+  BOOST_TEST((Shape{1 << 23, 1 << 24}.size() == Index{1} << 47));
 }
 
 BOOST_AUTO_TEST_CASE(axes_are_counted_from_the_end) {

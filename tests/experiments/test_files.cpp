@@ -223,10 +223,10 @@ BOOST_AUTO_TEST_CASE(hostile_files_are_refused_with_a_reason) {
     BOOST_TEST(contains(error(npy(header("<f4", shape), elements)), "its header"), shape);
   BOOST_TEST(contains(error(npy(header("<f4", "(1, 1, 1, 1, 1, 1, 2, 3, 1)"), elements)), "more than 8 axes"));
   BOOST_TEST(contains(error(npy(header("<f4", "(2, 4)"), elements)), "are not those of f32 [2, 4]"));
-  BOOST_TEST(contains(error(npy(header("<f4", "(1000000000, 1000000000)"), elements)), "are not those of"));
+  BOOST_TEST(contains(error(npy(header("<f4", "(1000000000, 1000000000)"), elements)), "no machine holds"));
   // 6 modulo 2^64 elements.
-  BOOST_TEST(contains(error(npy(header("<f4", "(4611686018427387904, 4, 1)"), "")), "are not those of"));
-  BOOST_TEST(contains(error(npy(header("<f8", "(2305843009213693955,)"), elements)), "are not those of"));
+  BOOST_TEST(contains(error(npy(header("<f4", "(4611686018427387904, 4, 1)"), "")), "no machine holds"));
+  BOOST_TEST(contains(error(npy(header("<f8", "(2305843009213693955,)"), elements)), "no machine holds"));
   BOOST_TEST(contains(error(npy("{'descr': '<f4'}", elements)), "lacks ,"));
   BOOST_TEST(contains(error(npy("", elements)), "lacks {"));
   BOOST_TEST(contains(error(npy(good + "; import os", elements)), "its header lacks"));
