@@ -82,7 +82,8 @@ const Op& Call::op() const { return *tape_.node(index_).op; }
 
 Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes) {
   for (const Operand& operand : operands)
-    if (!operand.is_number()) return operand.tape().record(op, operands, attributes, operand.where());
+    if (!operand.is_number())
+      return Tape::of(operand.var(), operand.where(), op.name()).record(op, operands, attributes, operand.where());
   const Where where = operands.empty() ? Where{} : operands[0].where();
   throw Error(fmt::format("[{}] needs at least one Var among its operands, got numbers alone  ({})", op.name(),
                           to_string(where)));

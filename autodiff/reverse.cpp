@@ -60,12 +60,12 @@ class Sweep {
   std::vector<Var> cotangents_;
 };
 
-std::vector<Var> pull_back(const Operand& y, Var seed, std::span<const Var> xs) {
+std::vector<Var> pull_back(const char* name, const Operand& y, Var seed, std::span<const Var> xs) {
   Tape& tape = y.tape();
   if (xs.empty()) return {};
   std::vector<std::uint32_t> indices;
-  for (Var x : xs) indices.push_back(tape.index_of(x, y.where()));
-  const std::uint32_t top = tape.index_of(y.var(), y.where());
+  for (Var x : xs) indices.push_back(tape.index_of(x, y.where(), name));
+  const std::uint32_t top = tape.index_of(y.var(), y.where(), name);
   Sweep sweep(tape, indices, top);
   sweep.run(top, seed);
   std::vector<Var> result;
@@ -84,7 +84,7 @@ std::vector<Var> grad(Operand y, std::span<const Var> xs) {
     throw Error(fmt::format("[grad] needs a float of one element to differentiate, got {}  ({})", to_string(y.type()),
                             place_of(y)));
   const Scope scope(y, "grad");
-  return pull_back(y, tape.full(y.type(), 1, y.where()), xs);
+  return pull_back("grad", y, tape.full(y.type(), 1, y.where()), xs);
 }
 
 std::vector<Var> grad(Operand y, std::initializer_list<Var> xs) {
@@ -96,9 +96,9 @@ std::vector<Var> vjp(Operand y, Operand v, std::span<const Var> xs) {
   if (v.is_number() || v.type() != y.type())
     throw Error(fmt::format("[vjp] the cotangent must be of y's type {}, got {}  ({})", to_string(y.type()),
                             v.is_number() ? "a number" : to_string(v.type()), place_of(y)));
-  y.tape().index_of(v.var(), v.where());
+  y.tape().index_of(v.var(), v.where(), "vjp");
   const Scope scope(y, "vjp");
-  return pull_back(y, v.var(), xs);
+  return pull_back("vjp", y, v.var(), xs);
 }
 
 }  // namespace wengert

@@ -36,6 +36,8 @@ std::uint32_t free_slot() {
   throw Error(fmt::format("{} tapes are alive at once: no more can be made", slots));
 }
 
+std::string bracketed(std::string_view name) { return name.empty() ? "" : fmt::format("[{}] ", name); }
+
 }  // namespace
 
 Tape::Tape(Dtype dtype, Mode mode) : dtype_(dtype), mode_(mode) {
@@ -49,19 +51,22 @@ Tape::Tape(Dtype dtype, Mode mode) : dtype_(dtype), mode_(mode) {
 
 Tape::~Tape() { live_tapes[slot_].store(nullptr); }
 
-Tape& Tape::of(Var var, Where where) {
+Tape& Tape::of(Var var, Where where, std::string_view reader) {
   if (var.is_null())
-    throw Error(fmt::format("this Var belongs to no tape: it was never recorded  ({})", to_string(where)));
+    throw Error(
+        fmt::format("{}this Var belongs to no tape: it was never recorded  ({})", bracketed(reader), to_string(where)));
   Tape* tape = live_tapes[var.slot_].load(std::memory_order_relaxed);
   if (tape == nullptr || tape->generation_ != var.birth_ >> serial_bits)
-    throw Error(fmt::format("the tape of this Var is gone  ({})", to_string(where)));
+    throw Error(fmt::format("{}the tape of this Var is gone  ({})", bracketed(reader), to_string(where)));
   return *tape;
 }
 
-std::uint32_t Tape::index_of(Var var, Where where) const {
-  if (&of(var, where) != this) throw Error(fmt::format("this Var belongs to another tape  ({})", place(where, scope_)));
+std::uint32_t Tape::index_of(Var var, Where where, std::string_view reader) const {
+  if (&of(var, where, reader) != this)
+    throw Error(fmt::format("{}this Var belongs to another tape  ({})", bracketed(reader), place(where, scope_)));
   if (var.index_ >= size_ || node(var.index_).birth != var.birth_)
-    throw Error(fmt::format("this Var was rewound: its node is no longer on the tape  ({})", place(where, scope_)));
+    throw Error(fmt::format("{}this Var was rewound: its node is no longer on the tape  ({})", bracketed(reader),
+                            place(where, scope_)));
   return var.index_;
 }
 
@@ -126,7 +131,7 @@ Var Tape::full(const Type& type, double value, Where where) {
 }
 
 std::uint32_t Tape::resolve(const Operand& operand, Dtype dtype, const Op& op, Where where) {
-  if (!operand.is_number()) return index_of(operand.var(), operand.where());
+  if (!operand.is_number()) return index_of(operand.var(), operand.where(), op.name());
   const double number = operand.number();
   if (dtype == Dtype::i32 && number != std::trunc(number))
     throw Error(fmt::format("[{}] {} is no integer, and the other operand is i32  ({})", op.name(), number,
@@ -148,7 +153,7 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
   Dtype dtype = dtype_;
   for (const Operand& operand : operands)
     if (!operand.is_number()) {
-      dtype = node(index_of(operand.var(), operand.where())).type.dtype;
+      dtype = node(index_of(operand.var(), operand.where(), op.name())).type.dtype;
       break;
     }
   // Constants are recorded here, before this call's operands are listed.

@@ -94,10 +94,10 @@ class Tape {
     return {operands_.data() + node.first_operand, node.operand_count};
   }
   Var var(std::uint32_t index) const { return {slot_, index, node(index).birth}; }
-  // The node of a Var; Error when it is not (or no longer) on this tape.
-  std::uint32_t index_of(Var var, Where where) const;
+  // The node of a Var; Error, in the name of `reader`, when it is not (or no longer) on this tape.
+  std::uint32_t index_of(Var var, Where where, std::string_view reader = {}) const;
   bool holds(Var var) const { return var.slot_ == slot_ && var.index_ < size_ && node(var.index_).birth == var.birth_; }
-  static Tape& of(Var var, Where where);
+  static Tape& of(Var var, Where where, std::string_view reader = {});
 
   // "triangles.cpp:41, in score.layers.0": the outermost line outside the library and the path of module names.
   std::string place(const Where& where, std::uint32_t scope) const;
