@@ -143,6 +143,9 @@ class Op : public std::enable_shared_from_this<Op> {
   // values that cannot be served (an index out of range): then reject(text), outside of parallel_for.
   virtual void run(const Kernel& k) const = 0;
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
+  // What the attributes become for a range of rows (along the output's first axis) that begins at row `first`: draws
+  // count rows from there.
+  virtual void move_rows(Attributes&, Index /*first*/) const {}
   // Whether block() computes any run of elements by itself, so that chains of such ops can be fused.
   virtual bool fusable() const { return false; }
   // n elements from n elements of every operand; out may be in[0].

@@ -59,6 +59,25 @@ void set_threads(int count) {
   wanted.store(count);
 }
 
+void Barrier::wait() {
+  if (threads_ == 1) return;
+  const std::uint32_t round = round_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    round_.store(round + 1, std::memory_order_release);
+    round_.notify_all();
+    return;
+  }
+  constexpr int spins = 200;  // about as long as a wake-up takes
+  for (int i = 0; i < spins; ++i) {
+    if (round_.load(std::memory_order_acquire) != round) return;
+#if defined(__SSE2__)
+    _mm_pause();
+#endif
+  }
+  while (round_.load(std::memory_order_acquire) == round) round_.wait(round, std::memory_order_acquire);
+}
+
 namespace detail {
 
 void parallel_for(Index count, void (*body)(void*, Index), void* context) {
@@ -74,6 +93,23 @@ void parallel_for(Index count, void (*body)(void*, Index), void* context) {
     const FlushDenormals flush;
 #pragma omp for schedule(static)
     for (Index i = 0; i < count; ++i) body(context, i);
+  }
+  team_at_work.store(false);
+}
+
+void parallel_region(void (*body)(void*, int, int, Barrier&), void* context) {
+  const int team = threads();
+  if (team <= 1 || team_at_work.exchange(true)) {
+    const FlushDenormals flush;
+    Barrier alone(1);
+    body(context, 0, 1, alone);
+    return;
+  }
+  Barrier barrier(team);
+#pragma omp parallel num_threads(team)
+  {
+    const FlushDenormals flush;
+    body(context, omp_get_thread_num(), team, barrier);
   }
   team_at_work.store(false);
 }

@@ -1,5 +1,6 @@
 // Threads. This file and its source are the only ones that know where they come from (OpenMP).
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -60,6 +61,34 @@ void parallel_pieces(Index size, Index grain, Body&& body) {
     const Index begin = piece * grain;
     body(begin, begin + grain < size ? begin + grain : size);
   });
+}
+
+// Where all threads of a region wait for each other: briefly at work, then asleep, so that a busy machine is not held
+// up by those who wait.
+class Barrier {
+ public:
+  explicit Barrier(int threads) : threads_(threads) {}
+  void wait();
+
+ private:
+  int threads_;
+  std::atomic<int> arrived_{0};
+  std::atomic<std::uint32_t> round_{0};
+};
+
+namespace detail {
+void parallel_region(void (*body)(void*, int, int, Barrier&), void* context);
+}
+
+// body(thread, threads, barrier) once on each of threads() threads, with denormals flushed; body must not throw, and
+// parallel_for within it stays on its caller. A call from within a region or a parallel_for, or from a second thread
+// meanwhile, has one thread.
+template <class Body>
+void parallel_region(Body&& body) {
+  using B = std::remove_reference_t<Body>;
+  detail::parallel_region([](void* context, int thread, int threads,
+                             Barrier& barrier) { (*static_cast<B*>(context))(thread, threads, barrier); },
+                          const_cast<std::remove_const_t<B>*>(&body));
 }
 
 }  // namespace wengert

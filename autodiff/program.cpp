@@ -37,7 +37,7 @@ Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
     Step step{node.op,   node.op->weak_from_this().lock(), *node.attributes, node.type, {}, nullptr, node.where,
               node.scope};
     for (std::uint32_t operand : tape.operands(node)) step.operands.push_back(source_of(operand));
-    if (node.op->is_leaf() && !tape.symbolic()) step.value = std::make_shared<Array>(tape.var(i).value());
+    if (node.op->is_leaf() && tape.has_values(i)) step.value = std::make_shared<Array>(tape.constant(i));
     sources.emplace(i, Source{false, steps_.size()});
     steps_.push_back(std::move(step));
   }

@@ -94,11 +94,8 @@ Var Tape::leaf(const Op& op, const Type& type, const void* data, std::string_vie
 }
 
 Var Tape::input(const Array& value, std::string_view name, Where where) {
-  void* data = nullptr;
-  if (!symbolic()) {
-    data = arena_.allocate(value.type().bytes());
-    std::memcpy(data, value.raw(), value.type().bytes());
-  }
+  void* data = arena_.allocate(value.type().bytes());
+  std::memcpy(data, value.raw(), value.type().bytes());
   return leaf(input_op(), value.type(), data, name, where);
 }
 
@@ -117,6 +114,12 @@ Var Tape::borrow(const Type& type, const void* data, std::shared_ptr<const void>
   borrowed_.push_back({data, version, *version, size_ - 1, std::move(owner)});
   blocks_[(size_ - 1) / block][(size_ - 1) % block].borrowed = static_cast<std::uint32_t>(borrowed_.size());
   return result;
+}
+
+Array Tape::constant(std::uint32_t index) const {
+  Array copy(node(index).type);
+  std::memcpy(copy.raw(), node(index).data, copy.type().bytes());
+  return copy;
 }
 
 Tape::Borrowing Tape::borrowing(std::uint32_t index) const {

@@ -49,7 +49,8 @@ class Tape {
   Dtype dtype() const { return dtype_; }  // of constants and draws
   bool symbolic() const { return mode_ == Mode::symbolic; }
 
-  // Leaves. An input copies its values; on a symbolic tape it is declared by its type alone.
+  // Leaves. An input copies its values: on a symbolic tape they are a constant of what is compiled from it, while an
+  // input declared by its type alone (symbolic tapes only) is given at each run.
   Var input(const Array& value, std::string_view name = {}, Where where = Where::current());
   Var input(const Type& type, std::string_view name = {}, Where where = Where::current());
   Var full(const Shape& shape, double value, Where where = Where::current());  // of the tape's dtype
@@ -70,6 +71,8 @@ class Tape {
     return borrow(b.type, b.data, b.owner, b.version, b.name, where);
   }
   Borrowing borrowing(std::uint32_t index) const;  // of a borrowed leaf
+  bool has_values(std::uint32_t index) const { return node(index).data != nullptr; }
+  Array constant(std::uint32_t index) const;  // a copy of an input's values
   // Throws Error where a borrowed leaf's memory has changed since; `reader` is the op that was to read it.
   void check_fresh(const Node& leaf, Where where, const Op* reader = nullptr) const;
 

@@ -46,6 +46,16 @@ inline Walk broadcast_walk(const Shape& from, const Shape& to) {
   return walk;
 }
 
+// Where element i of the walk lies.
+inline Index position_of(const Walk& walk, Index i) {
+  Index at = walk.offset;
+  for (std::size_t axis = walk.extents.size(); axis-- > 0;) {
+    at += i % walk.extents[axis] * walk.strides[axis];
+    i /= walk.extents[axis];
+  }
+  return at;
+}
+
 // Copies elements [start, start + n) of the walk to `out`.
 template <class T>
 void gather(const Walk& walk, const T* source, Index start, Index n, T* out) {

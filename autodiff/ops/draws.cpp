@@ -43,6 +43,7 @@ struct DrawOp : Op {
     return stated_type(s.attributes, 2);
   }
   virtual void check(const Attributes&) const {}
+  void move_rows(Attributes& attributes, Index first) const override { attributes.integers[1] += first; }
 
   static Stream stream_of(const Attributes& a, const std::int32_t* state) {
     const auto word = [&](int i) { return static_cast<std::uint32_t>(state[i]); };

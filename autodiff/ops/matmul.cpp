@@ -79,8 +79,8 @@ struct Matmul final : OpOf<Matmul> {
     const Walk a_walk = broadcast_walk(k.shape(0).leading(k.shape(0).rank() - 2), e.batch);
     const Walk b_walk = broadcast_walk(k.shape(1).leading(k.shape(1).rank() - 2), e.batch);
     for (Index i = 0; i < count; ++i) {
-      const Strided<const T> a{k.in<T>(0) + position(a_walk, i) * e.m * e.k, ta ? e.m : e.k, 1};
-      const Strided<const T> b = right<T>(s, k.in<T>(1) + position(b_walk, i) * e.k * e.n);
+      const Strided<const T> a{k.in<T>(0) + position_of(a_walk, i) * e.m * e.k, ta ? e.m : e.k, 1};
+      const Strided<const T> b = right<T>(s, k.in<T>(1) + position_of(b_walk, i) * e.k * e.n);
       const Strided<T> out{k.out<T>() + i * e.m * e.n, e.n, 1};
       T* scratch = static_cast<T*>(k.scratch);
       if (g == 1)
@@ -149,24 +149,13 @@ struct Matmul final : OpOf<Matmul> {
     const Walk b_walk = broadcast_walk(in[1].shape().leading(in[1].shape().rank() - 2), e.batch);
     for (Index r = 0; r < result.size(); ++r) {
       const Index batch = r / (e.m * e.n), i = r / e.n % e.m, j = r % e.n;
-      const Index a = position(a_walk, batch) * e.m * e.k, b = position(b_walk, batch) * e.k * e.n;
+      const Index a = position_of(a_walk, batch) * e.m * e.k, b = position_of(b_walk, batch) * e.k * e.n;
       double total = 0;
       for (Index p = 0; p < e.k; ++p)
         total += in[0].at(a + (ta ? p * e.m + i : i * e.k + p)) * in[1].at(b + (tb ? j * e.k + p : p * e.n + j));
       result.set(r, total);
     }
     return result;
-  }
-
- private:
-  // Where the walk's element i lies.
-  static Index position(const Walk& walk, Index i) {
-    Index at = walk.offset;
-    for (std::size_t axis = walk.extents.size(); axis-- > 0;) {
-      at += i % walk.extents[axis] * walk.strides[axis];
-      i /= walk.extents[axis];
-    }
-    return at;
   }
 };
 const Matmul matmul_op;

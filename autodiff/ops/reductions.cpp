@@ -2,45 +2,12 @@
 
 #include <algorithm>
 
-#include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/sums.hpp"
 #include "autodiff/ops/reduction.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
-
-// The sum of n neighbours: four running registers, a fixed fold, then the rest. A function of the values and n alone.
-template <class T>
-T sum_neighbours(const T* x, Index n) {
-  constexpr Index width = simd::lanes<T>;
-  using B = simd::Batch<T>;
-  T total = 0;
-  Index i = 0;
-  if (n >= 4 * width) {
-    std::array<B, 4> sums{B(0), B(0), B(0), B(0)};
-    for (; i + 4 * width <= n; i += 4 * width)
-      for (Index v = 0; v < 4; ++v) sums[static_cast<std::size_t>(v)] += simd::load(x + i + v * width);
-    alignas(alignment) std::array<T, static_cast<std::size_t>(width)> fold;
-    simd::store<T>(fold.data(), (sums[0] + sums[1]) + (sums[2] + sums[3]));
-    for (std::size_t half = fold.size() / 2; half > 0; half /= 2)
-      for (std::size_t j = 0; j < half; ++j) fold[j] += fold[j + half];
-    total = fold[0];
-  }
-  for (; i < n; ++i) total += x[i];
-  return total;
-}
-
-// out[inner] = sum of n rows of `inner` elements, ascending.
-template <class T>
-void sum_rows(const T* x, Index n, Index inner, T* out) {
-  if (inner == 1) {
-    *out = sum_neighbours(x, n);
-    return;
-  }
-  std::fill(out, out + inner, T(0));
-  for (Index r = 0; r < n; ++r)
-    for (Index j = 0; j < inner; ++j) out[j] += x[r * inner + j];
-}
 
 template <class T>
 void sum_run(const Run& run, const T* x, T* out, T* partials) {

@@ -1,0 +1,47 @@
+#include "autodiff/plan.hpp"
+
+#include "autodiff/plan/program.hpp"
+#include "autodiff/plan/rewrites.hpp"
+
+namespace wengert {
+
+Plan::Plan(std::unique_ptr<Program> program) : program_(std::move(program)) {}
+Plan::Plan(Plan&&) noexcept = default;
+Plan& Plan::operator=(Plan&&) noexcept = default;
+Plan::~Plan() = default;
+
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs) { return program_->run(inputs, nullptr); }
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const std::function<void(int, int)>& finish) {
+  return program_->run(inputs, &finish);
+}
+std::string Plan::explain() const { return program_->explain(); }
+
+Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {
+  Tape tape(dtype, Tape::Mode::symbolic);
+  std::vector<Var> vars;
+  for (const Type& type : inputs) vars.push_back(tape.input(type));
+  plan::Graph graph = plan::take_down(tape, vars, f(vars));
+  std::vector<Plan::Program::Pass> passes{{"recorded", graph.nodes.size()}};
+  const auto pass = [&](const char* name, plan::Graph (*rewrite)(const plan::Graph&)) {
+    graph = rewrite(graph);
+    passes.push_back({name, graph.nodes.size()});
+  };
+  pass("without dead", plan::without_dead);
+  if (options.rewrites) {
+    pass("folded", plan::with_constants_folded);
+    pass("merged", plan::without_repeats);
+    pass("simplified", plan::simplified);
+    pass("transposed", plan::with_weights_transposed);
+    pass("merged", plan::without_repeats);
+    pass("without dead", plan::without_dead);
+  }
+  auto program = plan::assemble(graph, options);
+  program->passes = std::move(passes);
+  return Plan(std::move(program));
+}
+
+Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options, Dtype dtype) {
+  return compile(f, std::span<const Type>(inputs.begin(), inputs.size()), options, dtype);
+}
+
+}  // namespace wengert

@@ -1,0 +1,73 @@
+// Plans: a function recorded once and run again and again.
+//
+//   Plan plan = compile([&](std::span<const Var> in) { return std::vector<Var>{net(in[0])}; }, {{Dtype::f32, {32,
+//   3}}}); const Array& y = plan.run({x})[0];           // x: f32 [32,3]; no allocation, the same bits as on an eager
+//   tape fmt::print("{}", plan.explain());
+//
+// What changes between runs is an input, a parameter (read where it lies, as it is at each run) or what follows from
+// them; all else is frozen when compile() records the function on a symbolic tape, which refuses to be read, so that
+// nothing is frozen by mistake.
+//
+// The work is cut by rows of the batch or by pieces of single steps, over threads() threads. The bits of a result
+// depend neither on that nor on the number of threads, and are those of an eager tape.
+#pragma once
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autodiff/array.hpp"
+#include "autodiff/var.hpp"
+
+namespace wengert {
+
+// An input of one run: an array, or memory of the caller's, aligned or not. It must live until run() returns.
+struct PlanInput {
+  PlanInput(const Array& array) : type(&array.type()), data(array.raw()) {}
+  const Type* type;
+  const void* data;
+};
+
+class Plan {
+ public:
+  Plan(Plan&&) noexcept;
+  Plan& operator=(Plan&&) noexcept;
+  ~Plan();
+
+  // The outputs, in the plan's own memory: they hold until the next run. Throws Error naming an input of another type,
+  // or, with the op and the user's line, values that cannot be served (an index out of range).
+  std::span<const Array> run(std::span<const PlanInput> inputs);
+  std::span<const Array> run(std::initializer_list<PlanInput> inputs = {}) {
+    return run(std::span<const PlanInput>(inputs.begin(), inputs.size()));
+  }
+
+  // The same; then `finish(thread, threads)` on every thread, after all outputs are there and before run() returns.
+  std::span<const Array> run(std::span<const PlanInput> inputs, const std::function<void(int, int)>& finish);
+
+  // What it does: passes, stages, kernels with their operations, bytes.
+  std::string explain() const;
+
+  class Program;
+  explicit Plan(std::unique_ptr<Program> program);
+
+ private:
+  std::unique_ptr<Program> program_;
+};
+
+struct CompileOptions {
+  bool rewrites = true;    // merging, folding, fusing; without it every node is a step (to see what a pass does)
+  bool split_rows = true;  // whether rows of the batch may go through several steps at a time
+};
+
+using PlanFunction = std::function<std::vector<Var>(std::span<const Var>)>;
+
+// Records f on a symbolic tape with inputs of these types and makes a plan of what its outputs need. `dtype` is the
+// tape's.
+Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options = {},
+             Dtype dtype = Dtype::f32);
+Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options = {},
+             Dtype dtype = Dtype::f32);
+
+}  // namespace wengert

@@ -1,0 +1,57 @@
+// Chain: elementwise ops of one shape that go through memory together, a block of elements at a time, so that what is
+// between them never leaves the first-level cache.
+#pragma once
+#include <vector>
+
+#include "autodiff/kernels/strided.hpp"
+#include "autodiff/op.hpp"
+
+namespace wengert::plan {
+
+class Chain {
+ public:
+  static constexpr Index block = 256;  // elements
+
+  struct Instruction {
+    const Op* op;
+    const Attributes* attributes;
+    std::vector<int> operands;  // a value from outside by its number, or the result of instruction i as ~i
+    int output = -1;            // its number among the outputs; -1 where only the chain reads it
+  };
+
+  // `from` are the shapes of the values from outside; what has fewer elements than `shape` is stretched.
+  Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, std::vector<Instruction> instructions);
+
+  // Elements [begin, end), in C order. `scratch` holds scratch_bytes().
+  void run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const;
+  // Rows [top, bottom) of the last axis, and of these the columns [left, right).
+  void run_block(const void* const* from, void* const* outputs, Index top, Index bottom, Index left, Index right,
+                 std::byte* scratch) const;
+
+  std::size_t scratch_bytes() const { return (sources_.size() + registers_) * block * size_of(dtype_); }
+  Index size() const { return size_; }
+  Index columns() const { return columns_; }
+  std::size_t instructions() const { return instructions_.size(); }
+
+ private:
+  struct Source {
+    Walk walk;  // to stretch it over the whole shape
+    bool direct, single;
+    Walk row_walk;  // of its rows, for blocks
+    bool stretched_row;
+  };
+  template <class T>
+  void run_piece(const void* const* from, void* const* outputs, Index at, Index n, std::byte* scratch) const;
+  template <class T>
+  void compute(const void** operands, void* const* outputs, Index at, Index n, T* registers) const;
+  void share_registers();
+
+  Dtype dtype_;
+  Index size_, columns_;
+  std::vector<Source> sources_;
+  std::vector<Instruction> instructions_;
+  std::vector<int> register_of_;  // of an instruction's result; -1: it lies in an output
+  std::size_t registers_ = 0;
+};
+
+}  // namespace wengert::plan

@@ -1,0 +1,126 @@
+#include "autodiff/plan/fusion.hpp"
+
+#include <algorithm>
+#include <queue>
+#include <set>
+
+#include "autodiff/plan/steps.hpp"
+
+namespace wengert::plan {
+namespace {
+
+constexpr std::size_t most_members = 20;
+
+class Fuser {
+ public:
+  Fuser(const Graph& graph, const RowPlan& rows) : graph_(graph), rows_(rows), readers_(readers_of(graph)) {
+    for (Id id = 0; id < graph.nodes.size(); ++id) {
+      group_.push_back(id);
+      members_.push_back({id});
+    }
+  }
+
+  void fuse() {
+    for (Id id = 0; id < graph_.nodes.size(); ++id)
+      if (elementwise(id))
+        for (Id operand : graph_.nodes[id].operands) join(group_[operand], group_[id]);
+  }
+
+  std::vector<Group> ordered() const {
+    std::vector<int> waiting(members_.size(), 0);
+    std::vector<std::set<Id>> next(members_.size());
+    for (Id id = 0; id < graph_.nodes.size(); ++id)
+      for (Id operand : graph_.nodes[id].operands)
+        if (group_[operand] != group_[id] && next[group_[operand]].insert(group_[id]).second) ++waiting[group_[id]];
+    using Entry = std::tuple<int, int, Id, Id>;  // stage, after what is whole, last member, group
+    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
+    const auto push = [&](Id group) {
+      const Id last = members_[group].back();
+      ready.emplace(graph_.nodes[last].is_leaf() ? -1 : rows_.stage[last], rows_.part[last] == Part::whole ? 0 : 1,
+                    last, group);
+    };
+    for (Id group = 0; group < members_.size(); ++group)
+      if (!members_[group].empty() && waiting[group] == 0) push(group);
+    std::vector<Group> result;
+    while (!ready.empty()) {
+      const Id group = std::get<3>(ready.top());
+      ready.pop();
+      const Id first = members_[group][0];
+      if (!graph_.nodes[first].is_leaf())
+        result.push_back({members_[group], elementwise(members_[group].back()), product(first)});
+      for (Id after : next[group])
+        if (--waiting[after] == 0) push(after);
+    }
+    return result;
+  }
+
+ private:
+  bool elementwise(Id id) const {
+    const Node& node = graph_.nodes[id];
+    return !node.is_leaf() && node.op->fusable() && node.op->arity() <= 4 && is_float(node.type.dtype) &&
+           rows_.part[id] != Part::reduction;
+  }
+  bool product(Id id) const {
+    const Node& node = graph_.nodes[id];
+    if (node.is_leaf() || node.op->name() != "matmul" || rows_.part[id] == Part::reduction) return false;
+    return node.attributes.integers[0] == 0 && graph_.nodes[node.operands[1]].type.shape.rank() == 2 &&
+           rows_.axis[node.operands[1]] == 0;
+  }
+
+  bool joinable(Id from, Id to) const {
+    const Id a = members_[from].back(), b = members_[to].back();
+    const bool starts = elementwise(a) || (members_[from].size() == 1 && product(a));
+    return from != to && starts && !product(members_[to][0]) && elementwise(b) &&
+           graph_.nodes[a].type == graph_.nodes[b].type && rows_.part[a] == rows_.part[b] &&
+           rows_.stage[a] == rows_.stage[b] && rows_.axis[a] == rows_.axis[b] &&
+           members_[from].size() + members_[to].size() <= most_members && graph_.nodes[a].type.shape.size() > 0;
+  }
+  void join(Id from, Id to) {
+    if (!joinable(from, to) || reaches(from, to)) return;
+    auto& members = members_[to];
+    members.insert(members.end(), members_[from].begin(), members_[from].end());
+    std::sort(members.begin(), members.end());
+    // A product comes first whatever its number: the rest of the chain is elementwise.
+    const auto head = std::find_if(members.begin(), members.end(), [&](Id id) { return product(id); });
+    if (head != members.end()) std::rotate(members.begin(), head, head + 1);
+    for (Id member : members_[from]) group_[member] = to;
+    members_[from].clear();
+  }
+  // Whether `to` needs `from` by way of another group: then they cannot be one.
+  bool reaches(Id from, Id to) const {
+    std::set<Id> seen;
+    std::vector<Id> open;
+    const auto visit = [&](Id group, bool direct) {
+      for (Id member : members_[group])
+        for (Id reader : readers_[member]) {
+          const Id next = group_[reader];
+          if (next == group || (direct && next == to)) continue;
+          if (seen.insert(next).second) open.push_back(next);
+        }
+    };
+    visit(from, true);
+    while (!open.empty()) {
+      const Id group = open.back();
+      open.pop_back();
+      if (group == to) return true;
+      visit(group, false);
+    }
+    return false;
+  }
+
+  const Graph& graph_;
+  const RowPlan& rows_;
+  std::vector<std::vector<Id>> readers_;
+  std::vector<Id> group_;                 // of each node
+  std::vector<std::vector<Id>> members_;  // of each group
+};
+
+}  // namespace
+
+std::vector<Group> groups_of_nodes(const Graph& graph, const RowPlan& rows, bool fuse) {
+  Fuser fuser(graph, rows);
+  if (fuse) fuser.fuse();
+  return fuser.ordered();
+}
+
+}  // namespace wengert::plan

@@ -1,0 +1,56 @@
+#include "autodiff/plan/graph.hpp"
+
+#include <algorithm>
+
+#include "autodiff/ops/sources.hpp"
+
+namespace wengert::plan {
+
+Signature Graph::signature(Id id, std::vector<const Type*>& types) const {
+  types.clear();
+  for (Id operand : nodes[id].operands) types.push_back(&nodes[operand].type);
+  return {types, nodes[id].attributes};
+}
+
+Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs) {
+  Graph graph;
+  std::vector<Id> number(tape.size());
+  std::vector<bool> wanted(tape.size());
+  for (Var output : outputs) wanted[tape.index_of(output, Where::current(), "compile")] = true;
+  for (std::uint32_t i = tape.size(); i-- > 0;)
+    if (wanted[i])
+      for (std::uint32_t operand : tape.operands(tape.node(i))) wanted[operand] = true;
+  for (Var input : inputs) {
+    const std::uint32_t index = tape.index_of(input, Where::current(), "compile");
+    wanted[index] = true;  // also where nothing reads it: it keeps its number
+    graph.inputs.push_back(tape.node(index).type);
+    graph.names.push_back(tape.name_of(index));
+  }
+  for (std::uint32_t i = 0; i < tape.size(); ++i) {
+    if (!wanted[i]) continue;
+    const wengert::Node& from = tape.node(i);
+    Node node{.op = from.op, .attributes = *from.attributes, .type = from.type, .place = tape.place_of(i)};
+    node.owned = from.op->weak_from_this().lock();
+    for (std::uint32_t operand : tape.operands(from)) node.operands.push_back(number[operand]);
+    const auto given = std::find_if(inputs.begin(), inputs.end(), [&](Var input) { return tape.var(i) == input; });
+    if (given != inputs.end())
+      node.input = static_cast<int>(given - inputs.begin());
+    else if (from.op == &parameter_op())
+      node.parameter = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
+    else if (from.op == &input_op())
+      node.constant = std::make_shared<Array>(tape.constant(i));
+    number[i] = static_cast<Id>(graph.nodes.size());
+    graph.nodes.push_back(std::move(node));
+  }
+  for (Var output : outputs) graph.outputs.push_back(number[tape.index_of(output, Where::current())]);
+  return graph;
+}
+
+std::vector<std::vector<Id>> readers_of(const Graph& graph) {
+  std::vector<std::vector<Id>> readers(graph.nodes.size());
+  for (Id id = 0; id < graph.nodes.size(); ++id)
+    for (Id operand : graph.nodes[id].operands) readers[operand].push_back(id);
+  return readers;
+}
+
+}  // namespace wengert::plan

@@ -1,0 +1,165 @@
+#include "autodiff/plan/program.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autodiff/kernels/groups.hpp"
+#include "autodiff/parallel.hpp"
+
+namespace wengert {
+
+using plan::Frame;
+using plan::Steps;
+
+namespace {
+
+// Below this many operations a step stays on one thread.
+constexpr double serial_flops = 30000;
+
+bool is_serial(const plan::Step& step) { return step.tasks() == 1 || step.flops < serial_flops; }
+
+Array room(std::size_t bytes) { return Array(Dtype::i32, {static_cast<Index>(bytes / 4 + 1)}); }
+
+}  // namespace
+
+void Plan::Program::check(std::span<const PlanInput> given) const {
+  if (given.size() != inputs.size())
+    throw Error(fmt::format("[run] this plan has {} inputs, got {}", inputs.size(), given.size()));
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (*given[i].type != inputs[i])
+      throw Error(fmt::format("[run] input {}{} is {}, got {}", i, names[i].empty() ? "" : " (" + names[i] + ")",
+                              to_string(inputs[i]), to_string(*given[i].type)));
+}
+
+void Plan::Program::make_room(int threads) {
+  if (shared_.bytes.size() == 0) shared_.bytes = room(shared_bytes);
+  std::size_t ranges = 0, all = 0;
+  for (const Stage& stage : stages) {
+    for (const Variant& variant : stage.ranges) ranges = std::max(ranges, variant.local_bytes);
+    if (!by_ranges(stage, threads)) all = std::max(all, stage.all.local_bytes);
+  }
+  const auto at_least = [](Memory& memory, std::size_t bytes) {
+    if (memory.bytes.type().bytes() < bytes + 1) memory.bytes = room(bytes);
+  };
+  const std::size_t count = static_cast<std::size_t>(threads);
+  if (local_.size() < count) {
+    local_.resize(count);
+    scratch_.resize(count);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    at_least(local_[i], i == 0 ? std::max(ranges, all) : ranges);
+    at_least(scratch_[i], scratch_bytes);
+  }
+}
+
+bool Plan::Program::by_ranges(const Stage& stage, int threads) {
+  // All threads about equally busy, or one alone, which gains from ranges that fit into its cache.
+  const Index rounds = (stage.units + threads - 1) / threads;
+  return stage.units > 1 && 10 * stage.units >= 8 * rounds * threads;
+}
+
+Frame Plan::Program::frame_of(int thread) const {
+  auto* self = const_cast<Program*>(this);
+  const std::size_t which = static_cast<std::size_t>(thread);
+  return {table.data(), self->shared_.data(), self->local_[which].data(), self->scratch_[which].data()};
+}
+
+void Plan::Program::keep_error() {
+  if (!failed_.exchange(true)) error_ = std::current_exception();
+}
+
+void Plan::Program::run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier) {
+  const auto run = [&](const plan::Step& step, Index begin, Index end) {
+    try {
+      for (Index task = begin; task < end; ++task) step.run(frame, task);
+    } catch (...) {
+      keep_error();
+    }
+  };
+  bool together = true;  // whether all threads have seen what was written so far
+  for (const auto& step : steps) {
+    const Index tasks = step->tasks();
+    if (threads == 1 || is_serial(*step)) {
+      if (thread == 0) run(*step, 0, tasks);
+      together = false;
+      continue;
+    }
+    if (!together) barrier.wait();
+    run(*step, tasks * thread / threads, tasks * (thread + 1) / threads);
+    barrier.wait();
+    together = true;
+  }
+  if (!together) barrier.wait();
+}
+
+void Plan::Program::run_ranges(const Stage& stage, Frame frame, int thread, int threads) {
+  try {
+    for (Index unit = stage.units * thread / threads; unit < stage.units * (thread + 1) / threads; ++unit) {
+      frame.begin = group_begin(unit, stage.units, extent);
+      const Index rows = group_begin(unit + 1, stage.units, extent) - frame.begin;
+      const Variant& variant = stage.ranges[stage.ranges[0].rows == rows ? 0 : 1];
+      for (const auto& step : variant.steps)
+        for (Index task = 0, tasks = step->tasks(); task < tasks; ++task) step->run(frame, task);
+    }
+  } catch (...) {
+    keep_error();
+  }
+}
+
+void Plan::Program::work(int thread, int threads, Barrier& barrier) {
+  for (const Stage& stage : stages) {
+    Frame frame = frame_of(thread);
+    run_steps(stage.whole, frame, thread, threads, barrier);
+    if (by_ranges(stage, threads)) {
+      run_ranges(stage, frame, thread, threads);
+      barrier.wait();
+    } else {
+      frame.local = frame_of(0).local;
+      run_steps(stage.all.steps, frame, thread, threads, barrier);
+    }
+    run_steps(stage.combined, frame, thread, threads, barrier);
+  }
+}
+
+std::span<const Array> Plan::Program::run(std::span<const PlanInput> given,
+                                          const std::function<void(int, int)>* finish) {
+  check(given);
+  for (std::size_t i = 0; i < given.size(); ++i) table[i] = given[i].data;
+  make_room(wengert::threads());
+  failed_ = false;
+  parallel_region([&](int thread, int threads, Barrier& barrier) {
+    work(thread, threads, barrier);
+    if (finish != nullptr && !failed_) (*finish)(thread, threads);
+  });
+  if (failed_) std::rethrow_exception(std::exchange(error_, nullptr));
+  return outputs;
+}
+
+std::string Plan::Program::explain() const {
+  std::string text = "passes:";
+  for (const Pass& pass : passes) text += fmt::format("  {} {}", pass.name, pass.nodes);
+  text += fmt::format("\nrows of the batch: {}; bytes: {} shared, of {} for all values\n", extent, shared_bytes,
+                      value_bytes);
+  const auto list = [&](const char* title, const Steps& steps) {
+    if (steps.empty()) return;
+    text += fmt::format("  {}\n", title);
+    for (const auto& step : steps)
+      text += fmt::format("    {:60} {:12.0f} flop  {} tasks\n", step->kernel(), step->flops, step->tasks());
+  };
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    text += fmt::format("stage {}\n", i);
+    list("whole", stages[i].whole);
+    if (stages[i].units > 1)
+      list(fmt::format("rows, in {} ranges of {} or one more ({} bytes each)", stages[i].units,
+                       stages[i].ranges[0].rows, stages[i].ranges[0].local_bytes)
+               .c_str(),
+           stages[i].ranges[0].steps);
+    else
+      list("rows, all at once", stages[i].all.steps);
+    list("combined", stages[i].combined);
+  }
+  return text;
+}
+
+}  // namespace wengert

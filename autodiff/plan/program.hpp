@@ -1,0 +1,66 @@
+// What a plan holds: steps in stages, their memory, and what explain() says.
+#pragma once
+#include "autodiff/plan.hpp"
+#include "autodiff/plan/fusion.hpp"
+#include "autodiff/plan/steps.hpp"
+
+namespace wengert {
+
+class Plan::Program {
+ public:
+  // The steps of a stage for ranges of this many rows.
+  struct Variant {
+    Index rows = 0;
+    plan::Steps steps{};
+    std::size_t local_bytes = 0;
+  };
+  struct Stage {
+    plan::Steps whole{};            // one after the other, in tasks over all threads
+    Index units = 0;                // ranges of rows that can be computed by themselves
+    std::vector<Variant> ranges{};  // for the one or two lengths that these have
+    Variant all{};                  // for all rows at once
+    plan::Steps combined{};         // partial sums over rows
+  };
+  struct Pass {
+    std::string name;
+    std::size_t nodes;
+  };
+
+  std::span<const Array> run(std::span<const PlanInput> inputs, const std::function<void(int, int)>* finish);
+  std::string explain() const;
+
+  std::vector<Type> inputs{};
+  std::vector<std::string> names{};
+  std::vector<Pass> passes{};
+  std::vector<Stage> stages{};
+  Index extent = 0;  // rows of the batch
+  std::size_t shared_bytes = 0, scratch_bytes = 0, value_bytes = 0;
+  std::vector<const void*> table{};  // inputs first, then parameters, constants and outputs
+  std::vector<Array> outputs{};
+  std::vector<std::shared_ptr<const void>> owned{};  // stores and constants that the table points into
+
+ private:
+  void check(std::span<const PlanInput> given) const;
+  void make_room(int threads);
+  void work(int thread, int threads, Barrier& barrier);
+  void run_steps(const plan::Steps& steps, const plan::Frame& frame, int thread, int threads, Barrier& barrier);
+  void run_ranges(const Stage& stage, plan::Frame frame, int thread, int threads);
+  plan::Frame frame_of(int thread) const;
+  static bool by_ranges(const Stage& stage, int threads);
+  void keep_error();
+
+  struct Memory {
+    Array bytes{Dtype::i32, {0}};
+    std::byte* data() { return static_cast<std::byte*>(bytes.raw()); }
+  };
+  Memory shared_;
+  std::vector<Memory> local_, scratch_;  // of each thread
+  std::exception_ptr error_;
+  std::atomic<bool> failed_{false};
+};
+
+namespace plan {
+std::unique_ptr<Plan::Program> assemble(const Graph& graph, const CompileOptions& options);
+}
+
+}  // namespace wengert

@@ -1,0 +1,24 @@
+// Passes over a graph. Each gives the same bits as what it was given; compile() runs them in the order of this page.
+#pragma once
+#include "autodiff/plan/graph.hpp"
+
+namespace wengert::plan {
+
+// What no output needs is gone; inputs stay, with their numbers.
+Graph without_dead(const Graph& graph);
+
+// Nodes with constant operands are computed now, up to a size that is worth keeping.
+Graph with_constants_folded(const Graph& graph);
+
+// x * 1, x / 1, a reshape, cast or broadcast to what x already is, an identity: x itself. An elementwise op reads an
+// operand that was only stretched for it before it was stretched. matmul of a transpose: a flag.
+Graph simplified(const Graph& graph);
+
+// Equal ops on equal operands are computed once. What was made for one call (a checkpoint's barrier) is kept apart.
+Graph without_repeats(const Graph& graph);
+
+// A weight that a product reads transposed, [m,k] x [n,k]', is transposed once for all rows, where there are more rows
+// than columns.
+Graph with_weights_transposed(const Graph& graph);
+
+}  // namespace wengert::plan

@@ -1,0 +1,194 @@
+#include "autodiff/plan/rows.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "autodiff/kernels/groups.hpp"
+
+namespace wengert::plan {
+namespace {
+
+bool is_named(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
+bool is_draw(const Node& node) { return !node.is_leaf() && node.op->name().rfind("draw_", 0) == 0; }
+
+// The first extent that most elements of inputs and draws have.
+Index batch_of(const Graph& graph) {
+  std::map<Index, Index> elements;
+  for (const Node& node : graph.nodes)
+    if ((node.input >= 0 || is_draw(node)) && node.type.shape.rank() > 0 && node.type.shape[0] > 1)
+      elements[node.type.shape[0]] += node.type.shape.size();
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == elements.end() ? 0 : most->first;
+}
+
+class Finder {
+ public:
+  Finder(const Graph& graph, Index extent, const std::vector<bool>& barred) : graph_(graph), barred_(barred) {
+    plan_.extent = extent;
+    plan_.part.assign(graph.nodes.size(), Part::whole);
+    plan_.axis.assign(graph.nodes.size(), 0);
+    plan_.stage.assign(graph.nodes.size(), 0);
+    plan_.stored.assign(graph.nodes.size(), false);
+  }
+
+  RowPlan run() {
+    for (Id id = 0; id < graph_.nodes.size(); ++id) classify(id);
+    delay();
+    for (int stage : plan_.stage) plan_.stages = std::max(plan_.stages, stage + 1);
+    store();
+    return std::move(plan_);
+  }
+
+ private:
+  void classify(Id id) {
+    const Node& node = graph_.nodes[id];
+    if (plan_.extent == 0) return;
+    if (node.is_leaf()) {
+      const Shape& shape = node.type.shape;
+      if (node.input >= 0 && shape.rank() > 0 && shape[0] == plan_.extent) plan_.axis[id] = -shape.rank();
+      return;
+    }
+    if (is_draw(node)) {
+      const Shape& shape = node.type.shape;
+      if (shape.rank() > 0 && shape[0] == plan_.extent) make_rows(id, -shape.rank());
+    } else if (const int axis = barred_[id] ? 0 : common_axis(id); axis < 0) {
+      make_rows(id, axis);
+    } else if (reduces(id)) {
+      plan_.part[id] = Part::reduction;
+    }
+    place(id);
+  }
+  void make_rows(Id id, int axis) {
+    plan_.part[id] = Part::rows;
+    plan_.axis[id] = axis;
+  }
+
+  // The axis at which the rows of all operands that have some arrive; 0 where they do not.
+  int common_axis(Id id) {
+    const Node& node = graph_.nodes[id];
+    const Signature signature = graph_.signature(id, types_);
+    int axis = 0;
+    for (std::size_t i = 0; i < node.operands.size(); ++i) {
+      const int from = plan_.axis[node.operands[i]];
+      if (from == 0) continue;
+      const Rows rows = node.op->rows(signature, node.type, static_cast<int>(i), from);
+      if (rows.rule != RowRule::keeps && rows.rule != RowRule::pointwise) return 0;
+      if (axis != 0 && rows.axis != axis) return 0;
+      axis = rows.axis;
+    }
+    if (axis == 0 || node.type.shape[axis] != plan_.extent) return 0;
+    // An operand without rows is read whole, or its own rows along that axis are read with the others'.
+    for (std::size_t i = 0; i < node.operands.size(); ++i)
+      if (plan_.axis[node.operands[i]] == 0 && !plan_.sliced(graph_, id, i) && lies_along(id, i, axis)) return 0;
+    return axis;
+  }
+  // Whether an operand without rows reaches into the output's rows in a way that slices cannot follow.
+  bool lies_along(Id id, std::size_t operand, int axis) {
+    const Node& node = graph_.nodes[id];
+    const Shape& shape = graph_.nodes[node.operands[operand]].type.shape;
+    const Signature signature = graph_.signature(id, types_);
+    for (int own = -shape.rank(); own < 0; ++own) {
+      const Rows rows = node.op->rows(signature, node.type, static_cast<int>(operand), own);
+      const bool kept = rows.rule == RowRule::keeps || rows.rule == RowRule::pointwise;
+      if (kept && rows.axis == axis && shape[own] == plan_.extent) return true;
+    }
+    return false;
+  }
+
+  // A sum whose axes are one run that begins with the rows, or a product of two arrays of rows, summed over these.
+  bool reduces(Id id) {
+    const Node& node = graph_.nodes[id];
+    const auto axis_of = [&](std::size_t i) { return plan_.axis[node.operands[i]]; };
+    if (is_named(node, "sum")) {
+      const auto& axes = node.attributes.axes;
+      if (axes.empty() || axis_of(0) == 0 || axes[0] != axis_of(0)) return false;
+      for (std::size_t i = 1; i < axes.size(); ++i)
+        if (axes[i] != axes[i - 1] + 1) return false;
+      return true;
+    }
+    return is_named(node, "matmul") && axis_of(0) == -2 && axis_of(1) == -2 && node.attributes.integers[0] != 0 &&
+           node.attributes.integers[1] == 0 && equal_leading(node);
+  }
+  bool equal_leading(const Node& node) const {
+    const Shape &a = graph_.nodes[node.operands[0]].type.shape, &b = graph_.nodes[node.operands[1]].type.shape;
+    return a.leading(a.rank() - 2) == b.leading(b.rank() - 2);
+  }
+
+  // As early as possible: after the reductions that it needs.
+  void place(Id id) {
+    for (Id operand : graph_.nodes[id].operands) plan_.stage[id] = std::max(plan_.stage[id], ready(operand, id));
+  }
+  // The first stage at which `reader` can read a node.
+  int ready(Id id, Id reader) const {
+    const bool after_rows =
+        plan_.part[id] == Part::reduction || (plan_.part[id] == Part::rows && plan_.part[reader] == Part::whole);
+    return plan_.stage[id] + (after_rows ? 1 : 0);
+  }
+
+  // Rows as late as their readers allow, so that they need not be kept for a later stage.
+  void delay() {
+    const auto readers = readers_of(graph_);
+    for (Id id = static_cast<Id>(graph_.nodes.size()); id-- > 0;) {
+      if (plan_.part[id] != Part::rows || readers[id].empty()) continue;
+      int latest = plan_.stage[readers[id][0]];
+      for (Id reader : readers[id])
+        latest = std::min(latest, plan_.stage[reader] - (plan_.part[reader] == Part::whole ? 1 : 0));
+      plan_.stage[id] = std::max(plan_.stage[id], latest);
+    }
+  }
+
+  void store() {
+    for (Id output : graph_.outputs) plan_.stored[output] = plan_.part[output] == Part::rows;
+    for (Id id = 0; id < graph_.nodes.size(); ++id)
+      for (Id operand : graph_.nodes[id].operands)
+        if (plan_.part[operand] == Part::rows &&
+            (plan_.part[id] == Part::whole || plan_.stage[id] != plan_.stage[operand]))
+          plan_.stored[operand] = true;
+  }
+
+  const Graph& graph_;
+  const std::vector<bool>& barred_;  // from going by rows
+  RowPlan plan_;
+  std::vector<const Type*> types_;
+};
+
+}  // namespace
+
+bool RowPlan::sliced(const Graph& graph, Id reader, std::size_t operand) const {
+  const Node& node = graph.nodes[reader];
+  const Id id = node.operands[operand];
+  if (axis[id] != 0) return true;
+  // An elementwise op reads a constant of the whole shape, say, in step with its other operands.
+  if (!node.op->fusable() || extent == 0) return false;
+  const Shape &shape = graph.nodes[id].type.shape, &out = node.type.shape;
+  for (std::size_t i = 0; i < node.operands.size(); ++i) {
+    const int rows = axis[node.operands[i]];
+    if (rows != 0) return -rows == shape.rank() && shape[rows] == extent && out[rows] == extent;
+  }
+  return false;
+}
+
+RowPlan find_rows(const Graph& graph, bool batch) {
+  const Index extent = batch ? batch_of(graph) : 0;
+  std::vector<bool> barred(graph.nodes.size(), false);
+  while (true) {
+    RowPlan plan = Finder(graph, extent, barred).run();
+    // What is stored must be written and read in slices: its rows come first, or it is computed whole.
+    bool again = false;
+    for (Id id = 0; id < graph.nodes.size(); ++id)
+      if (plan.stored[id] && plan.axis[id] != -graph.nodes[id].type.shape.rank()) barred[id] = again = true;
+    if (!again) return plan;
+  }
+}
+
+Index groups_of(const Graph& graph, Id reduction) {
+  const Node& node = graph.nodes[reduction];
+  const Shape& from = graph.nodes[node.operands[0]].type.shape;
+  const Index bytes = static_cast<Index>(size_of(node.type.dtype));
+  if (node.op->name() == "matmul") return group_count(from[-2], node.type.shape[-1] * node.type.shape[-2] * bytes);
+  const auto& axes = node.attributes.axes;
+  return group_count(from[axes[0]], from.trailing(-1 - axes[axes.size() - 1]).size() * bytes);
+}
+
+}  // namespace wengert::plan

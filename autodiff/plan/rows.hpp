@@ -1,0 +1,29 @@
+// Which nodes go row by row. Rows are those of the batch: the extent that most of what comes in has along its first
+// axis. A row of a node in `rows` depends on the same row of its operands, so that any range of rows can be computed by
+// itself; what sums over rows is a reduction, in groups of rows; everything else is whole. No result depends on it.
+#pragma once
+#include "autodiff/plan/graph.hpp"
+
+namespace wengert::plan {
+
+enum class Part { whole, rows, reduction };
+
+struct RowPlan {
+  Index extent = 0;          // rows of the batch; 0 where nothing goes by rows
+  std::vector<Part> part;    // of each node
+  std::vector<int> axis;     // where the rows of a node lie, counted from the end; 0 where it has none
+  std::vector<int> stage;    // whole nodes of stage s come before the rows and reductions of stage s
+  std::vector<bool> stored;  // rows that are read by whole nodes, at a later stage, or from outside
+  int stages = 0;
+
+  // Whether a reader takes the same rows of an operand that is stored whole, rather than all of it.
+  bool sliced(const Graph& graph, Id reader, std::size_t operand) const;
+};
+
+// With `batch` false nothing goes by rows.
+RowPlan find_rows(const Graph& graph, bool batch = true);
+
+// The groups of rows of a reduction (groups.hpp).
+Index groups_of(const Graph& graph, Id reduction);
+
+}  // namespace wengert::plan

@@ -1,0 +1,122 @@
+// A plan gives the bits of an eager tape, whatever it rewrites, fuses or splits, on any number of threads.
+#define BOOST_TEST_MODULE plan
+#include "autodiff/plan.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include "autodiff/autodiff.hpp"
+#include "nn/nn.hpp"
+#include "tests/autodiff/helpers.hpp"
+#include "tests/autodiff/programs.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+using Vars = std::span<const Var>;
+using Arrays = std::vector<Array>;
+
+Arrays eagerly(const PlanFunction& f, const Arrays& inputs, Dtype dtype) {
+  Tape tape(dtype);
+  std::vector<Var> vars;
+  for (const Array& input : inputs) vars.push_back(tape.input(input));
+  Arrays values;
+  for (Var var : f(vars)) values.push_back(var.value());
+  return values;
+}
+
+std::vector<Type> types_of(const Arrays& arrays) {
+  std::vector<Type> types;
+  for (const Array& array : arrays) types.push_back(array.type());
+  return types;
+}
+
+Arrays run(Plan& plan, const Arrays& inputs) {
+  std::vector<PlanInput> given(inputs.begin(), inputs.end());
+  const auto outputs = plan.run(std::span<const PlanInput>(given));
+  return Arrays(outputs.begin(), outputs.end());
+}
+
+const CompileOptions all_options[] = {
+    {}, {.rewrites = false}, {.split_rows = false}, {.rewrites = false, .split_rows = false}};
+
+// Planned with all options, on several numbers of threads, twice: what an eager tape gives.
+void check_plan(const PlanFunction& f, const Arrays& inputs, const std::string& what, Dtype dtype = Dtype::f64) {
+  const Arrays wanted = eagerly(f, inputs, dtype);
+  for (const CompileOptions& options : all_options) {
+    Plan plan = compile(f, types_of(inputs), options, dtype);
+    for (int count : {1, 2, 3, 7}) {
+      const Threads guard(count);
+      for (int again = 0; again < 2; ++again)
+        BOOST_REQUIRE_MESSAGE(same_bits(run(plan, inputs), wanted), what << ", rewrites " << options.rewrites
+                                                                         << ", rows " << options.split_rows << ", "
+                                                                         << count << " threads\n"
+                                                                         << plan.explain());
+    }
+  }
+}
+
+// A network's loss, its gradients by all weights, and the trace of its Jacobian with gradients.
+PlanFunction network(Var (*activation)(Operand), bool trace) {
+  return [=](Vars in) {
+    const auto net = [&](Var x) {
+      for (std::size_t i = 2; i + 1 < in.size(); i += 2) {
+        x = matmul(x, in[i]) + in[i + 1];
+        if (i + 3 < in.size()) x = activation(x);
+      }
+      return x;
+    };
+    Var loss;
+    if (trace) {
+      const auto [value, divergence] = value_and_divergence(net, in[0]);
+      loss = mean(divergence + 0.5 * sum(square(value), 1));
+    } else {
+      loss = mean(square(net(in[0]) - in[1]));
+    }
+    std::vector<Var> outputs = grad(loss, in.subspan(2));
+    outputs.push_back(loss);
+    return outputs;
+  };
+}
+
+Arrays network_inputs(Dtype dtype, Index batch, std::vector<Index> widths) {
+  Arrays inputs{random_array(dtype, {batch, widths.front()}, 1), random_array(dtype, {batch, widths.back()}, 2)};
+  for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
+    inputs.push_back(random_array(dtype, {widths[i], widths[i + 1]}, 10 + i, -0.4, 0.4));
+    inputs.push_back(random_array(dtype, {widths[i + 1]}, 20 + i));
+  }
+  return inputs;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_chain_of_ops) {
+  const auto f = [](Vars in) { return std::vector<Var>{tanh(in[0] * 2 + in[1]), sum(exp(in[0]), 1)}; };
+  check_plan(f, {random_array(Dtype::f64, {300, 5}, 1), random_array(Dtype::f64, {5}, 2)}, "chain");
+}
+
+BOOST_AUTO_TEST_CASE(networks_of_many_sizes) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (Index batch : {1, 9, 33, 127, 500, 1000})
+      for (Index width : {3, 16, 37, 131}) {
+        const std::string what = "batch " + std::to_string(batch) + ", width " + std::to_string(width);
+        check_plan(network(relu, false), network_inputs(dtype, batch, {3, width, width, 2}), "relu, " + what, dtype);
+        if (width < 100 && batch < 300)
+          check_plan(network(silu, true), network_inputs(dtype, batch, {2, width, width, 2}), "trace, " + what, dtype);
+      }
+}
+
+BOOST_AUTO_TEST_CASE(random_programs) {
+  for (std::uint64_t seed = 1; seed <= (SANITIZED ? 30 : 300); ++seed) {
+    const Program program = draw_program(seed, 40);
+    const auto f = [&](Vars in) {
+      const Recording recording = record(program, in);
+      std::vector<Var> outputs = grad(recording.loss, recording.inputs);
+      outputs.push_back(recording.loss);
+      outputs.push_back(recording.values.back());
+      return outputs;
+    };
+    check_plan(f, inputs_of(program), "seed " + std::to_string(seed));
+  }
+}
