@@ -1,8 +1,9 @@
-// The engine: arrays, tapes, ops, derivatives, draws.
+// The engine: arrays, tapes, ops, derivatives, draws, plans.
 #pragma once
 #include "autodiff/derivatives.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/plan.hpp"
 #include "autodiff/provenance.hpp"
 #include "autodiff/random.hpp"
 #include "autodiff/tape.hpp"

@@ -14,6 +14,7 @@ std::span<const Array> Plan::run(std::span<const PlanInput> inputs) { return pro
 std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const std::function<void(int, int)>& finish) {
   return program_->run(inputs, &finish);
 }
+std::span<const Array> Plan::outputs() const { return program_->outputs; }
 std::string Plan::explain() const { return program_->explain(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {

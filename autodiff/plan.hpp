@@ -46,6 +46,8 @@ class Plan {
   // The same; then `finish(thread, threads)` on every thread, after all outputs are there and before run() returns.
   std::span<const Array> run(std::span<const PlanInput> inputs, const std::function<void(int, int)>& finish);
 
+  std::span<const Array> outputs() const;  // of the last run
+
   // What it does: passes, stages, kernels with their operations, bytes.
   std::string explain() const;
 

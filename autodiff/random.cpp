@@ -1,5 +1,7 @@
 #include "autodiff/random.hpp"
 
+#include <bit>
+
 #include <limits>
 
 #include "autodiff/kernels/philox.hpp"
@@ -13,6 +15,11 @@ namespace {
 constexpr std::uint32_t host_step = std::numeric_limits<std::uint32_t>::max();
 
 }  // namespace
+
+Array draw_state(std::uint64_t seed, std::uint32_t step) {
+  const auto word = [](std::uint64_t bits) { return std::bit_cast<std::int32_t>(static_cast<std::uint32_t>(bits)); };
+  return Array::of<std::int32_t>({4}, {word(seed), word(seed >> 32), word(step), 0});
+}
 
 Draw::Draw(Tape& tape, std::uint64_t seed, std::uint32_t step, Index first_row, Where where)
     : state_(tape.input(draw_state(seed, step), "draw", where)), first_row_(first_row) {}

@@ -22,6 +22,7 @@
 #pragma once
 #include <cstdint>
 
+#include "autodiff/array.hpp"
 #include "autodiff/example.hpp"
 #include "autodiff/var.hpp"
 
@@ -31,6 +32,9 @@ class Draw {
  public:
   // Rows of these draws count from `first_row`: a part of a batch draws what the whole would have drawn.
   Draw(Tape& tape, std::uint64_t seed, std::uint32_t step = 0, Index first_row = 0, Where where = Where::current());
+
+  // From a state that is a node of the tape, i32 [4] as draw_state() makes it: of a plan, whose runs differ by it.
+  explicit Draw(Var state, Index first_row = 0) : state_(state), first_row_(first_row) {}
 
   Tape& tape() const { return state_.tape(); }
 
@@ -49,6 +53,9 @@ class Draw {
   Index first_row_;
   std::uint32_t stream_ = 0;
 };
+
+// What a Draw of this seed and step starts from, i32 [4]: seed (low word, high word), step, 0.
+Array draw_state(std::uint64_t seed, std::uint32_t step);
 
 // Draws for the host: initial weights, starting points. Call number i draws with derive_seed(seed, i) and the last step
 // number, so that it meets no Draw of a training loop.

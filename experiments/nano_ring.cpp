@@ -53,18 +53,15 @@ struct Polar {
 
 Array train_score(nn::Mlp& score, const Options& options, Index batch) {
   nn::Adam adam(score, {.lr = 1e-3});
-  Tape tape;
-  const Tape::Mark mark = tape.mark();
-  const std::uint64_t seed = derive_seed(options.seed(), training);
-  std::uint32_t step = 0;
-  return train(options.steps(), [&] {
-    tape.rewind(mark);
-    Draw draw(tape, seed, step++);
+  auto step = compile(nn::train_step(adam, derive_seed(options.seed(), training), [&](Draw& draw) {
     const Var x0 = ring(draw, batch), t = draw.uniform({batch, 1}), z = draw.normal({batch, 2});
     const Var xt = sde::perturb(vp, x0, t, z);
     const Var loss = mean(square(vp.std(t) * score(concat({xt, t}, 1)) + z));
-    adam.step(options.as_printed() ? stop_gradient(loss) * loss : loss);
-    return loss.item();
+    return options.as_printed() ? stop_gradient(loss) * loss : loss;
+  }));
+  return train(options.steps(), [&] {
+    const double loss = step.run();
+    return options.as_printed() ? std::sqrt(loss) : loss;
   });
 }
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "autodiff/derivatives.hpp"
 #include "autodiff/parallel.hpp"
@@ -11,28 +13,15 @@
 namespace wengert::nn {
 namespace {
 
-// What an update multiplies by, fixed before the pass over the parameters.
-template <class T>
-struct Factors {
-  T beta1, beta2, rate, root, eps;
-
-  Factors(const AdamOptions& o, std::int64_t k)
-      : beta1(static_cast<T>(o.beta1)),
-        beta2(static_cast<T>(o.beta2)),
-        rate(static_cast<T>(o.lr / (1 - std::pow(o.beta1, static_cast<double>(k))))),
-        root(static_cast<T>(1 / std::sqrt(1 - std::pow(o.beta2, static_cast<double>(k))))),
-        eps(static_cast<T>(o.eps)) {}
-};
-
-template <class T>
-void update(const Factors<T>& f, Index size, const T* gradient, T* w, T* m, T* v) {
-  parallel_pieces(size, Index{1} << 13, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) {
-      m[i] = f.beta1 * m[i] + (1 - f.beta1) * gradient[i];
-      v[i] = f.beta2 * v[i] + (1 - f.beta2) * (gradient[i] * gradient[i]);
-      w[i] -= f.rate * m[i] / (std::sqrt(v[i]) * f.root + f.eps);
-    }
-  });
+template <class T, class Factors>
+void update_range(const Factors& f, Index size, const T* gradient, T* w, T* m, T* v) {
+  const T beta1 = static_cast<T>(f.beta1), beta2 = static_cast<T>(f.beta2), rate = static_cast<T>(f.rate),
+          root = static_cast<T>(f.root), eps = static_cast<T>(f.eps);
+  for (Index i = 0; i < size; ++i) {
+    m[i] = beta1 * m[i] + (1 - beta1) * gradient[i];
+    v[i] = beta2 * v[i] + (1 - beta2) * (gradient[i] * gradient[i]);
+    w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + eps);
+  }
 }
 
 void check(const AdamOptions& o) {
@@ -54,24 +43,46 @@ Adam::Adam(Module& module, const AdamOptions& settings)
 }
 
 double Adam::step(Operand loss) {
-  check(options);
   std::vector<Var> leaves;
   for (const Slot& slot : slots_) leaves.push_back(slot.on(loss.tape(), loss.where()));
+  prepare();
   const std::vector<Var> gradients = grad(loss, leaves);
   const double value = loss.var().item(loss.where());
   if (!std::isfinite(value)) return value;
-  ++updates_;
-  const FlushDenormals flush;
+  std::vector<Array> arrays;
+  for (Var gradient : gradients) arrays.push_back(gradient.value());
+  parallel_region([&](int thread, int threads, Barrier&) { update(arrays, thread, threads); });
+  finish();
+  return value;
+}
+
+void Adam::prepare() {
+  check(options);
+  const double k = static_cast<double>(updates_ + 1);
+  factors_ = {options.beta1, options.beta2, options.lr / (1 - std::pow(options.beta1, k)),
+              1 / std::sqrt(1 - std::pow(options.beta2, k)), options.eps};
+}
+
+// A thread has the same part of the store in every update, so that its moments stay in its cache.
+void Adam::update(std::span<const Array> gradients, int thread, int threads) {
   dispatch_float(store_->dtype(), [&]<class T>() {
-    const Factors<T> factors(options, updates_);
-    T* w = store_->edit<T>().data();
+    const Index lines = store_->size() / store_alignment;
+    const Index begin = lines * thread / threads * store_alignment,
+                end = lines * (thread + 1) / threads * store_alignment;
+    T *w = store_->mutable_values<T>().data(), *m = first_.data<T>().data(), *v = second_.data<T>().data();
     for (std::size_t i = 0; i < slots_.size(); ++i) {
-      const Index at = slots_[i].offset;
-      update(factors, slots_[i].type.shape.size(), gradients[i].data<T>().data(), w + at, first_.data<T>().data() + at,
-             second_.data<T>().data() + at);
+      const Index at = slots_[i].offset, from = std::max(begin, at),
+                  to = std::min(end, at + slots_[i].type.shape.size());
+      if (from < to)
+        update_range(factors_, to - from, std::as_const(gradients[i]).data<T>().data() + (from - at), w + from,
+                     m + from, v + from);
     }
   });
-  return value;
+}
+
+void Adam::finish() {
+  ++updates_;
+  store_->touch();
 }
 
 }  // namespace wengert::nn

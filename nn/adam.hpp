@@ -22,12 +22,25 @@ class Adam {
   //   w <- w - lr / (1 - beta1^k) m / (sqrt(v / (1 - beta2^k)) + eps)
   double step(Operand loss);
 
+  // The same update in parts, for what has gradients of its own: prepare() reads the options, update() changes the part
+  // of the store that is thread number `thread`'s by the gradients of the parameters() (on any threads, each once),
+  // finish() counts the update.
+  const std::vector<Slot>& parameters() const { return slots_; }
+  void prepare();
+  void update(std::span<const Array> gradients, int thread, int threads);
+  void finish();
+
   std::int64_t updates() const { return updates_; }
 
   AdamOptions options;  // read at every step
 
  private:
+  // What an update multiplies by.
+  struct Factors {
+    double beta1 = 0, beta2 = 0, rate = 0, root = 0, eps = 0;
+  };
   std::vector<Slot> slots_;
+  Factors factors_;
   std::shared_ptr<Store> store_;
   Array first_, second_;  // moments, at the store's offsets
   std::int64_t updates_ = 0;

@@ -63,6 +63,10 @@ std::shared_ptr<Store> gather(Module& module) {
   for (const auto& [name, parameter] : parameters)
     if (parameter->slot().store->size() != parameter->size())
       throw Error(fmt::format("parameter {} is already part of another optimizer's store", name));
+  for (const auto& [name, parameter] : parameters)
+    if (parameter->slot().store->sealed())
+      throw Error(
+          fmt::format("parameter {} is read by a plan where it lies: make the optimizer before compiling", name));
 
   const auto store = std::make_shared<Store>(dtype, total);
   Index offset = 0;

@@ -3,3 +3,4 @@
 #include "nn/adam.hpp"
 #include "nn/mlp.hpp"
 #include "nn/safetensors.hpp"
+#include "nn/train_step.hpp"

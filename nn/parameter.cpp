@@ -19,6 +19,7 @@ void transpose(const T* from, Index rows, Index columns, T* to) {
 }  // namespace
 
 Var Slot::on(Tape& tape, Where where) const {
+  if (tape.symbolic()) store->seal();
   return tape.borrow(type, store->at(offset), store, store->version(), name, where);
 }
 

@@ -20,7 +20,7 @@ struct Slot {
   std::string name;
 
   // The leaf of this place on a tape, one for each tape and version, without a copy. It reads the store: after an
-  // update ask again.
+  // update ask again. On a symbolic tape, from which plans are made, it seals the store.
   Var on(Tape& tape, Where where = Where::current()) const;
 };
 

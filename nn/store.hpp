@@ -26,16 +26,26 @@ class Store {
     touch();
     return values_.data<T>();
   }
+  // The same for writers that touch() once they are done.
+  template <class T>
+  std::span<T> mutable_values() {
+    return values_.data<T>();
+  }
   template <class T>
   std::span<const T> values() const {
     return values_.data<T>();
   }
   void touch() { ++version_; }
+
+  // A plan reads this memory at every run: its parameters can no longer move to another store.
+  void seal() { sealed_ = true; }
+  bool sealed() const { return sealed_; }
   const std::uint64_t* version() const { return &version_; }
 
  private:
   Array values_;
   std::uint64_t version_ = 1;
+  bool sealed_ = false;
 };
 
 // Elements between the starts of two parameters are a multiple of this: each starts on a cache line.

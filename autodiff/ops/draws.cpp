@@ -349,11 +349,6 @@ const Op& draw_normal_op() { return normal_op; }
 const Op& draw_gamma_op() { return gamma_op; }
 const Op& draw_index_op() { return index_op; }
 
-Array draw_state(std::uint64_t seed, std::uint32_t step) {
-  const auto word = [](std::uint64_t bits) { return std::bit_cast<std::int32_t>(static_cast<std::uint32_t>(bits)); };
-  return Array::of<std::int32_t>({4}, {word(seed), word(seed >> 32), word(step), 0});
-}
-
 Attributes draw_attributes(std::uint32_t stream, Index first_row, const Type& type) {
   Attributes attributes{.integers = {static_cast<Index>(stream), first_row}};
   state_type(attributes, type);

@@ -11,7 +11,6 @@ const Op& draw_normal_op();
 const Op& draw_gamma_op();  // reals: shape, rate
 const Op& draw_index_op();  // reals: count
 
-Array draw_state(std::uint64_t seed, std::uint32_t step);  // i32 [4]
 // integers: stream, first row, type
 Attributes draw_attributes(std::uint32_t stream, Index first_row, const Type& type);
 

@@ -195,6 +195,26 @@ void* differentiate_a_long_chain(void* result) {
 
 }  // namespace
 
+BOOST_AUTO_TEST_CASE(a_plan_allocates_nothing) {
+  for (int count = 1; count <= most_threads; ++count) {
+    const Threads guard(count);
+    for (Index batch : {1, 32, 1000}) {
+      const Array weights = random_array(Dtype::f32, {3, 20}, 1, -1, 1);
+      const auto f = [&](std::span<const Var> in) {
+        const Var w = in[0].tape().input(weights);
+        Draw draw(in[1]);
+        const auto score = [&](Var x) { return tanh(matmul(matmul(x, w), w, {.transpose_b = true})); };
+        const auto [value, trace] = value_and_divergence(score, in[0] + draw.normal({batch, 3}));
+        const Var loss = mean(trace + sum(square(value), 1));
+        return std::vector<Var>{loss, grad(loss, in[0]), cumsum(value, 0)};
+      };
+      Plan plan = compile(f, {{Dtype::f32, {batch, 3}}, {Dtype::i32, {4}}});
+      const Array x = random_array(Dtype::f32, {batch, 3}, 2, -1, 1), state = draw_state(3, 4);
+      BOOST_TEST(allocations_of([&] { plan.run({x, state}); }) == 0);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_million_nodes_on_a_small_stack) {
   pthread_attr_t attributes;
   pthread_t thread;
