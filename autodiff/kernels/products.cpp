@@ -12,10 +12,12 @@ namespace {
 using simd::Batch;
 using simd::lanes;
 
-// Rows and registers of a tile: with 32 registers 8 x 2 leaves room for the operands and divides the batches met most;
-// with 16 registers 4 x 2 does.
-template <class T>
-inline constexpr int tile_rows = sizeof(Batch<T>) == 64 ? 8 : 4;
+// Rows of a tile of so many registers a row. With 32 registers 6 x 4 uses what it loads most; 8 x 2 and 8 x 1 serve the
+// columns that are left. With 16 registers 4 x 2 leaves room for the operands.
+template <class T, int Vectors>
+inline constexpr int tile_rows = sizeof(Batch<T>) < 64 ? 4
+                                 : Vectors == 4        ? 6
+                                                       : 8;
 
 // out[Rows, Vectors * lanes] of one chain each. The loops are unrolled by hand of the compiler: at -O2 it would not.
 template <int Rows, int Vectors, class T>
@@ -51,10 +53,10 @@ void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index ou
 // All rows of a panel of Vectors * lanes columns.
 template <int Vectors, class T>
 void panel(Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row, bool resume = false) {
-  constexpr int full = tile_rows<T>;
+  constexpr int full = tile_rows<T, Vectors>;
   Index i = 0;
   for (; i + full <= m; i += full) tile<full, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
-  if (i + 4 <= m && full > 4) {
+  if (full > 4 && i + 4 <= m) {
     tile<4, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
     i += 4;
   }
@@ -65,25 +67,25 @@ void panel(Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out
   if (i < m) tile<1, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
 }
 
-// Fewer columns than a register holds: b's rows are padded piece by piece, the sums wait in `sum` between pieces.
+// Fewer columns than a register holds: b's rows are padded piece by piece, and out's rows strip by strip, where the
+// sums wait between pieces.
 template <class T>
 void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
-  constexpr Index width = lanes<T>, piece = 256;
+  constexpr Index width = lanes<T>, piece = 256, strip = 16;
   alignas(alignment) std::array<T, static_cast<std::size_t>(width * piece)> padded;
-  alignas(alignment) std::array<T, static_cast<std::size_t>(width)> row;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(width * strip)> rows;
   for (Index begin = 0; begin < k || begin == 0; begin += piece) {
     const Index count = std::min(piece, k - begin);
-    padded.fill(0);
+    std::fill_n(padded.data(), count * width, T(0));
     for (Index p = 0; p < count; ++p) std::copy_n(b.data + (begin + p) * b.row, n, padded.data() + p * width);
-    for (Index i = 0; i < m; ++i) {
-      row.fill(0);
-      if (begin > 0) std::copy_n(out.data + i * out.row, n, row.data());
-      Batch<T> sum = simd::load(row.data());
-      for (Index p = 0; p < count; ++p)
-        sum = simd::fma<T>(Batch<T>(a.data[i * a.row + (begin + p) * a.column]), simd::load(padded.data() + p * width),
-                           sum);
-      simd::store(row.data(), sum);
-      std::copy_n(row.data(), n, out.data + i * out.row);
+    for (Index i = 0; i < m; i += strip) {
+      const Index height = std::min(strip, m - i);
+      if (begin > 0) {
+        rows.fill(0);
+        for (Index r = 0; r < height; ++r) std::copy_n(out.data + (i + r) * out.row, n, rows.data() + r * width);
+      }
+      panel<1>(height, count, a.at(i, begin), padded.data(), width, rows.data(), width, begin > 0);
+      for (Index r = 0; r < height; ++r) std::copy_n(rows.data() + r * width, n, out.data + (i + r) * out.row);
     }
   }
 }
@@ -110,6 +112,8 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
         panel<2>(m, count, a.at(0, begin), packed.data(), 2 * width, out.data + j, out.row, begin > 0);
       }
   }
+  if constexpr (sizeof(Batch<T>) == 64)
+    for (; j + 4 * width <= n; j += 4 * width) panel<4>(m, k, a, b.data + j, b.row, out.data + j, out.row);
   for (; j + 2 * width <= n; j += 2 * width) panel<2>(m, k, a, b.data + j, b.row, out.data + j, out.row);
   if (j + width <= n) {
     panel<1>(m, k, a, b.data + j, b.row, out.data + j, out.row);
