@@ -15,6 +15,7 @@ std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const std::f
   return program_->run(inputs, &finish);
 }
 std::span<const Array> Plan::outputs() const { return program_->outputs; }
+std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return program_->profile(inputs, runs); }
 std::string Plan::explain() const { return program_->explain(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {

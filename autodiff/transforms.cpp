@@ -99,11 +99,12 @@ class Custom final : public LocalOp {
 
 Var checkpoint(const Function& f, Operand x) {
   Tape& tape = x.tape();
+  if (tape.symbolic()) return f(x.var());  // a plan lays out its memory itself
   const Tape::Mark start = tape.mark();
   const Var y = f(x.var());
   if (tape.index_of(y, x.where()) < start.nodes) return y;  // nothing was recorded for it
   Program program(tape, start.nodes, y);
-  Array value = tape.symbolic() ? Array(y.type()) : y.value();
+  Array value = y.value();
   tape.rewind(start);
   std::vector<Operand> operands;
   for (Var var : program.captured(tape)) operands.emplace_back(var, x.where());

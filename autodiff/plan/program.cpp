@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/parallel.hpp"
@@ -125,6 +127,14 @@ void Plan::Program::work(int thread, int threads, Barrier& barrier) {
 std::span<const Array> Plan::Program::run(std::span<const PlanInput> given,
                                           const std::function<void(int, int)>* finish) {
   check(given);
+  struct Turn {
+    std::atomic<bool>& running;
+    explicit Turn(std::atomic<bool>& flag) : running(flag) {
+      if (running.exchange(true))
+        throw Error("[run] this plan is running on another thread: its memory serves one run at a time");
+    }
+    ~Turn() { running.store(false); }
+  } const turn(running_);
   for (std::size_t i = 0; i < given.size(); ++i) table[i] = given[i].data;
   make_room(wengert::threads());
   failed_ = false;
@@ -134,6 +144,61 @@ std::span<const Array> Plan::Program::run(std::span<const PlanInput> given,
   });
   if (failed_) std::rethrow_exception(std::exchange(error_, nullptr));
   return outputs;
+}
+
+// f(step, frame) for every step as one thread alone would run them.
+template <class F>
+void Plan::Program::visit_alone(F&& f) {
+  for (const Stage& stage : stages) {
+    Frame frame = frame_of(0);
+    const auto visit = [&](const Steps& steps) {
+      for (const auto& step : steps) f(*step, frame);
+    };
+    visit(stage.whole);
+    if (by_ranges(stage, 1)) {
+      for (Index unit = 0; unit < stage.units; ++unit) {
+        frame.begin = group_begin(unit, stage.units, extent);
+        const Index rows = group_begin(unit + 1, stage.units, extent) - frame.begin;
+        visit(stage.ranges[stage.ranges[0].rows == rows ? 0 : 1].steps);
+      }
+      frame.begin = 0;
+    } else {
+      visit(stage.all.steps);
+    }
+    visit(stage.combined);
+  }
+}
+
+std::string Plan::Program::profile(std::span<const PlanInput> given, int runs) {
+  run(given, nullptr);
+  make_room(1);
+  struct Entry {
+    double seconds = 0, flops = 0;
+    Index calls = 0;
+  };
+  std::map<std::string, Entry> kernels;
+  double total = 0;
+  const FlushDenormals flush;
+  const OneThread alone;
+  for (int i = 0; i < runs; ++i)
+    visit_alone([&](const plan::Step& step, const Frame& frame) {
+      const auto start = std::chrono::steady_clock::now();
+      for (Index task = 0, tasks = step.tasks(); task < tasks; ++task) step.run(frame, task);
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      Entry& entry = kernels[step.kernel()];
+      entry.seconds += seconds;
+      entry.flops += step.flops;
+      ++entry.calls;
+      total += seconds;
+    });
+  std::vector<std::pair<std::string, Entry>> sorted(kernels.begin(), kernels.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  std::string text = fmt::format("{:.3f} ms a run on one thread\n", total / runs * 1e3);
+  for (const auto& [kernel, entry] : sorted)
+    text += fmt::format("{:9.3f} ms {:5.1f} % {:8.1f} GF/s {:6} calls  {}\n", entry.seconds / runs * 1e3,
+                        100 * entry.seconds / total, entry.flops / entry.seconds / 1e9, entry.calls / runs, kernel);
+  return text;
 }
 
 std::string Plan::Program::explain() const {

@@ -28,6 +28,7 @@ class Plan::Program {
 
   std::span<const Array> run(std::span<const PlanInput> inputs, const std::function<void(int, int)>* finish);
   std::string explain() const;
+  std::string profile(std::span<const PlanInput> inputs, int runs);
 
   std::vector<Type> inputs{};
   std::vector<std::string> names{};
@@ -45,6 +46,8 @@ class Plan::Program {
   void work(int thread, int threads, Barrier& barrier);
   void run_steps(const plan::Steps& steps, const plan::Frame& frame, int thread, int threads, Barrier& barrier);
   void run_ranges(const Stage& stage, plan::Frame frame, int thread, int threads);
+  template <class F>
+  void visit_alone(F&& f);
   plan::Frame frame_of(int thread) const;
   static bool by_ranges(const Stage& stage, int threads);
   void keep_error();
@@ -55,6 +58,7 @@ class Plan::Program {
   };
   Memory shared_;
   std::vector<Memory> local_, scratch_;  // of each thread
+  std::atomic<bool> running_{false};
   std::exception_ptr error_;
   std::atomic<bool> failed_{false};
 };

@@ -1,0 +1,279 @@
+// What changes between runs of a plan is an input, a parameter or a draw; all else is frozen: the traps.
+#define BOOST_TEST_MODULE replay
+#include <boost/test/unit_test.hpp>
+#include <optional>
+#include <thread>
+
+#include "autodiff/autodiff.hpp"
+#include "nn/nn.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+using Vars = std::span<const Var>;
+using Outputs = std::vector<Var>;
+
+const Type row_of_3{Dtype::f32, {3}}, batch_of_3{Dtype::f32, {200, 3}};
+Array row(float a, float b, float c) { return Array::of<float>({3}, {a, b, c}); }
+
+nn::Mlp network() {
+  Rng rng(1);
+  return nn::Mlp({.in = 3, .hidden = {16}, .out = 3, .activation = tanh}, rng);
+}
+
+Array eagerly(const nn::Mlp& net, const Array& x) {
+  Tape tape;
+  return net(tape.input(x)).value();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(inputs_change_between_runs) {
+  Plan plan = compile([](Vars in) { return Outputs{in[0] * 2}; }, {row_of_3});
+  BOOST_TEST(same_bits(plan.run({row(1, 2, 3)})[0], row(2, 4, 6)));
+  BOOST_TEST(same_bits(plan.run({row(-1, 0, 5)})[0], row(-2, 0, 10)));
+}
+
+BOOST_AUTO_TEST_CASE(an_input_that_nothing_reads_is_still_asked_for) {
+  Plan plan = compile([](Vars in) { return Outputs{in[1] * 2}; }, {batch_of_3, row_of_3});
+  BOOST_TEST(same_bits(plan.run({Array(batch_of_3), row(1, 2, 3)})[0], row(2, 4, 6)));
+  BOOST_TEST(error_of([&] { plan.run({row(1, 2, 3)}); }) == "[run] this plan has 2 inputs, got 1");
+}
+
+BOOST_AUTO_TEST_CASE(an_output_may_be_an_input_a_constant_or_given_twice) {
+  const auto f = [](Vars in) {
+    const Var y = in[0] + 1, c = in[0].tape().input(row(7, 8, 9));
+    return Outputs{in[0], y, y, c, in[0]};
+  };
+  Plan plan = compile(f, {row_of_3});
+  for (float shift : {0.f, 10.f}) {
+    const Array x = row(1 + shift, 2, 3), wanted = row(2 + shift, 3, 4);
+    const auto out = plan.run({x});
+    BOOST_TEST(same_bits(out[0], x));
+    BOOST_TEST(same_bits(out[1], wanted));
+    BOOST_TEST(same_bits(out[2], wanted));
+    BOOST_TEST(same_bits(out[3], row(7, 8, 9)));
+    BOOST_TEST(same_bits(out[4], x));
+    BOOST_TEST(out[1].raw() != out[2].raw());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(outputs_hold_until_the_next_run_and_do_not_alias_inputs) {
+  Plan plan = compile([](Vars in) { return Outputs{in[0]}; }, {row_of_3});
+  Array x = row(1, 2, 3);
+  const Array& out = plan.run({x})[0];
+  x.set(0, 100);
+  BOOST_TEST(same_bits(out, row(1, 2, 3)));
+}
+
+BOOST_AUTO_TEST_CASE(an_output_may_be_the_next_input) {
+  Plan plan = compile([](Vars in) { return Outputs{in[0] * 2, sum(in[0])}; }, {row_of_3});
+  plan.run({row(1, 2, 3)});
+  for (int i = 0; i < 3; ++i) plan.run({Array(plan.outputs()[0])});
+  BOOST_TEST(same_bits(plan.outputs()[0], row(16, 32, 48)));
+}
+
+BOOST_AUTO_TEST_CASE(shared_subexpressions_are_computed_once_and_read_often) {
+  const auto f = [](Vars in) {
+    const auto g = [&] { return exp(in[0]) * sin(in[0]); };
+    return Outputs{g() + g(), g() * g(), sum(g(), 1)};
+  };
+  Plan plan = compile(f, {batch_of_3});
+  const Array x = random_array(Dtype::f32, {200, 3}, 1);
+  Tape tape;
+  const std::vector<Var> vars{tape.input(x)};
+  const Outputs wanted = f(vars);
+  const auto out = plan.run({x});
+  for (std::size_t i = 0; i < wanted.size(); ++i) BOOST_TEST(same_bits(out[i], wanted[i].value()));
+}
+
+BOOST_AUTO_TEST_CASE(parameters_are_read_as_they_are_at_each_run) {
+  nn::Mlp net = network();
+  Plan plan = compile([&](Vars in) { return Outputs{net(in[0])}; }, {batch_of_3});
+  const Array x = random_array(Dtype::f32, {200, 3}, 1);
+  BOOST_TEST(same_bits(plan.run({x})[0], eagerly(net, x)));
+  for (const auto& [name, parameter] : net.parameters()) {  // by hand
+    Array value = parameter->value();
+    value.set(0, 0.5);
+    parameter->set(value);
+  }
+  BOOST_TEST(same_bits(plan.run({x})[0], eagerly(net, x)));
+  Rng rng(9);
+  nn::Mlp other({.in = 3, .hidden = {16}, .out = 3, .activation = tanh}, rng);  // by loading
+  nn::NamedArrays weights;
+  for (const auto& [name, parameter] : other.parameters()) weights.emplace_back(name, parameter->value());
+  nn::load(net, weights, "other");
+  BOOST_TEST(same_bits(plan.run({x})[0], eagerly(net, x)));
+  BOOST_TEST(same_bits(plan.run({x})[0], eagerly(other, x)));
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_outlives_its_module) {
+  std::optional<nn::Mlp> net = network();
+  const Array x = random_array(Dtype::f32, {200, 3}, 1), wanted = eagerly(*net, x);
+  Plan plan = compile([&](Vars in) { return Outputs{(*net)(in[0])}; }, {batch_of_3});
+  net.reset();
+  BOOST_TEST(same_bits(plan.run({x})[0], wanted));
+  Plan moved = std::move(plan);
+  BOOST_TEST(same_bits(moved.run({x})[0], wanted));
+}
+
+BOOST_AUTO_TEST_CASE(two_plans_read_one_store_and_a_step_changes_it_for_both) {
+  nn::Mlp net = network();
+  nn::Adam adam(net, {.lr = 0.1});
+  Plan plan = compile([&](Vars in) { return Outputs{net(in[0])}; }, {batch_of_3});
+  auto step = compile(nn::train_step(adam, 1, [&](Draw& draw) { return mean(square(net(draw.normal({50, 3})))); }));
+  const Array x = random_array(Dtype::f32, {200, 3}, 1), before = plan.run({x})[0];
+  step.run();
+  BOOST_TEST(!same_bits(plan.run({x})[0], before));
+  BOOST_TEST(same_bits(plan.run({x})[0], eagerly(net, x)));
+}
+
+BOOST_AUTO_TEST_CASE(draws_differ_by_their_state_alone) {
+  const auto f = [](Vars in) {
+    Draw draw(in[0]);
+    return Outputs{draw.normal({200, 3}), draw.normal({200, 3})};
+  };
+  Plan plan = compile(f, {{Dtype::i32, {4}}});
+  const auto first = plan.run({draw_state(5, 0)});
+  const Array a = first[0], b = first[1];
+  BOOST_TEST(!same_bits(a, b));
+  BOOST_TEST(!same_bits(plan.run({draw_state(5, 1)})[0], a));
+  BOOST_TEST(!same_bits(plan.run({draw_state(6, 0)})[0], a));
+  BOOST_TEST(same_bits(plan.run({draw_state(5, 0)})[0], a));
+  Tape tape;
+  Draw draw(tape, 5, 0);
+  BOOST_TEST(same_bits(draw.normal({200, 3}).value(), a));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_captured_is_frozen) {
+  double factor = 2;
+  Array offset = row(1, 1, 1);
+  Plan plan = compile([&](Vars in) { return Outputs{in[0] * factor + in[0].tape().input(offset)}; }, {row_of_3});
+  factor = 3;
+  offset.set(0, 50);
+  BOOST_TEST(same_bits(plan.run({row(1, 2, 3)})[0], row(3, 5, 7)));
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_frozen_by_mistake) {
+  const auto branch = [](Vars in) { return Outputs{sum(in[0]).item() > 0 ? in[0] : -in[0]}; };
+  const std::string text = error_of([&] { compile(branch, {row_of_3}); });
+  BOOST_TEST(contains(text, "symbolic"));
+  BOOST_TEST(contains(text, "test_replay.cpp:"));
+}
+
+BOOST_AUTO_TEST_CASE(second_derivatives_and_checkpoints) {
+  const auto f = [](Vars in) {
+    const auto inner = [](Var x) { return tanh(x) * x; };
+    const Var y = checkpoint(inner, in[0]), g = grad(sum(y), in[0]);
+    return Outputs{y, g, grad(sum(square(g)), in[0])};
+  };
+  Plan plan = compile(f, {batch_of_3});
+  const Array x = random_array(Dtype::f32, {200, 3}, 1);
+  Tape tape;
+  const std::vector<Var> vars{tape.input(x)};
+  const Outputs wanted = f(vars);
+  const auto out = plan.run({x});
+  for (std::size_t i = 0; i < wanted.size(); ++i) BOOST_TEST(same_bits(out[i], wanted[i].value()));
+}
+
+BOOST_AUTO_TEST_CASE(a_derivative_of_ones_own) {
+  const auto f = [](Vars in) {
+    const Var y =
+        custom_derivative([](Var x) { return exp(x); }, [](Var, Var out, Var g) { return 2 * g * out; }, in[0]);
+    return Outputs{y, grad(sum(y), in[0])};
+  };
+  Plan plan = compile(f, {batch_of_3});
+  const Array x = random_array(Dtype::f32, {200, 3}, 1);
+  Tape tape;
+  const std::vector<Var> vars{tape.input(x)};
+  const Outputs wanted = f(vars);
+  const auto out = plan.run({x});
+  for (std::size_t i = 0; i < wanted.size(); ++i) BOOST_TEST(same_bits(out[i], wanted[i].value()));
+}
+
+BOOST_AUTO_TEST_CASE(compile_within_compile) {
+  const auto f = [](Vars in) {
+    Plan inner = compile([](Vars i) { return Outputs{exp(i[0])}; }, {row_of_3});
+    return Outputs{in[0] + in[0].tape().input(inner.run({row(0, 0, 0)})[0])};
+  };
+  Plan plan = compile(f, {row_of_3});
+  BOOST_TEST(same_bits(plan.run({row(1, 2, 3)})[0], row(2, 3, 4)));
+}
+
+BOOST_AUTO_TEST_CASE(batches_of_nothing) {
+  const auto f = [](Vars in) { return Outputs{exp(in[0]), sum(in[0]), grad(sum(square(in[0])), in[0])}; };
+  Plan plan = compile(f, {{Dtype::f32, {0, 3}}});
+  const auto out = plan.run({Array(Dtype::f32, {0, 3})});
+  BOOST_TEST(out[0].size() == 0);
+  BOOST_TEST(out[1].at(0) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_fails_says_where_and_leaves_the_plan_whole) {
+  const auto f = [](Vars in) { return Outputs{sum(index_select(in[0], 0, in[1]), 1) * 2}; };
+  Plan plan = compile(f, {{Dtype::f32, {300, 2}}, {Dtype::i32, {100}}});
+  const Array x = random_array(Dtype::f32, {300, 2}, 1);
+  Array rows(Dtype::i32, {100}), wrong = rows;
+  wrong.set(99, 300);
+  const Array wanted = plan.run({x, rows})[0];
+  for (int count : {1, 3}) {
+    const Threads guard(count);
+    const std::string text = error_of([&] { plan.run({x, wrong}); });
+    BOOST_TEST(contains(text, "] index 300 is out of range"), text);
+    BOOST_TEST(contains(text, "test_replay.cpp:"), text);
+    BOOST_TEST(same_bits(plan.run({x, rows})[0], wanted));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(wrong_inputs_are_named) {
+  Plan plan = compile([](Vars in) { return Outputs{in[0] + in[1]}; }, {batch_of_3, row_of_3});
+  BOOST_TEST(error_of([&] {
+               plan.run({Array(batch_of_3), Array(Dtype::f64, {3})});
+             }) == "[run] input 1 is f32 [3], got f64 [3]");
+  BOOST_TEST(error_of([&] {
+               plan.run({Array(Dtype::f32, {100, 3}), Array(row_of_3)});
+             }) == "[run] input 0 is f32 [200, 3], got f32 [100, 3]");
+}
+
+BOOST_AUTO_TEST_CASE(unaligned_inputs) {
+  const auto f = [](Vars in) { return Outputs{matmul(in[0], in[0], {.transpose_a = true}), exp(in[0])}; };
+  Plan plan = compile(f, {{Dtype::f32, {200, 20}}});
+  const Array x = random_array(Dtype::f32, {200, 20}, 1);
+  std::vector<float> shifted(200 * 20 + 1);
+  std::copy_n(x.data<float>().data(), 200 * 20, shifted.data() + 1);
+  const Array product = plan.run({x})[0], exponential = plan.run({x})[1];
+  PlanInput input(x);
+  input.data = shifted.data() + 1;
+  BOOST_TEST(same_bits(plan.run({input})[0], product));
+  BOOST_TEST(same_bits(plan.run({input})[1], exponential));
+}
+
+BOOST_AUTO_TEST_CASE(two_threads_run_two_plans) {
+  const Threads guard(2);
+  const auto f = [](Vars in) { return Outputs{matmul(tanh(in[0]), in[0], {.transpose_a = true})}; };
+  Plan a = compile(f, {{Dtype::f32, {500, 16}}}), b = compile(f, {{Dtype::f32, {500, 16}}});
+  const Array x = random_array(Dtype::f32, {500, 16}, 1), y = random_array(Dtype::f32, {500, 16}, 2);
+  const Array of_x = a.run({x})[0], of_y = a.run({y})[0];
+  bool good = true;
+  std::thread other([&] {
+    for (int i = 0; i < 200; ++i) good = good && same_bits(b.run({y})[0], of_y);
+  });
+  for (int i = 0; i < 200; ++i) BOOST_REQUIRE(same_bits(a.run({x})[0], of_x));
+  other.join();
+  BOOST_TEST(good);
+}
+
+BOOST_AUTO_TEST_CASE(one_plan_serves_one_run_at_a_time) {
+  Plan plan = compile([](Vars in) { return Outputs{in[0] + 1}; }, {row_of_3});
+  const Array x = row(1, 2, 3);
+  std::string text;
+  const std::function<void(int, int)> again = [&](int thread, int) {
+    if (thread == 0) text = error_of([&] { plan.run({x}); });
+  };
+  const PlanInput input(x);
+  plan.run({&input, 1}, again);
+  BOOST_TEST(contains(text, "[run] this plan is running"));
+  BOOST_TEST(same_bits(plan.run({x})[0], row(2, 3, 4)));
+}
