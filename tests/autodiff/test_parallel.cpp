@@ -233,3 +233,35 @@ BOOST_AUTO_TEST_CASE(computing_flushes_on_every_thread_and_restores) {
   BOOST_TEST(!flushes());
 }
 #endif
+
+BOOST_AUTO_TEST_CASE(a_region_has_every_thread_once_and_one_within_another_has_one) {
+  for (int count : {1, 2, 3, 7}) {
+    const Threads guard(count);
+    std::vector<int> visits(static_cast<std::size_t>(count), 0), within(static_cast<std::size_t>(count), 0);
+    parallel_region([&](int thread, int threads, Barrier&) {
+      ++visits[static_cast<std::size_t>(thread)];
+      parallel_region([&](int, int inner, Barrier&) { within[static_cast<std::size_t>(thread)] = inner; });
+      if (threads != count) visits[0] = 100;
+    });
+    for (int each : visits) BOOST_TEST(each == 1);
+    for (int each : within) BOOST_TEST(each == 1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nobody_passes_a_barrier_before_all_have_come) {
+  for (int count : {2, 3, 7}) {
+    const Threads guard(count);
+    constexpr int rounds = 300;
+    std::vector<int> round_of(static_cast<std::size_t>(count), 0);
+    std::atomic<int> early{0};
+    parallel_region([&](int thread, int, Barrier& barrier) {
+      for (int round = 1; round <= rounds; ++round) {
+        round_of[static_cast<std::size_t>(thread)] = round;
+        barrier.wait();
+        for (int each : round_of) early += each < round ? 1 : 0;
+        barrier.wait();
+      }
+    });
+    BOOST_TEST(early.load() == 0);
+  }
+}

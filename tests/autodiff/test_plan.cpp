@@ -97,9 +97,10 @@ BOOST_AUTO_TEST_CASE(a_chain_of_ops) {
 }
 
 BOOST_AUTO_TEST_CASE(networks_of_many_sizes) {
+  using Sizes = std::vector<Index>;
   for (Dtype dtype : {Dtype::f32, Dtype::f64})
-    for (Index batch : {1, 9, 33, 127, 500, 1000})
-      for (Index width : {3, 16, 37, 131}) {
+    for (Index batch : SANITIZED ? Sizes{9, 127, 200} : Sizes{1, 9, 33, 127, 500, 1000})
+      for (Index width : SANITIZED ? Sizes{3, 37} : Sizes{3, 16, 37, 131}) {
         const std::string what = "batch " + std::to_string(batch) + ", width " + std::to_string(width);
         check_plan(network(relu, false), network_inputs(dtype, batch, {3, width, width, 2}), "relu, " + what, dtype);
         if (width < 100 && batch < 300)

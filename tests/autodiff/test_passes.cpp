@@ -1,0 +1,176 @@
+// The passes of compile(), one by one: what each removes, keeps and leads to.
+#define BOOST_TEST_MODULE passes
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+
+#include "autodiff/autodiff.hpp"
+#include "autodiff/plan/fusion.hpp"
+#include "autodiff/plan/memory.hpp"
+#include "autodiff/plan/rewrites.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+using namespace wengert::plan;
+
+namespace {
+
+using Vars = std::span<const Var>;
+
+Graph graph_of(const std::function<std::vector<Var>(Vars)>& f, const std::vector<Type>& inputs) {
+  Tape tape(Dtype::f32, Tape::Mode::symbolic);
+  std::vector<Var> vars;
+  for (const Type& type : inputs) vars.push_back(tape.input(type));
+  return take_down(tape, vars, f(vars));
+}
+
+// How many nodes compute this op.
+int count(const Graph& graph, const std::string& name) {
+  return static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const plan::Node& node) {
+    return !node.is_leaf() && node.op->name() == name;
+  }));
+}
+
+const Type batch{Dtype::f32, {200, 3}}, matrix{Dtype::f32, {3, 3}};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(dead_nodes_go_and_inputs_stay) {
+  const Graph graph = graph_of(
+      [](Vars in) {
+        exp(in[0]);
+        return std::vector<Var>{sin(in[1])};
+      },
+      {batch, matrix});
+  BOOST_TEST(count(graph, "exp") == 0);
+  BOOST_TEST(count(graph, "sin") == 1);
+  BOOST_TEST(graph.inputs.size() == 2U);
+  BOOST_TEST(without_dead(graph).nodes.size() == 3U);
+}
+
+BOOST_AUTO_TEST_CASE(constants_are_folded_and_draws_of_the_run_are_not) {
+  const Graph graph = with_constants_folded(graph_of(
+      [](Vars in) {
+        Draw draw(in[1]);
+        const Var c = exp(in[0].tape().full(Shape{3}, 0.5)) * 2;
+        return std::vector<Var>{in[0] + c, draw.normal({3})};
+      },
+      {batch, {Dtype::i32, {4}}}));
+  BOOST_TEST(count(graph, "exp") == 0);
+  BOOST_TEST(count(graph, "mul") == 0);
+  BOOST_TEST(count(graph, "add") == 1);
+  BOOST_TEST(count(graph, "draw_normal") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(repeats_merge_unless_anything_differs) {
+  const auto f = [](Vars in) {
+    return std::vector<Var>{sum(exp(in[0]), 0), sum(exp(in[0]), 1), sum(exp(in[0]), 1), in[0] * 0.1, in[0] * 0.1000001};
+  };
+  const Graph graph = without_repeats(graph_of(f, {batch}));
+  BOOST_TEST(count(graph, "exp") == 1);
+  BOOST_TEST(count(graph, "sum") == 2);
+  BOOST_TEST(count(graph, "mul") == 2);
+  BOOST_TEST(graph.outputs[1] == graph.outputs[2]);
+}
+
+BOOST_AUTO_TEST_CASE(what_changes_nothing_is_left_out) {
+  const auto f = [](Vars in) {
+    const Var x = identity(stop_gradient(reshape(in[0], {200, 3})));
+    return std::vector<Var>{(x * 1 + broadcast_to(sum(x, 0), {200, 3})) / 1, matmul(transpose(in[1]), in[1])};
+  };
+  const Graph graph = simplified(with_constants_folded(graph_of(f, {batch, matrix})));
+  for (const char* gone : {"identity", "stop_gradient", "reshape", "mul", "div", "broadcast_to", "transpose"})
+    BOOST_TEST(count(graph, gone) == 0, gone);
+  BOOST_TEST(count(graph, "add") == 1);
+  const auto product = std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const plan::Node& node) {
+    return !node.is_leaf() && node.op->name() == "matmul";
+  });
+  BOOST_TEST(product->attributes.integers[0] == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_stretched_operand_that_makes_up_the_shape_stays) {
+  const auto f = [](Vars in) { return std::vector<Var>{exp(broadcast_to(in[0], {4, 3}))}; };
+  BOOST_TEST(count(simplified(graph_of(f, {{Dtype::f32, {3}}})), "broadcast_to") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(rows_sums_over_rows_and_the_rest) {
+  const auto f = [](Vars in) {
+    const Var h = tanh(matmul(in[0], in[1]));
+    const Var loss = mean(square(h)), scaled = h / loss;
+    return std::vector<Var>{grad(loss, in[1]), sum(scaled, 1), cumsum(scaled, 0)};
+  };
+  const Graph graph = simplified(with_constants_folded(graph_of(f, {batch, matrix})));
+  const RowPlan rows = find_rows(graph);
+  BOOST_TEST(rows.extent == 200);
+  const auto part_of = [&](const std::string& name) {
+    for (Id id = 0; id < graph.nodes.size(); ++id)
+      if (!graph.nodes[id].is_leaf() && graph.nodes[id].op->name() == name)
+        return std::pair(rows.part[id], rows.stage[id]);
+    throw Error(name);
+  };
+  BOOST_TEST((part_of("tanh") == std::pair(Part::rows, 0)));
+  BOOST_TEST((part_of("cumsum").first == Part::whole));  // it mixes rows
+  BOOST_TEST((part_of("div").second == 1));              // after the loss
+  int reductions = 0;
+  for (Part part : rows.part) reductions += part == Part::reduction ? 1 : 0;
+  BOOST_TEST(reductions == 2);  // the loss and the weight's gradient
+  BOOST_TEST(find_rows(graph, false).extent == 0);
+}
+
+BOOST_AUTO_TEST_CASE(chains_form_after_products_and_never_around_a_third) {
+  const auto f = [](Vars in) {
+    const Var h = tanh(matmul(in[0], in[1]) + 1);
+    // sum(h) is needed by the next op of h's shape: they cannot go through memory together.
+    return std::vector<Var>{h * sum(h, 1, {.keepdims = true}) + 2};
+  };
+  const Graph graph = simplified(with_constants_folded(graph_of(f, {batch, matrix})));
+  const std::vector<Group> groups = groups_of_nodes(graph, find_rows(graph));
+  BOOST_REQUIRE(groups.size() == 3U);
+  BOOST_TEST(groups[0].product);
+  BOOST_TEST(groups[0].members.size() == 3U);  // matmul, add, tanh
+  BOOST_TEST(!groups[1].chain);                // the sum
+  BOOST_TEST(groups[2].members.size() == 2U);  // mul, add
+  BOOST_TEST(groups_of_nodes(graph, find_rows(graph), false).size() == 6U);
+}
+
+BOOST_AUTO_TEST_CASE(memory_is_shared_by_what_never_lives_together) {
+  std::vector<plan::Span> spans{{100, 0, 1}, {100, 2, 3}, {60, 1, 2}, {1000, 4, 5}};
+  const std::size_t bytes = pack(spans);
+  BOOST_TEST(bytes == 1024U);
+  BOOST_TEST(spans[0].offset == spans[1].offset);
+  BOOST_TEST(spans[2].offset == 128U);
+  // Nothing overlaps, for many spans.
+  std::mt19937 random(1);
+  std::vector<plan::Span> many;
+  for (int i = 0; i < 200; ++i) {
+    const std::size_t first = random() % 50;
+    many.push_back({random() % 500, first, first + random() % 10});
+  }
+  const std::size_t total = pack(many);
+  for (std::size_t i = 0; i < many.size(); ++i) {
+    BOOST_TEST(many[i].offset % 64 == 0U);
+    BOOST_TEST(many[i].offset + many[i].bytes <= total);
+    for (std::size_t j = 0; j < i; ++j) {
+      const bool together = many[i].first <= many[j].last && many[j].first <= many[i].last;
+      const bool overlap =
+          many[i].offset < many[j].offset + many[j].bytes && many[j].offset < many[i].offset + many[i].bytes;
+      BOOST_TEST(!(together && overlap));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_says_what_it_does) {
+  const auto f = [](Vars in) {
+    const Var loss = mean(square(tanh(matmul(in[0], in[1]))));
+    return std::vector<Var>{grad(loss, in[1])};
+  };
+  Plan plan = compile(f, {batch, matrix});
+  const std::string text = plan.explain();
+  for (const char* part : {"recorded", "merged", "rows of the batch: 200", "product 50x3x3, then",
+                           "product over rows 3x3x50", "tree of 4 partial sums", "4 ranges of 50"})
+    BOOST_TEST(contains(text, part), text);
+  const std::string profile =
+      plan.profile({random_array(Dtype::f32, {200, 3}, 1), random_array(Dtype::f32, {3, 3}, 2)});
+  BOOST_TEST(contains(profile, "ms a run on one thread"));
+  BOOST_TEST(contains(profile, "product over rows 3x3x50"));
+}
