@@ -1,29 +1,29 @@
 #include "autodiff/plan.hpp"
 
-#include "autodiff/plan/program.hpp"
 #include "autodiff/plan/rewrites.hpp"
+#include "autodiff/plan/schedule.hpp"
 
 namespace wengert {
 
-Plan::Plan(std::unique_ptr<Program> program) : program_(std::move(program)) {}
+Plan::Plan(std::unique_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-std::span<const Array> Plan::run(std::span<const PlanInput> inputs) { return program_->run(inputs, nullptr); }
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs) { return schedule_->run(inputs, nullptr); }
 std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const std::function<void(int, int)>& finish) {
-  return program_->run(inputs, &finish);
+  return schedule_->run(inputs, &finish);
 }
-std::span<const Array> Plan::outputs() const { return program_->outputs; }
-std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return program_->profile(inputs, runs); }
-std::string Plan::explain() const { return program_->explain(); }
+std::span<const Array> Plan::outputs() const { return schedule_->outputs; }
+std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return schedule_->profile(inputs, runs); }
+std::string Plan::explain() const { return schedule_->explain(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {
   Tape tape(dtype, Tape::Mode::symbolic);
   std::vector<Var> vars;
   for (const Type& type : inputs) vars.push_back(tape.input(type));
   plan::Graph graph = plan::take_down(tape, vars, f(vars));
-  std::vector<Plan::Program::Pass> passes{{"recorded", graph.nodes.size()}};
+  std::vector<Plan::Schedule::Pass> passes{{"recorded", graph.nodes.size()}};
   const auto pass = [&](const char* name, plan::Graph (*rewrite)(const plan::Graph&)) {
     graph = rewrite(graph);
     passes.push_back({name, graph.nodes.size()});
@@ -37,9 +37,9 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     pass("merged", plan::without_repeats);
     pass("without dead", plan::without_dead);
   }
-  auto program = plan::assemble(graph, options);
-  program->passes = std::move(passes);
-  return Plan(std::move(program));
+  auto schedule = plan::assemble(graph, options);
+  schedule->passes = std::move(passes);
+  return Plan(std::move(schedule));
 }
 
 Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options, Dtype dtype) {

@@ -58,11 +58,11 @@ class Plan {
     return profile(std::span<const PlanInput>(inputs.begin(), inputs.size()), runs);
   }
 
-  class Program;
-  explicit Plan(std::unique_ptr<Program> program);
+  class Schedule;
+  explicit Plan(std::unique_ptr<Schedule> schedule);
 
  private:
-  std::unique_ptr<Program> program_;
+  std::unique_ptr<Schedule> schedule_;
 };
 
 struct CompileOptions {

@@ -3,12 +3,12 @@
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/plan/memory.hpp"
-#include "autodiff/plan/program.hpp"
+#include "autodiff/plan/schedule.hpp"
 
 namespace wengert::plan {
 namespace {
 
-using Program = Plan::Program;
+using Schedule = Plan::Schedule;
 using Memory = Place::Memory;
 
 constexpr Index rows_of_a_range = 96;  // where no sum over rows says otherwise
@@ -27,19 +27,19 @@ class Assembler {
       for (Id member : groups_[g].members) group_of_[member] = g;
   }
 
-  std::unique_ptr<Program> run() {
-    program_ = std::make_unique<Program>();
-    program_->inputs = graph_.inputs;
-    program_->names = graph_.names;
-    program_->extent = rows_.extent;
+  std::unique_ptr<Schedule> run() {
+    schedule_ = std::make_unique<Schedule>();
+    schedule_->inputs = graph_.inputs;
+    schedule_->names = graph_.names;
+    schedule_->extent = rows_.extent;
     place_leaves();
     place_outputs();
     place_shared();
-    program_->stages.resize(static_cast<std::size_t>(rows_.stages));
+    schedule_->stages.resize(static_cast<std::size_t>(rows_.stages));
     for (int stage = 0; stage < rows_.stages; ++stage) assemble(stage);
     copy_leaf_outputs();
     count_scratch();
-    return std::move(program_);
+    return std::move(schedule_);
   }
 
  private:
@@ -48,31 +48,31 @@ class Assembler {
   // --- places of what all rows share ---
 
   std::size_t enter(const void* address) {
-    program_->table.push_back(address);
-    return program_->table.size() - 1;
+    schedule_->table.push_back(address);
+    return schedule_->table.size() - 1;
   }
   void place_leaves() {
-    program_->table.assign(graph_.inputs.size(), nullptr);
+    schedule_->table.assign(graph_.inputs.size(), nullptr);
     for (Id id = 0; id < graph_.nodes.size(); ++id) {
       const Node& node = graph_.nodes[id];
       if (node.input >= 0) {
         places_[id] = {Memory::table, static_cast<std::size_t>(node.input)};
       } else if (node.parameter) {
-        program_->owned.push_back(node.parameter->owner);
+        schedule_->owned.push_back(node.parameter->owner);
         places_[id] = {Memory::table, enter(node.parameter->data)};
       } else if (node.constant) {
-        program_->owned.push_back(node.constant);
+        schedule_->owned.push_back(node.constant);
         places_[id] = {Memory::table, enter(node.constant->raw())};
       }
     }
   }
   // An output lies in an array of its own from the start. The same node twice, or a leaf, is copied at the end.
   void place_outputs() {
-    for (Id output : graph_.outputs) program_->outputs.emplace_back(graph_.nodes[output].type);
+    for (Id output : graph_.outputs) schedule_->outputs.emplace_back(graph_.nodes[output].type);
     in_output_.assign(graph_.nodes.size(), false);
     for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
       const Id id = graph_.outputs[i];
-      const std::size_t entry = enter(program_->outputs[i].raw());
+      const std::size_t entry = enter(schedule_->outputs[i].raw());
       if (graph_.nodes[id].is_leaf() || in_output_[id]) {
         copies_.push_back({id, entry});
       } else {
@@ -110,7 +110,7 @@ class Assembler {
       users.push_back(&place);
     };
     for (Id id = 0; id < graph_.nodes.size(); ++id) {
-      program_->value_bytes += graph_.nodes[id].is_leaf() ? 0 : graph_.nodes[id].type.bytes();
+      schedule_->value_bytes += graph_.nodes[id].is_leaf() ? 0 : graph_.nodes[id].type.bytes();
       if (!is_shared(id)) continue;
       const std::size_t group = group_of_[id], first = start_of(group), mine = time_of(group);
       std::size_t last = mine;
@@ -123,7 +123,7 @@ class Assembler {
       partials_[id] = places_[id];
       if (groups > 1) add(partials_[id], static_cast<std::size_t>(groups) * graph_.nodes[id].type.bytes(), first, mine);
     }
-    program_->shared_bytes = pack(spans);
+    schedule_->shared_bytes = pack(spans);
     for (std::size_t i = 0; i < spans.size(); ++i) *users[i] = {Memory::shared, spans[i].offset};
     for (Id id = 0; id < graph_.nodes.size(); ++id)
       if (rows_.part[id] == Part::reduction && groups_of(graph_, id) == 1) partials_[id] = places_[id];
@@ -231,12 +231,12 @@ class Assembler {
                 with_rows(graph_.nodes[head].type, rows_.part[head] == Part::rows ? rows_.axis[head] : 0, rows), 0};
     return product_step(p, std::move(operands), std::move(outputs), own(std::move(instructions)));
   }
-  // Attributes live as long as the program, unlike the graph.
+  // Attributes live as long as the plan, unlike the graph.
   std::vector<Chain::Instruction> own(std::vector<Chain::Instruction> instructions) {
     for (auto& each : instructions) {
       auto copy = std::make_shared<Attributes>(*each.attributes);
       each.attributes = copy.get();
-      program_->owned.push_back(std::move(copy));
+      schedule_->owned.push_back(std::move(copy));
     }
     return instructions;
   }
@@ -284,7 +284,7 @@ class Assembler {
   // --- stages ---
 
   void assemble(int stage) {
-    Program::Stage& out = program_->stages[static_cast<std::size_t>(stage)];
+    Schedule::Stage& out = schedule_->stages[static_cast<std::size_t>(stage)];
     std::vector<std::size_t> by_rows;
     Index units = 0;
     for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -312,8 +312,8 @@ class Assembler {
     if (rows_.extent % units != 0) out.ranges.push_back(variant(by_rows, shorter + 1));
   }
 
-  Program::Variant variant(const std::vector<std::size_t>& by_rows, Index rows) {
-    Program::Variant result{.rows = rows};
+  Schedule::Variant variant(const std::vector<std::size_t>& by_rows, Index rows) {
+    Schedule::Variant result{.rows = rows};
     std::vector<plan::Span> spans;
     std::vector<Id> users;
     std::vector<std::size_t> position(groups_.size(), 0);
@@ -338,18 +338,19 @@ class Assembler {
     const Op* copy_op = nullptr;
     for (const Op* op : registry())
       if (op->name() == "identity") copy_op = op;
-    program_->stages.emplace_back();
+    schedule_->stages.emplace_back();
     for (const Copy& copy : copies_) {
       const Node node{.op = copy_op, .type = graph_.nodes[copy.from].type, .place = graph_.nodes[copy.from].place};
-      program_->stages.back().whole.push_back(
+      schedule_->stages.back().whole.push_back(
           op_step(node, {operand(copy.from, 0, 0)}, {{Memory::table, copy.entry}, node.type, 0}));
     }
   }
   void count_scratch() {
     const auto count = [&](const Steps& steps) {
-      for (const auto& step : steps) program_->scratch_bytes = std::max(program_->scratch_bytes, step->scratch_bytes());
+      for (const auto& step : steps)
+        schedule_->scratch_bytes = std::max(schedule_->scratch_bytes, step->scratch_bytes());
     };
-    for (const Program::Stage& stage : program_->stages) {
+    for (const Schedule::Stage& stage : schedule_->stages) {
       count(stage.whole);
       count(stage.all.steps);
       for (const auto& each : stage.ranges) count(each.steps);
@@ -368,12 +369,12 @@ class Assembler {
   std::vector<std::size_t> group_of_;
   std::vector<bool> in_output_;
   std::vector<Copy> copies_;
-  std::unique_ptr<Program> program_;
+  std::unique_ptr<Schedule> schedule_;
 };
 
 }  // namespace
 
-std::unique_ptr<Plan::Program> assemble(const Graph& graph, const CompileOptions& options) {
+std::unique_ptr<Plan::Schedule> assemble(const Graph& graph, const CompileOptions& options) {
   return Assembler(graph, options).run();
 }
 

@@ -1,4 +1,5 @@
-// Training steps on eager tapes: steps per second on 1 and 2 threads, interleaved, and heap allocations per step.
+// Training steps, on eager tapes and planned: steps per second on 1 and 2 threads, interleaved, and heap allocations
+// per step.
 //
 //   bench_training [--rounds N]
 //
@@ -67,10 +68,20 @@ void measure(const Workload& w, int rounds) {
     auto& all = times[t - 1];
     std::sort(all.begin(), all.end());
     const double median = all[all.size() / 2];
-    std::printf("%-8s %d threads  %8.3f ms a step (%.3f to %.3f)  %8.0f steps/s\n", w.name, t, median * 1e3,
+    std::printf("%-16s %d threads  %8.3f ms a step (%.3f to %.3f)  %8.0f steps/s\n", w.name, t, median * 1e3,
                 all.front() * 1e3, all.back() * 1e3, 1 / median);
   }
-  std::printf("%-8s %ld heap allocations a step\n", w.name, counted);
+  std::printf("%-16s %ld heap allocations a step\n", w.name, counted);
+}
+
+// The loss of experiments/nano_ring.
+Var nano_loss(const nn::Mlp& net, Draw& draw) {
+  const sde::Vp vp;
+  const Var p = draw.uniform({5000, 2}, -1, 1);
+  const Var x0 = p / sqrt(sum(square(p), 1, {.keepdims = true})) * draw.gamma({5000, 1}, 200, 200);
+  const Var t = draw.uniform({5000, 1}), z = draw.normal({5000, 2});
+  const Var xt = sde::perturb(vp, x0, t, z);
+  return mean(square(vp.std(t) * net(concat({xt, t}, 1)) + z));
 }
 
 }  // namespace
@@ -79,30 +90,31 @@ int main(int count, char** arguments) {
   const int rounds = count > 2 ? std::atoi(arguments[2]) : 9;
   Tape tape;
   const Tape::Mark mark = tape.mark();
+  std::uint32_t number = 0;
 
   nn::Mlp nano = network(3, {64, 64, 64, 64, 64}, 2);
   nn::Adam nano_adam(nano);
-  const sde::Vp vp;
-  std::uint32_t number = 0;
-  measure({"nano", 40,
+  auto nano_step = compile(nn::train_step(nano_adam, 1, [&](Draw& draw) { return nano_loss(nano, draw); }));
+  measure({"nano, eager", 40,
            [&] {
              tape.rewind(mark);
              Draw draw(tape, 1, number++);
-             const Var p = draw.uniform({5000, 2}, -1, 1);
-             const Var x0 = p / sqrt(sum(square(p), 1, {.keepdims = true})) * draw.gamma({5000, 1}, 200, 200);
-             const Var t = draw.uniform({5000, 1}), z = draw.normal({5000, 2});
-             const Var xt = sde::perturb(vp, x0, t, z);
-             nano_adam.step(mean(square(vp.std(t) * nano(concat({xt, t}, 1)) + z)));
+             nano_adam.step(nano_loss(nano, draw));
            }},
           rounds);
+  measure({"nano, planned", 40, [&] { nano_step.run(); }}, rounds);
 
   nn::Mlp regression = network(68, {256, 256, 256, 256}, 4);
   nn::Adam regression_adam(regression);
   const Array x = Rng(2).normal({Dtype::f32, {32, 68}}), y = Rng(3).normal({Dtype::f32, {32, 4}});
-  measure({"regress", 300,
+  const auto loss = [&](Var in, Var out) { return mean(square(regression(in) - out)); };
+  auto regression_step = compile(nn::train_step(regression_adam, 1, {x.type(), y.type()},
+                                                [&](Draw&, std::span<const Var> in) { return loss(in[0], in[1]); }));
+  measure({"regress, eager", 300,
            [&] {
              tape.rewind(mark);
-             regression_adam.step(mean(square(regression(tape.input(x)) - tape.input(y))));
+             regression_adam.step(loss(tape.input(x), tape.input(y)));
            }},
           rounds);
+  measure({"regress, planned", 300, [&] { regression_step.run({x, y}); }}, rounds);
 }

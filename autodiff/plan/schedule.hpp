@@ -6,7 +6,7 @@
 
 namespace wengert {
 
-class Plan::Program {
+class Plan::Schedule {
  public:
   // The steps of a stage for ranges of this many rows.
   struct Variant {
@@ -48,7 +48,7 @@ class Plan::Program {
   void run_ranges(const Stage& stage, plan::Frame frame, int thread, int threads);
   template <class F>
   void visit_alone(F&& f);
-  plan::Frame frame_of(int thread) const;
+  plan::Frame frame_of(int thread);
   static bool by_ranges(const Stage& stage, int threads);
   void keep_error();
 
@@ -64,7 +64,7 @@ class Plan::Program {
 };
 
 namespace plan {
-std::unique_ptr<Plan::Program> assemble(const Graph& graph, const CompileOptions& options);
+std::unique_ptr<Plan::Schedule> assemble(const Graph& graph, const CompileOptions& options);
 }
 
 }  // namespace wengert

@@ -1,4 +1,4 @@
-#include "autodiff/plan/program.hpp"
+#include "autodiff/plan/schedule.hpp"
 
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@ Array room(std::size_t bytes) { return Array(Dtype::i32, {static_cast<Index>(byt
 
 }  // namespace
 
-void Plan::Program::check(std::span<const PlanInput> given) const {
+void Plan::Schedule::check(std::span<const PlanInput> given) const {
   if (given.size() != inputs.size())
     throw Error(fmt::format("[run] this plan has {} inputs, got {}", inputs.size(), given.size()));
   for (std::size_t i = 0; i < inputs.size(); ++i)
@@ -34,7 +34,7 @@ void Plan::Program::check(std::span<const PlanInput> given) const {
                               to_string(inputs[i]), to_string(*given[i].type)));
 }
 
-void Plan::Program::make_room(int threads) {
+void Plan::Schedule::make_room(int threads) {
   if (shared_.bytes.size() == 0) shared_.bytes = room(shared_bytes);
   std::size_t ranges = 0, all = 0;
   for (const Stage& stage : stages) {
@@ -55,23 +55,22 @@ void Plan::Program::make_room(int threads) {
   }
 }
 
-bool Plan::Program::by_ranges(const Stage& stage, int threads) {
+bool Plan::Schedule::by_ranges(const Stage& stage, int threads) {
   // All threads about equally busy, or one alone, which gains from ranges that fit into its cache.
   const Index rounds = (stage.units + threads - 1) / threads;
   return stage.units > 1 && 10 * stage.units >= 8 * rounds * threads;
 }
 
-Frame Plan::Program::frame_of(int thread) const {
-  auto* self = const_cast<Program*>(this);
+Frame Plan::Schedule::frame_of(int thread) {
   const std::size_t which = static_cast<std::size_t>(thread);
-  return {table.data(), self->shared_.data(), self->local_[which].data(), self->scratch_[which].data()};
+  return {table.data(), shared_.data(), local_[which].data(), scratch_[which].data()};
 }
 
-void Plan::Program::keep_error() {
+void Plan::Schedule::keep_error() {
   if (!failed_.exchange(true)) error_ = std::current_exception();
 }
 
-void Plan::Program::run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier) {
+void Plan::Schedule::run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier) {
   const auto run = [&](const plan::Step& step, Index begin, Index end) {
     try {
       for (Index task = begin; task < end; ++task) step.run(frame, task);
@@ -95,7 +94,7 @@ void Plan::Program::run_steps(const Steps& steps, const Frame& frame, int thread
   if (!together) barrier.wait();
 }
 
-void Plan::Program::run_ranges(const Stage& stage, Frame frame, int thread, int threads) {
+void Plan::Schedule::run_ranges(const Stage& stage, Frame frame, int thread, int threads) {
   try {
     for (Index unit = stage.units * thread / threads; unit < stage.units * (thread + 1) / threads; ++unit) {
       frame.begin = group_begin(unit, stage.units, extent);
@@ -109,7 +108,7 @@ void Plan::Program::run_ranges(const Stage& stage, Frame frame, int thread, int 
   }
 }
 
-void Plan::Program::work(int thread, int threads, Barrier& barrier) {
+void Plan::Schedule::work(int thread, int threads, Barrier& barrier) {
   for (const Stage& stage : stages) {
     Frame frame = frame_of(thread);
     run_steps(stage.whole, frame, thread, threads, barrier);
@@ -124,8 +123,8 @@ void Plan::Program::work(int thread, int threads, Barrier& barrier) {
   }
 }
 
-std::span<const Array> Plan::Program::run(std::span<const PlanInput> given,
-                                          const std::function<void(int, int)>* finish) {
+std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given,
+                                           const std::function<void(int, int)>* finish) {
   check(given);
   struct Turn {
     std::atomic<bool>& running;
@@ -148,7 +147,7 @@ std::span<const Array> Plan::Program::run(std::span<const PlanInput> given,
 
 // f(step, frame) for every step as one thread alone would run them.
 template <class F>
-void Plan::Program::visit_alone(F&& f) {
+void Plan::Schedule::visit_alone(F&& f) {
   for (const Stage& stage : stages) {
     Frame frame = frame_of(0);
     const auto visit = [&](const Steps& steps) {
@@ -169,7 +168,7 @@ void Plan::Program::visit_alone(F&& f) {
   }
 }
 
-std::string Plan::Program::profile(std::span<const PlanInput> given, int runs) {
+std::string Plan::Schedule::profile(std::span<const PlanInput> given, int runs) {
   run(given, nullptr);
   make_room(1);
   struct Entry {
@@ -201,7 +200,7 @@ std::string Plan::Program::profile(std::span<const PlanInput> given, int runs) {
   return text;
 }
 
-std::string Plan::Program::explain() const {
+std::string Plan::Schedule::explain() const {
   std::string text = "passes:";
   for (const Pass& pass : passes) text += fmt::format("  {} {}", pass.name, pass.nodes);
   text += fmt::format("\nrows of the batch: {}; bytes: {} shared, of {} for all values\n", extent, shared_bytes,
