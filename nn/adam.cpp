@@ -16,19 +16,20 @@ namespace {
 template <class T, class Factors>
 void update_range(const Factors& f, Index size, const T* gradient, T* w, T* m, T* v) {
   const T beta1 = static_cast<T>(f.beta1), beta2 = static_cast<T>(f.beta2), rate = static_cast<T>(f.rate),
-          root = static_cast<T>(f.root), eps = static_cast<T>(f.eps);
+          root = static_cast<T>(f.root), eps = static_cast<T>(f.eps), keep = static_cast<T>(f.keep);
   for (Index i = 0; i < size; ++i) {
     m[i] = beta1 * m[i] + (1 - beta1) * gradient[i];
     v[i] = beta2 * v[i] + (1 - beta2) * (gradient[i] * gradient[i]);
-    w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + eps);
+    w[i] = keep * w[i] - rate * m[i] / (std::sqrt(v[i]) * root + eps);
   }
 }
 
 void check(const AdamOptions& o) {
   const auto fraction = [](double beta) { return beta >= 0 && beta < 1; };
-  if (!(o.lr >= 0) || !fraction(o.beta1) || !fraction(o.beta2) || !(o.eps >= 0))
-    throw Error(fmt::format("[Adam] needs lr >= 0, betas in [0, 1) and eps >= 0, got {}, {}, {}, {}", o.lr, o.beta1,
-                            o.beta2, o.eps));
+  if (!(o.lr >= 0) || !fraction(o.beta1) || !fraction(o.beta2) || !(o.eps >= 0) || !(o.weight_decay >= 0))
+    throw Error(
+        fmt::format("[Adam] needs lr >= 0, betas in [0, 1), eps >= 0 and weight_decay >= 0, got {}, {}, {}, {}, {}",
+                    o.lr, o.beta1, o.beta2, o.eps, o.weight_decay));
 }
 
 }  // namespace
@@ -59,8 +60,12 @@ double Adam::step(Operand loss) {
 void Adam::prepare() {
   check(options);
   const double k = static_cast<double>(updates_ + 1);
-  factors_ = {options.beta1, options.beta2, options.lr / (1 - std::pow(options.beta1, k)),
-              1 / std::sqrt(1 - std::pow(options.beta2, k)), options.eps};
+  factors_ = {options.beta1,
+              options.beta2,
+              options.lr / (1 - std::pow(options.beta1, k)),
+              1 / std::sqrt(1 - std::pow(options.beta2, k)),
+              options.eps,
+              1 - options.lr * options.weight_decay};
 }
 
 // A thread has the same part of the store in every update, so that its moments stay in its cache.

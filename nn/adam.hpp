@@ -1,4 +1,5 @@
-// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015), in PyTorch's form.
+// Adam (Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015), in PyTorch's form; with weight_decay,
+// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@ namespace wengert::nn {
 
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  double weight_decay = 0;  // decoupled: no part of the gradient
 };
 
 class Adam {
@@ -19,7 +21,7 @@ class Adam {
   // One update by the gradient of a loss of one element, recorded with the module's parameters on a tape. Returns the
   // loss; when it is not finite nothing is updated. At update k = 1, 2, ...
   //   m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2,
-  //   w <- w - lr / (1 - beta1^k) m / (sqrt(v / (1 - beta2^k)) + eps)
+  //   w <- (1 - lr weight_decay) w - lr / (1 - beta1^k) m / (sqrt(v / (1 - beta2^k)) + eps)
   double step(Operand loss);
 
   // The same update in parts, for what has gradients of its own: prepare() reads the options, update() changes the part
@@ -37,7 +39,7 @@ class Adam {
  private:
   // What an update multiplies by.
   struct Factors {
-    double beta1 = 0, beta2 = 0, rate = 0, root = 0, eps = 0;
+    double beta1 = 0, beta2 = 0, rate = 0, root = 0, eps = 0, keep = 1;
   };
   std::vector<Slot> slots_;
   Factors factors_;

@@ -39,6 +39,7 @@ class TrainStep {
     return run(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
   std::uint32_t number() const { return number_; }  // of the next run's draws
+  std::uint64_t seed() const { return seed_; }
   void continue_at(std::uint32_t number) { number_ = number; }
 
   std::string explain() const { return plan_.explain(); }

@@ -32,6 +32,11 @@ void Plan::Schedule::check(std::span<const PlanInput> given) const {
     if (*given[i].type != inputs[i])
       throw Error(fmt::format("[run] input {}{} is {}, got {}", i, names[i].empty() ? "" : " (" + names[i] + ")",
                               to_string(inputs[i]), to_string(*given[i].type)));
+  for (std::size_t i = 0; i < given.size(); ++i)
+    for (const Array& output : outputs)
+      if (given[i].data == output.raw() && output.size() > 0)
+        throw Error(
+            fmt::format("[run] input {} is this plan's own output, which the run writes over: copy it first", i));
 }
 
 void Plan::Schedule::make_room(int threads) {

@@ -74,6 +74,8 @@ BOOST_AUTO_TEST_CASE(an_output_may_be_the_next_input) {
   plan.run({row(1, 2, 3)});
   for (int i = 0; i < 3; ++i) plan.run({Array(plan.outputs()[0])});
   BOOST_TEST(same_bits(plan.outputs()[0], row(16, 32, 48)));
+  BOOST_TEST(error_of([&] { plan.run({plan.outputs()[0]}); }) ==
+             "[run] input 0 is this plan's own output, which the run writes over: copy it first");
 }
 
 BOOST_AUTO_TEST_CASE(shared_subexpressions_are_computed_once_and_read_often) {

@@ -13,10 +13,10 @@ import numpy as np
 
 # file -> (source, prefixes or names of the arrays to keep)
 KEPT = {
-    f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "opt/x0", "opt/t", "opt/z", "opt/adam/", "samp/"))
+    f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "opt/x0", "opt/t", "opt/z", "opt/adam/", "opt/adamw/", "samp/"))
     for dtype in ("f64", "f32")
 }
-KEPT["processes"] = ("processes", ("t", "vp/"))
+KEPT["processes"] = ("processes", ("t", "ou/", "ve_const/", "ve_kappa/", "vp/"))
 DERIVATIVES = ("w/", "in/", "fwd/", "jac/", "hutch/", "div/", "ism/", "ssm/", "dsm/")
 for network in ("nano", "ou2", "ou4", "circle", "heat_plain", "heat_embed"):
     for dtype in ("f64", "f32"):

@@ -38,14 +38,15 @@ struct Case {
 };
 
 void check_parameters(const Case& c, const std::string& prefix) {
+  BOOST_TEST(c.reference.below(prefix).size() == 12U);
   for (const auto& [name, wanted] : c.reference.below(prefix))
     for (const auto& [own, parameter] : c.score.parameters())
       if (own == name) check_close(parameter->value(), wanted, c.tolerance, prefix + name);
 }
 
-void check_adam(Dtype dtype) {
+void check_adam(Dtype dtype, const std::string& name, double weight_decay) {
   Case c(dtype);
-  nn::Adam adam(c.score, {.lr = 1e-3});
+  nn::Adam adam(c.score, {.lr = 1e-3, .weight_decay = weight_decay});
   Array losses(Dtype::f64, {10});
   Tape tape(dtype);
   const Tape::Mark start = tape.mark();
@@ -55,10 +56,10 @@ void check_adam(Dtype dtype) {
                             row(c.reference["opt/z"], i, {batch, 2}));
     losses.set(i, adam.step(loss));
     tape.rewind(start);
-    if (i == 0) check_parameters(c, "opt/adam/step1/");
+    if (i == 0) check_parameters(c, "opt/" + name + "/step1/");
   }
-  check_close(losses, c.reference["opt/adam/losses"], c.tolerance, "opt/adam/losses");
-  check_parameters(c, "opt/adam/step10/");
+  check_close(losses, c.reference["opt/" + name + "/losses"], c.tolerance, "opt/" + name + "/losses");
+  check_parameters(c, "opt/" + name + "/step10/");
 }
 
 void check_trajectory(Dtype dtype) {
@@ -77,7 +78,9 @@ void check_trajectory(Dtype dtype) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(adam_f64) { check_adam(Dtype::f64); }
-BOOST_AUTO_TEST_CASE(adam_f32) { check_adam(Dtype::f32); }
+BOOST_AUTO_TEST_CASE(adam_f64) { check_adam(Dtype::f64, "adam", 0); }
+BOOST_AUTO_TEST_CASE(adam_f32) { check_adam(Dtype::f32, "adam", 0); }
+BOOST_AUTO_TEST_CASE(adamw_f64) { check_adam(Dtype::f64, "adamw", 0.01); }
+BOOST_AUTO_TEST_CASE(adamw_f32) { check_adam(Dtype::f32, "adamw", 0.01); }
 BOOST_AUTO_TEST_CASE(trajectory_f64) { check_trajectory(Dtype::f64); }
 BOOST_AUTO_TEST_CASE(trajectory_f32) { check_trajectory(Dtype::f32); }

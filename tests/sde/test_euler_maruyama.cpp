@@ -1,5 +1,5 @@
-// The variance-preserving process against PyTorch's numbers, its own equation, and the laws it must keep.
-#define BOOST_TEST_MODULE vp
+// The reverse Euler-Maruyama sampler of the variance-preserving process: the law it reaches, its bits.
+#define BOOST_TEST_MODULE euler_maruyama
 #include <boost/test/unit_test.hpp>
 
 #include "autodiff/autodiff.hpp"
@@ -7,50 +7,12 @@
 #include "tests/parity/reference.hpp"
 
 using namespace wengert;
-using parity::check_close;
 
 namespace {
 
 const sde::Vp vp{.beta_min = 0.1, .beta_max = 20};
 
-// d f(t) / dt at every row
-template <class F>
-Var rate(F f, Var t) {
-  return grad(sum(f(t)), t);
-}
-
 }  // namespace
-
-BOOST_AUTO_TEST_CASE(coefficients_agree_with_the_reference) {
-  const parity::Reference reference("processes");
-  Tape tape(Dtype::f64);
-  const Var t = reshape(tape.input(reference["t"]), {103, 1});
-  check_close(vp.drift(1.0 + 0 * t, t).value(), reference["vp/drift_coeff"], 1e-12, "drift");
-  check_close(vp.diffusion(t).value(), reference["vp/g"], 1e-12, "g");
-  check_close(vp.mean(t).value(), reference["vp/mean_coeff"], 1e-12, "mean");
-  check_close(vp.std(t).value(), reference["vp/std"], 1e-9, "std");
-}
-
-BOOST_AUTO_TEST_CASE(transition_solves_the_moment_equations) {  // m' = a m, (s^2)' = 2 a s^2 + g^2
-  Tape tape(Dtype::f64);
-  const Var t = tape.input(Array::of<double>({5, 1}, {0.01, 0.2, 0.4, 0.7, 1}));
-  const Var m = vp.mean(t), a = vp.drift(1.0 + 0 * t, t), variance = square(vp.std(t));
-  check_close(rate([](Var u) { return vp.mean(u); }, t).value(), (a * m).value(), 1e-12, "m'");
-  check_close(rate([](Var u) { return square(vp.std(u)); }, t).value(),
-              (2.0 * a * variance + square(vp.diffusion(t))).value(), 1e-12, "s^2'");
-}
-
-BOOST_AUTO_TEST_CASE(std_keeps_its_digits_near_zero) {
-  Tape tape(Dtype::f32);
-  const Var t = tape.input(Array::of<float>({1, 1}, {1e-6f}));
-  BOOST_TEST(vp.std(t).item() == std::sqrt(0.1 * 1e-6), boost::test_tools::tolerance(1e-4));
-}
-
-BOOST_AUTO_TEST_CASE(a_shared_time_keeps_its_shape) {
-  Tape tape;
-  BOOST_TEST((vp.mean(tape.full(Shape{1, 1}, 0.5)).shape() == Shape{1, 1}));
-  BOOST_TEST((vp.mean(tape.full(Shape{7, 1}, 0.5)).shape() == Shape{7, 1}));
-}
 
 BOOST_AUTO_TEST_CASE(sampler_reaches_a_gaussian_and_converges_weakly_at_order_one) {
   // Data N(0, 0.25): the marginal's variance is 0.25 m^2 + s^2, its score known; the law at the end must be the data's.

@@ -1,0 +1,32 @@
+#include "sde/ou.hpp"
+
+#include <cmath>
+
+#include "autodiff/ops.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert::sde {
+
+Var Ou::drift(Operand x, Operand t) const {
+  const Scope scope(x);
+  return (-theta + 0 * t) * x;
+}
+
+Var Ou::diffusion(Operand t) const {
+  const Scope scope(t);
+  return sigma + 0 * t;
+}
+
+Var Ou::mean(Operand t) const {
+  const Scope scope(t);
+  return exp(-theta * t);
+}
+
+Var Ou::std(Operand t) const {
+  const Scope scope(t);
+  return sigma * sqrt(expm1(-2 * theta * t) * (-0.5 / theta));
+}
+
+double Ou::prior_std() const { return sigma / std::sqrt(2 * theta); }
+
+}  // namespace wengert::sde

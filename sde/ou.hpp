@@ -1,0 +1,18 @@
+// The Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein, "On the theory of the Brownian motion", 1930).
+#pragma once
+#include "autodiff/var.hpp"
+
+namespace wengert::sde {
+
+// dx = -theta x dt + sigma dW with theta > 0. Times are [B,1] or [1,1], and so are the results; x is [B,d].
+struct Ou {
+  double theta = 0.5, sigma = 0.5;
+
+  Var drift(Operand x, Operand t) const;
+  Var diffusion(Operand t) const;
+  Var mean(Operand t) const;  // exp(-theta t)
+  Var std(Operand t) const;   // sigma sqrt((1 - exp(-2 theta t)) / (2 theta)), accurate near t = 0
+  double prior_std() const;   // of the stationary law, sigma / sqrt(2 theta)
+};
+
+}  // namespace wengert::sde
