@@ -97,8 +97,7 @@ void parallel_for(Index count, void (*body)(void*, Index), void* context) {
   team_at_work.store(false);
 }
 
-void parallel_region(void (*body)(void*, int, int, Barrier&), void* context) {
-  const int team = threads();
+void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context) {
   if (team <= 1 || team_at_work.exchange(true)) {
     const FlushDenormals flush;
     Barrier alone(1);

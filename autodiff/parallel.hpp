@@ -77,18 +77,21 @@ class Barrier {
 };
 
 namespace detail {
-void parallel_region(void (*body)(void*, int, int, Barrier&), void* context);
+void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context);
 }
 
-// body(thread, threads, barrier) once on each of threads() threads, with denormals flushed; body must not throw, and
+// body(thread, threads, barrier) once on each of `team` threads, with denormals flushed; body must not throw, and
 // parallel_for within it stays on its caller. A call from within a region or a parallel_for, or from a second thread
 // meanwhile, has one thread.
 template <class Body>
-void parallel_region(Body&& body) {
+void parallel_region(int team, Body&& body) {
   using B = std::remove_reference_t<Body>;
-  detail::parallel_region([](void* context, int thread, int threads,
-                             Barrier& barrier) { (*static_cast<B*>(context))(thread, threads, barrier); },
-                          const_cast<std::remove_const_t<B>*>(&body));
+  detail::parallel_region(
+      team,
+      [](void* context, int thread, int threads, Barrier& barrier) {
+        (*static_cast<B*>(context))(thread, threads, barrier);
+      },
+      const_cast<std::remove_const_t<B>*>(&body));
 }
 
 }  // namespace wengert

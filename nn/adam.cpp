@@ -24,6 +24,8 @@ void update_range(const Factors& f, Index size, const T* gradient, T* w, T* m, T
   }
 }
 
+constexpr Index small = Index{1} << 14;  // elements that are not worth waking a team for
+
 void check(const AdamOptions& o) {
   const auto fraction = [](double beta) { return beta >= 0 && beta < 1; };
   if (!(o.lr >= 0) || !fraction(o.beta1) || !fraction(o.beta2) || !(o.eps >= 0) || !(o.weight_decay >= 0))
@@ -52,7 +54,8 @@ double Adam::step(Operand loss) {
   if (!std::isfinite(value)) return value;
   std::vector<Array> arrays;
   for (Var gradient : gradients) arrays.push_back(gradient.value());
-  parallel_region([&](int thread, int threads, Barrier&) { update(arrays, thread, threads); });
+  parallel_region(store_->size() < small ? 1 : threads(),
+                  [&](int thread, int threads, Barrier&) { update(arrays, thread, threads); });
   finish();
   return value;
 }

@@ -38,7 +38,7 @@ class Assembler {
     schedule_->stages.resize(static_cast<std::size_t>(rows_.stages));
     for (int stage = 0; stage < rows_.stages; ++stage) assemble(stage);
     copy_leaf_outputs();
-    count_scratch();
+    count_scratch_and_work();
     return std::move(schedule_);
   }
 
@@ -345,7 +345,7 @@ class Assembler {
           op_step(node, {operand(copy.from, 0, 0)}, {{Memory::table, copy.entry}, node.type, 0}));
     }
   }
-  void count_scratch() {
+  void count_scratch_and_work() {
     const auto count = [&](const Steps& steps) {
       for (const auto& step : steps)
         schedule_->scratch_bytes = std::max(schedule_->scratch_bytes, step->scratch_bytes());
@@ -353,6 +353,8 @@ class Assembler {
     for (const Schedule::Stage& stage : schedule_->stages) {
       count(stage.whole);
       count(stage.all.steps);
+      for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined})
+        for (const auto& step : *steps) schedule_->flops += step->flops;
       for (const auto& each : stage.ranges) count(each.steps);
     }
   }

@@ -16,7 +16,9 @@ Chain::Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, st
     const Index columns = own.rank() == 0 ? 1 : own[-1];
     Walk row_walk = broadcast_walk(rows, all_rows);
     for (Index& stride : row_walk.strides) stride *= columns;
-    sources_.push_back({broadcast_walk(own, shape), direct, !direct && own.size() == 1, row_walk, columns == 1});
+    const bool single = !direct && own.size() == 1;
+    const bool repeats = !direct && !single && own.size() == columns && columns == columns_ && block % columns == 0;
+    sources_.push_back({broadcast_walk(own, shape), direct, single, repeats, row_walk, columns == 1});
   }
   share_registers();
 }
@@ -73,7 +75,7 @@ void Chain::run_piece(const void* const* from, void* const* outputs, Index at, I
     const T* data = static_cast<const T*>(from[s]);
     T* buffer = buffers + static_cast<Index>(s) * block;
     operands[s] = source.direct ? data + at : buffer;
-    if (source.direct || source.single) continue;
+    if (source.direct || source.single || source.repeats) continue;
     gather(source.walk, data, at, n, buffer);
   }
   compute<T>(operands.data(), outputs, at, n, buffers + static_cast<Index>(sources_.size()) * block);
@@ -81,10 +83,16 @@ void Chain::run_piece(const void* const* from, void* const* outputs, Index at, I
 
 void Chain::run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const {
   dispatch_float(dtype_, [&]<class T>() {
-    for (std::size_t s = 0; s < sources_.size(); ++s)
+    // What is the same in every block is laid out once; blocks begin with a row where that matters.
+    const Index most = std::min(block, end - begin);
+    for (std::size_t s = 0; s < sources_.size(); ++s) {
+      const T* data = static_cast<const T*>(from[s]);
+      T* buffer = reinterpret_cast<T*>(scratch) + static_cast<Index>(s) * block;
       if (sources_[s].single)
-        std::fill_n(reinterpret_cast<T*>(scratch) + static_cast<Index>(s) * block, std::min(block, end - begin),
-                    *static_cast<const T*>(from[s]));
+        std::fill_n(buffer, most, *data);
+      else if (sources_[s].repeats)
+        gather(sources_[s].walk, data, begin, most, buffer);
+    }
     for (Index at = begin; at < end; at += block) run_piece<T>(from, outputs, at, std::min(block, end - at), scratch);
   });
 }

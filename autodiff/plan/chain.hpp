@@ -22,7 +22,8 @@ class Chain {
   // `from` are the shapes of the values from outside; what has fewer elements than `shape` is stretched.
   Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, std::vector<Instruction> instructions);
 
-  // Elements [begin, end), in C order. `scratch` holds scratch_bytes().
+  // Elements [begin, end), in C order; `begin` is a multiple of the block or of the last axis. `scratch` holds
+  // scratch_bytes().
   void run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const;
   // Rows [top, bottom) of the last axis, and of these the columns [left, right).
   void run_block(const void* const* from, void* const* outputs, Index top, Index bottom, Index left, Index right,
@@ -37,6 +38,7 @@ class Chain {
   struct Source {
     Walk walk;  // to stretch it over the whole shape
     bool direct, single;
+    bool repeats;   // one row for all rows, of which a block holds several whole ones
     Walk row_walk;  // of its rows, for blocks
     bool stretched_row;
   };

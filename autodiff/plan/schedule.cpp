@@ -19,6 +19,9 @@ namespace {
 // Below this many operations a step stays on one thread.
 constexpr double serial_flops = 30000;
 
+// Below this many operations a whole run does, whatever the number of threads: about what waking a team takes.
+constexpr double alone_flops = 300000;
+
 bool is_serial(const plan::Step& step) { return step.tasks() == 1 || step.flops < serial_flops; }
 
 Array room(std::size_t bytes) { return Array(Dtype::i32, {static_cast<Index>(bytes / 4 + 1)}); }
@@ -140,9 +143,10 @@ std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given,
     ~Turn() { running.store(false); }
   } const turn(running_);
   for (std::size_t i = 0; i < given.size(); ++i) table[i] = given[i].data;
-  make_room(wengert::threads());
+  const int team = flops < alone_flops ? 1 : threads();
+  make_room(team);
   failed_ = false;
-  parallel_region([&](int thread, int threads, Barrier& barrier) {
+  parallel_region(team, [&](int thread, int threads, Barrier& barrier) {
     work(thread, threads, barrier);
     if (finish != nullptr && !failed_) (*finish)(thread, threads);
   });

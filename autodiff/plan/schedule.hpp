@@ -35,6 +35,7 @@ class Plan::Schedule {
   std::vector<Pass> passes{};
   std::vector<Stage> stages{};
   Index extent = 0;  // rows of the batch
+  double flops = 0;  // of a run
   std::size_t shared_bytes = 0, scratch_bytes = 0, value_bytes = 0;
   std::vector<const void*> table{};  // inputs first, then parameters, constants and outputs
   std::vector<Array> outputs{};

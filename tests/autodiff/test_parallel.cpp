@@ -238,9 +238,9 @@ BOOST_AUTO_TEST_CASE(a_region_has_every_thread_once_and_one_within_another_has_o
   for (int count : {1, 2, 3, 7}) {
     const Threads guard(count);
     std::vector<int> visits(static_cast<std::size_t>(count), 0), within(static_cast<std::size_t>(count), 0);
-    parallel_region([&](int thread, int threads, Barrier&) {
+    parallel_region(count, [&](int thread, int threads, Barrier&) {
       ++visits[static_cast<std::size_t>(thread)];
-      parallel_region([&](int, int inner, Barrier&) { within[static_cast<std::size_t>(thread)] = inner; });
+      parallel_region(count, [&](int, int inner, Barrier&) { within[static_cast<std::size_t>(thread)] = inner; });
       if (threads != count) visits[0] = 100;
     });
     for (int each : visits) BOOST_TEST(each == 1);
@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(nobody_passes_a_barrier_before_all_have_come) {
     constexpr int rounds = 300;
     std::vector<int> round_of(static_cast<std::size_t>(count), 0);
     std::atomic<int> early{0};
-    parallel_region([&](int thread, int, Barrier& barrier) {
+    parallel_region(count, [&](int thread, int, Barrier& barrier) {
       for (int round = 1; round <= rounds; ++round) {
         round_of[static_cast<std::size_t>(thread)] = round;
         barrier.wait();
