@@ -1,8 +1,9 @@
 // Plans: a function recorded once and run again and again.
 //
-//   Plan plan = compile([&](std::span<const Var> in) { return std::vector<Var>{net(in[0])}; }, {{Dtype::f32, {32,
-//   3}}}); const Array& y = plan.run({x})[0];           // x: f32 [32,3]; no allocation, the same bits as on an eager
-//   tape fmt::print("{}", plan.explain());
+//   const auto f = [&](std::span<const Var> in) { return std::vector<Var>{net(in[0])}; };
+//   Plan plan = compile(f, {{Dtype::f32, {32, 3}}});
+//   const Array& y = plan.run({x})[0];      // x: f32 [32,3]; no allocation, the same bits as on an eager tape
+//   std::puts(plan.explain().c_str());
 //
 // What changes between runs is an input, a parameter (read where it lies, as it is at each run) or what follows from
 // them; all else is frozen when compile() records the function on a symbolic tape, which refuses to be read, so that

@@ -8,16 +8,14 @@
 // The layout is a promise, kept by a golden file. key = seed (low word, high word); counter = (row, block, step,
 // stream). A row is an index of the first axis, n its number of elements, and stream the ordinal of the draw within its
 // Draw. A block has words w0..w3; f32 and f64 are drawn separately.
-//   uniform  f32: element e from word e % 4 of block e / 4, ((w >> 9) + 1/2) / 2^23;
+//   uniform  f32: element e from word e % 4 of block e / 4, ((w >> 9) + 1/2) / 2^23.
 //            f64: from words 2 (e % 2) (low) and the next (high) of block e / 2, ((w >> 12) + 1/2) / 2^52: in (0, 1).
-//   normal   elements 2p and 2p + 1 are sqrt(-2 ln u) cos(2 pi v) and sin (Box and Muller), with f32: u = (w + 1/2) /
-//   2^32
-//            and v = (w' + 1/2) / 2^32 of words 2 (p % 2) and the next of block p / 2; f64: the two uniforms of block
-//            p.
-//   gamma    Marsaglia and Tsang, "A simple method for generating gamma variables", TOMS 26 (2000). Attempt a at
-//   element
-//            e uses, in f32, block a n + e: a normal (cos) of w0 and w1, u of w2 and, for shape < 1, a power of the
-//            uniform of w3; in f64 blocks 2 (a n + e) and the next: uniforms for the normal, then u and the power's.
+//   normal   elements 2p and 2p + 1 are sqrt(-2 ln u) cos(2 pi v) and sin (Box and Muller).
+//            f32: u = (w + 1/2) / 2^32 and v = (w' + 1/2) / 2^32 of words 2 (p % 2) and the next of block p / 2.
+//            f64: the two uniforms of block p.
+//   gamma    Marsaglia and Tsang, "A simple method for generating gamma variables", TOMS 26 (2000); attempt a at e:
+//            f32: block a n + e: a normal (cos) of w0 and w1, u of w2 and, for shape < 1, a power of the uniform of w3.
+//            f64: blocks 2 (a n + e) and the next: uniforms for the normal, then u and the power's.
 //   index    element e: floor(w m / 2^64) with the 64-bit word of a uniform in f64; the bias is below m / 2^64.
 #pragma once
 #include <cstdint>

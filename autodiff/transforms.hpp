@@ -2,8 +2,8 @@
 // derivative of your own.
 //
 //   // One gradient for each sample of x [B,3] and y [B,2], in one go: [B, 3, 2]
-//   Var g = vmap([&](std::span<const Var> s) { return grad(loss(matmul(reshape(s[0], {1, 3}), w), s[1]), w); }, {x,
-//   y});
+//   const auto one = [&](std::span<const Var> s) { return grad(loss(matmul(reshape(s[0], {1, 3}), w), s[1]), w); };
+//   Var g = vmap(one, {x, y});
 #pragma once
 #include <functional>
 #include <initializer_list>

@@ -2,8 +2,7 @@
 //
 //   const Unary tanh_op({.name = "tanh", .reference = [](double x) { return std::tanh(x); }},
 //                       [](auto x) { return xsimd::tanh(x); },             // value, for a SIMD batch of any float type
-//                       [](Var t, Var, Var y) { return t * (1 - square(y)); });   // t * dy/dx, from x and y in tape
-//                       ops
+//                       [](Var t, Var, Var y) { return t * (1 - square(y)); });   // t * dy/dx, in tape ops
 //   Var tanh(Operand x) { return record(tanh_op, {x}); }
 //
 // Writing the derivative with y where that is possible lets the planner free x.
