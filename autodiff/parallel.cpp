@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <atomic>
+#include <optional>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -104,11 +105,14 @@ void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* co
     body(context, 0, 1, alone);
     return;
   }
-  Barrier barrier(team);
+  // The runtime may give fewer threads than were asked for: only inside is their number known.
+  std::optional<Barrier> barrier;
 #pragma omp parallel num_threads(team)
   {
     const FlushDenormals flush;
-    body(context, omp_get_thread_num(), team, barrier);
+#pragma omp single
+    barrier.emplace(omp_get_num_threads());
+    body(context, omp_get_thread_num(), omp_get_num_threads(), *barrier);
   }
   team_at_work.store(false);
 }

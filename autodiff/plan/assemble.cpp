@@ -197,6 +197,7 @@ class Assembler {
     constexpr int product = 1 << 20;  // until all others have their numbers
     for (std::size_t m = skipped; m < group.members.size(); ++m) {
       const Id id = group.members[m];
+      if (graph_.nodes[id].owned) schedule_->owned.push_back(graph_.nodes[id].owned);
       Chain::Instruction instruction{graph_.nodes[id].op, &graph_.nodes[id].attributes, {}, -1};
       for (std::size_t i = 0; i < graph_.nodes[id].operands.size(); ++i) {
         const Id from = graph_.nodes[id].operands[i];

@@ -57,7 +57,7 @@ class Fuser {
  private:
   bool elementwise(Id id) const {
     const Node& node = graph_.nodes[id];
-    return !node.is_leaf() && node.op->fusable() && node.op->arity() <= 4 && is_float(node.type.dtype) &&
+    return !node.is_leaf() && node.op->fusable() && node.op->arity() <= 3 && is_float(node.type.dtype) &&
            rows_.part[id] != Part::reduction;
   }
   bool product(Id id) const {

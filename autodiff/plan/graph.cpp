@@ -1,5 +1,7 @@
 #include "autodiff/plan/graph.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "autodiff/ops/sources.hpp"
@@ -37,6 +39,9 @@ Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const V
       node.input = static_cast<int>(given - inputs.begin());
     else if (from.op == &parameter_op())
       node.parameter = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
+    else if (from.op == &input_op() && !tape.has_values(i))
+      throw Error(fmt::format("[compile] an input of {} has neither values nor a place among the plan's inputs  ({})",
+                              to_string(node.type), node.place));
     else if (from.op == &input_op())
       node.constant = std::make_shared<Array>(tape.constant(i));
     number[i] = static_cast<Id>(graph.nodes.size());

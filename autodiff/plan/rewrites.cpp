@@ -1,11 +1,11 @@
 #include "autodiff/plan/rewrites.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <cmath>
 #include <map>
 #include <tuple>
 
-#include "autodiff/ops/draws.hpp"
+#include "autodiff/kernels/groups.hpp"
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
 
@@ -23,7 +23,7 @@ double splat_of(const Node& node) {
   if (!node.constant || node.constant->size() == 0 || !is_float(node.type.dtype)) return several;
   const double first = node.constant->at(0);
   for (Index i = 1; i < node.constant->size(); ++i)
-    if (node.constant->at(i) != first) return several;
+    if (node.constant->at(i) != first || std::signbit(node.constant->at(i)) != std::signbit(first)) return several;
   return first;
 }
 
@@ -92,9 +92,6 @@ Id repeated(const Graph& graph, const Node& node, Id itself) {
   const Id first = node.operands[0];
   for (const char* name : {"identity", "stop_gradient", "reshape", "broadcast_to", "cast"})
     if (has_name(node, name) && of_type(first)) return first;
-  const auto one = [&](Id operand) { return splat_of(graph.nodes[operand]) == 1; };
-  if ((has_name(node, "mul") || has_name(node, "div")) && one(node.operands[1]) && of_type(first)) return first;
-  if (has_name(node, "mul") && one(first) && of_type(node.operands[1])) return node.operands[1];
   return itself;
 }
 
@@ -124,12 +121,15 @@ void take_unstretched(Graph& graph, Node& node) {
   }
 }
 
-// matmul(transpose(x), y) with the last two axes exchanged: a flag instead.
+// matmul(transpose(x), y): a flag instead. A first operand that is given transposed sums over a batch, in groups where
+// there are many rows (matmul.cpp): then the flag would change bits.
 void take_untransposed(const Graph& graph, Node& node) {
   if (!has_name(node, "matmul")) return;
   for (std::size_t i = 0; i < 2; ++i) {
     const Node& from = graph.nodes[node.operands[i]];
     if (!has_name(from, "transpose") || from.type.shape.rank() != 2) continue;
+    if (from.attributes.axes.size() != 2 || from.attributes.axes[0] != -1) continue;  // nothing is exchanged
+    if (i == 0 && group_count(from.type.shape[node.attributes.integers[0] != 0 ? -2 : -1], 0) > 1) continue;
     node.operands[i] = from.operands[0];
     node.attributes.integers[i] = 1 - node.attributes.integers[i];
   }

@@ -10,7 +10,7 @@ Graph without_dead(const Graph& graph);
 // Nodes with constant operands are computed now, up to a size that is worth keeping.
 Graph with_constants_folded(const Graph& graph);
 
-// x * 1, x / 1, a reshape, cast or broadcast to what x already is, an identity: x itself. An elementwise op reads an
+// A reshape, cast or broadcast to what x already is, an identity: x itself. An elementwise op reads an
 // operand that was only stretched for it before it was stretched. matmul of a transpose: a flag.
 Graph simplified(const Graph& graph);
 

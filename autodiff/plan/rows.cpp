@@ -4,12 +4,28 @@
 #include <map>
 
 #include "autodiff/kernels/groups.hpp"
+#include "autodiff/ops/draws.hpp"
 
 namespace wengert::plan {
 namespace {
 
 bool is_named(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
-bool is_draw(const Node& node) { return !node.is_leaf() && node.op->name().rfind("draw_", 0) == 0; }
+bool is_draw(const Node& node) {
+  for (const Op* draw : {&draw_uniform_op(), &draw_normal_op(), &draw_gamma_op(), &draw_index_op()})
+    if (node.op == draw) return !node.is_leaf();
+  return false;
+}
+
+// Whether the order of a sum within a row depends on how many rows there are: groups are as many as the cache holds of
+// what is summed, so a range of rows might have more of them.
+bool groups_by_rows(const Graph& graph, const Node& node, int axis) {
+  if (is_named(node, "matmul"))
+    return node.attributes.integers[0] != 0 && group_count(graph.nodes[node.operands[0]].type.shape[-2], 0) > 1;
+  if (!is_named(node, "sum")) return false;
+  for (int reduced : node.attributes.axes)
+    if (reduced < axis && group_count(graph.nodes[node.operands[0]].type.shape[reduced], 0) > 1) return true;
+  return false;
+}
 
 // The first extent that most elements of inputs and draws have.
 Index batch_of(const Graph& graph) {
@@ -74,7 +90,7 @@ class Finder {
       if (from == 0) continue;
       const Rows rows = node.op->rows(signature, node.type, static_cast<int>(i), from);
       if (rows.rule != RowRule::keeps && rows.rule != RowRule::pointwise) return 0;
-      if (axis != 0 && rows.axis != axis) return 0;
+      if ((axis != 0 && rows.axis != axis) || groups_by_rows(graph_, node, from)) return 0;
       axis = rows.axis;
     }
     if (axis == 0 || node.type.shape[axis] != plan_.extent) return 0;

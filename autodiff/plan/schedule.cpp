@@ -24,6 +24,12 @@ constexpr double alone_flops = 300000;
 
 bool is_serial(const plan::Step& step) { return step.tasks() == 1 || step.flops < serial_flops; }
 
+bool overlap(const Type& type, const void* data, const Array& output) {
+  const auto* from = static_cast<const std::byte*>(data);
+  const auto* to = static_cast<const std::byte*>(output.raw());
+  return std::less<>()(from, to + output.type().bytes()) && std::less<>()(to, from + type.bytes());
+}
+
 Array room(std::size_t bytes) { return Array(Dtype::i32, {static_cast<Index>(bytes / 4 + 1)}); }
 
 }  // namespace
@@ -37,7 +43,7 @@ void Plan::Schedule::check(std::span<const PlanInput> given) const {
                               to_string(inputs[i]), to_string(*given[i].type)));
   for (std::size_t i = 0; i < given.size(); ++i)
     for (const Array& output : outputs)
-      if (given[i].data == output.raw() && output.size() > 0)
+      if (overlap(inputs[i], given[i].data, output))
         throw Error(
             fmt::format("[run] input {} is this plan's own output, which the run writes over: copy it first", i));
 }
@@ -47,7 +53,7 @@ void Plan::Schedule::make_room(int threads) {
   std::size_t ranges = 0, all = 0;
   for (const Stage& stage : stages) {
     for (const Variant& variant : stage.ranges) ranges = std::max(ranges, variant.local_bytes);
-    if (!by_ranges(stage, threads)) all = std::max(all, stage.all.local_bytes);
+    all = std::max(all, stage.all.local_bytes);  // a team may come out smaller than it was asked to be
   }
   const auto at_least = [](Memory& memory, std::size_t bytes) {
     if (memory.bytes.type().bytes() < bytes + 1) memory.bytes = room(bytes);

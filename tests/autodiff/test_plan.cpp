@@ -121,3 +121,33 @@ BOOST_AUTO_TEST_CASE(random_programs) {
     check_plan(f, inputs_of(program), "seed " + std::to_string(seed));
   }
 }
+
+BOOST_AUTO_TEST_CASE(transposes_that_would_change_the_order_of_a_sum_stay) {
+  const Arrays tall{random_array(Dtype::f32, {200, 3}, 1), random_array(Dtype::f32, {200, 4}, 2)};
+  check_plan([](Vars in) { return std::vector<Var>{matmul(transpose(in[0]), in[1])}; }, tall, "covariance", Dtype::f32);
+  check_plan([](Vars in) { return std::vector<Var>{matmul(transpose(in[0]), in[1], {.transpose_a = true})}; },
+             {random_array(Dtype::f32, {3, 200}, 1), random_array(Dtype::f32, {200, 4}, 2)}, "transposed twice",
+             Dtype::f32);
+  const Arrays square{random_array(Dtype::f32, {4, 4}, 1), random_array(Dtype::f32, {4, 4}, 2)};
+  check_plan(
+      [](Vars in) {
+        return std::vector<Var>{matmul(transpose(in[0], {0, 1}), in[1])};
+      },
+      square, "no exchange", Dtype::f32);
+}
+
+BOOST_AUTO_TEST_CASE(sums_whose_groups_depend_on_the_number_of_rows_are_whole) {
+  const auto f = [](Vars in) {
+    return std::vector<Var>{transpose(matmul(in[1], in[0], {.transpose_a = true, .transpose_b = true}))};
+  };
+  check_plan(f, {random_array(Dtype::f32, {4096, 96}, 1), random_array(Dtype::f32, {96, 64}, 2)}, "wide", Dtype::f32);
+}
+
+BOOST_AUTO_TEST_CASE(signs_of_zero_and_denormal_numbers) {
+  const Array zeros = Array::of<float>({2}, {0.f, -0.f});
+  check_plan(
+      [&](Vars in) {
+        return std::vector<Var>{in[0] / in[0].tape().input(zeros), in[0] * 1};
+      },
+      {Array::of<float>({2}, {1.f, 1e-40f})}, "zeros", Dtype::f32);
+}

@@ -171,6 +171,13 @@ BOOST_AUTO_TEST_CASE(nothing_is_frozen_by_mistake) {
   BOOST_TEST(contains(text, "test_replay.cpp:"));
 }
 
+BOOST_AUTO_TEST_CASE(an_input_that_only_its_function_knows_is_refused) {
+  const auto f = [](Vars in) { return Outputs{in[0] + in[0].tape().input(row_of_3)}; };
+  const std::string text = error_of([&] { compile(f, {row_of_3}); });
+  BOOST_TEST(contains(text, "[compile] an input of f32 [3] has neither values"), text);
+  BOOST_TEST(contains(text, "test_replay.cpp:"), text);
+}
+
 BOOST_AUTO_TEST_CASE(second_derivatives_and_checkpoints) {
   const auto f = [](Vars in) {
     const auto inner = [](Var x) { return tanh(x) * x; };
