@@ -4,7 +4,6 @@
 #include <omp.h>
 
 #include <atomic>
-#include <optional>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -61,9 +60,10 @@ void set_threads(int count) {
 }
 
 void Barrier::wait() {
-  if (threads_ == 1) return;
+  const int threads = threads_.load(std::memory_order_relaxed);
+  if (threads == 1) return;
   const std::uint32_t round = round_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
     arrived_.store(0, std::memory_order_relaxed);
     round_.store(round + 1, std::memory_order_release);
     round_.notify_all();
@@ -105,14 +105,12 @@ void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* co
     body(context, 0, 1, alone);
     return;
   }
-  // The runtime may give fewer threads than were asked for: only inside is their number known.
-  std::optional<Barrier> barrier;
+  Barrier barrier(team);
 #pragma omp parallel num_threads(team)
   {
     const FlushDenormals flush;
-#pragma omp single
-    barrier.emplace(omp_get_num_threads());
-    body(context, omp_get_thread_num(), omp_get_num_threads(), *barrier);
+    barrier.expect(omp_get_num_threads());
+    body(context, omp_get_thread_num(), omp_get_num_threads(), barrier);
   }
   team_at_work.store(false);
 }

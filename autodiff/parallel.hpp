@@ -68,10 +68,12 @@ void parallel_pieces(Index size, Index grain, Body&& body) {
 class Barrier {
  public:
   explicit Barrier(int threads) : threads_(threads) {}
+  // Each thread says so before it first waits: a runtime may give fewer of them than were asked for.
+  void expect(int threads) { threads_.store(threads, std::memory_order_relaxed); }
   void wait();
 
  private:
-  int threads_;
+  std::atomic<int> threads_;
   std::atomic<int> arrived_{0};
   std::atomic<std::uint32_t> round_{0};
 };
