@@ -53,7 +53,9 @@ class Plan {
   // What it does: passes, stages, kernels with their operations, bytes.
   std::string explain() const;
 
-  // Runs it some times on one thread and says where the time went: ms a run, share, GF/s of every kernel.
+  // Runs it some times, step by step on the calling thread, and says where the time went: ms a run, share, GF/s of
+  // every kernel. Kernels of single ops (draws, say) may call on other threads: set_threads(1) keeps them alone as
+  // well.
   std::string profile(std::span<const PlanInput> inputs, int runs = 20);
   std::string profile(std::initializer_list<PlanInput> inputs, int runs = 20) {
     return profile(std::span<const PlanInput>(inputs.begin(), inputs.size()), runs);
