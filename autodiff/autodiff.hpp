@@ -1,6 +1,7 @@
 // The engine: arrays, tapes, ops, derivatives, draws, plans.
 #pragma once
 #include "autodiff/derivatives.hpp"
+#include "autodiff/jit.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan.hpp"

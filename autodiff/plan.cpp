@@ -10,9 +10,12 @@ Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-std::span<const Array> Plan::run(std::span<const PlanInput> inputs) { return schedule_->run(inputs, nullptr); }
-std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const std::function<void(int, int)>& finish) {
-  return schedule_->run(inputs, &finish);
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs) { return schedule_->run(inputs, {}); }
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const Finish& finish) {
+  return schedule_->run(inputs, finish);
+}
+std::span<const Array> Plan::accumulate(std::span<const PlanInput> inputs, const Finish& finish) {
+  return schedule_->accumulate(inputs, finish);
 }
 std::span<const Array> Plan::outputs() const { return schedule_->outputs; }
 std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return schedule_->profile(inputs, runs); }
@@ -36,6 +39,7 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     pass("transposed", plan::with_weights_transposed);
     pass("merged", plan::without_repeats);
     pass("without dead", plan::without_dead);
+    pass("without barriers", plan::without_barriers);
   }
   auto schedule = plan::assemble(graph, options);
   schedule->passes = std::move(passes);

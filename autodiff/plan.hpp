@@ -24,6 +24,8 @@
 
 namespace wengert {
 
+class Barrier;
+
 // An input of one run: an array, or memory of the caller's, aligned or not. It must live until run() returns.
 struct PlanInput {
   PlanInput(const Array& array) : type(&array.type()), data(array.raw()) {}
@@ -45,10 +47,19 @@ class Plan {
     return run(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
 
-  // The same; then `finish(thread, threads)` on every thread, after all outputs are there and before run() returns.
-  std::span<const Array> run(std::span<const PlanInput> inputs, const std::function<void(int, int)>& finish);
+  // The same; then `finish(thread, threads, barrier)` on every thread, after all outputs are there and before run()
+  // returns.
+  using Finish = std::function<void(int, int, Barrier&)>;
+  std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish);
 
-  std::span<const Array> outputs() const;  // of the last run
+  // The same, but every element is added to the output that was there (micro-batches: run() for the first, accumulate()
+  // for the others). Throws Error where an output is not f32 or f64, and before the first run().
+  std::span<const Array> accumulate(std::span<const PlanInput> inputs, const Finish& finish = {});
+  std::span<const Array> accumulate(std::initializer_list<PlanInput> inputs = {}) {
+    return accumulate(std::span<const PlanInput>(inputs.begin(), inputs.size()));
+  }
+
+  std::span<const Array> outputs() const;  // as the last run left them
 
   // What it does: passes, stages, kernels with their operations, bytes.
   std::string explain() const;

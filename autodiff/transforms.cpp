@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <optional>
 
 #include "autodiff/forward.hpp"
 #include "autodiff/ops.hpp"
+#include "autodiff/ops/sources.hpp"
 #include "autodiff/program.hpp"
 
 namespace wengert {
@@ -24,20 +26,34 @@ class LocalOp : public Op {
   Type type_;
 };
 
-// The value of a program whose nodes were dropped.
+// x -> x, as a node that a plan does not merge with x before all else is done: what is recorded on it is computed
+// again.
+class Again final : public LocalOp {
+ public:
+  explicit Again(const Type& type) : LocalOp("again", 1, Linearity::linear, type) {}
+  void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[0], k.type.bytes()); }
+  Var vjp(const Call&, int, Var g) const override { return g; }
+  Rows rows(const Signature&, const Type&, int, int axis) const override { return {RowRule::pointwise, axis}; }
+};
+
+// The value of a program: that of dropped nodes on an eager tape; on a symbolic one the last operand, whose nodes a
+// plan needs at first and records again for derivatives.
 class Checkpoint final : public LocalOp {
  public:
-  Checkpoint(Program program, Array value, int arity)
+  Checkpoint(Program program, std::optional<Array> value, int arity)
       : LocalOp("checkpoint", arity, Linearity::rule, program.type()),
         program_(std::move(program)),
         value_(std::move(value)) {}
 
-  void run(const Kernel& k) const override { std::memcpy(k.output, value_.raw(), k.type.bytes()); }
+  void run(const Kernel& k) const override {
+    std::memcpy(k.output, value_ ? value_->raw() : k.operands.back(), k.type.bytes());
+  }
 
   // All cotangents come from one replay; the sweep asks for them one by one.
   Var vjp(const Call& c, int i, Var g) const override {
+    if (i >= captured(c)) return {};
     if (seed_ != g || !c.tape().holds(cotangents_.back())) {
-      const std::vector<Var> fresh = identities(c);
+      const std::vector<Var> fresh = fresh_nodes(c);
       const Var y = program_.replay(c.tape(), fresh);
       cotangents_ = wengert::vjp(y, g, fresh);
       seed_ = g;
@@ -46,7 +62,7 @@ class Checkpoint final : public LocalOp {
   }
 
   Var jvp(const Call& c, std::span<const Var> tangents) const override {
-    const std::vector<Var> fresh = identities(c);
+    const std::vector<Var> fresh = fresh_nodes(c);
     const Var y = program_.replay(c.tape(), fresh);
     std::vector<std::uint32_t> indices;
     std::vector<Var> stacks;
@@ -59,19 +75,29 @@ class Checkpoint final : public LocalOp {
     return ForwardSweep(c.tape(), indices, stacks, last).at(last);
   }
 
-  Rows rows(const Signature&, const Type&, int operand, int axis) const override {
+  Rows rows(const Signature& s, const Type&, int operand, int axis) const override {
+    if (!value_ && operand + 1 == s.arity()) return {RowRule::pointwise, axis};
     return program_.rows(static_cast<std::size_t>(operand), axis);
   }
 
  private:
-  static std::vector<Var> identities(const Call& c) {
+  int captured(const Call& c) const { return c.arity() - (value_ ? 0 : 1); }
+
+  // Nodes of their own for what was captured. A parameter changes nothing by being read twice.
+  std::vector<Var> fresh_nodes(const Call& c) const {
     std::vector<Var> fresh;
-    for (int i = 0; i < c.arity(); ++i) fresh.push_back(identity(c.in(i)));
+    for (int i = 0; i < captured(c); ++i) {
+      const Operand x(c.in(i));
+      const Node& node = c.tape().node(c.tape().index_of(c.in(i), Where::current()));
+      const bool again = c.tape().symbolic() && node.op != &parameter_op();
+      fresh.push_back(again ? c.tape().record_local(std::make_shared<Again>(x.var().type()), {&x, 1}, x.where())
+                            : identity(x));
+    }
     return fresh;
   }
 
   Program program_;
-  Array value_;
+  std::optional<Array> value_;
   mutable Var seed_;
   mutable std::vector<Var> cotangents_;
 };
@@ -99,15 +125,18 @@ class Custom final : public LocalOp {
 
 Var checkpoint(const Function& f, Operand x) {
   Tape& tape = x.tape();
-  if (tape.symbolic()) return f(x.var());  // a plan lays out its memory itself
   const Tape::Mark start = tape.mark();
   const Var y = f(x.var());
   if (tape.index_of(y, x.where()) < start.nodes) return y;  // nothing was recorded for it
   Program program(tape, start.nodes, y);
-  Array value = y.value();
-  tape.rewind(start);
+  std::optional<Array> value;
+  if (!tape.symbolic()) {
+    value = y.value();
+    tape.rewind(start);
+  }
   std::vector<Operand> operands;
   for (Var var : program.captured(tape)) operands.emplace_back(var, x.where());
+  if (tape.symbolic()) operands.emplace_back(y, x.where());
   auto op = std::make_shared<Checkpoint>(std::move(program), std::move(value), static_cast<int>(operands.size()));
   return tape.record_local(op, operands, x.where());
 }

@@ -24,8 +24,8 @@ Var vmap(const FunctionOfMany& f, std::initializer_list<Var> xs, Where where = W
 Var vmap(const Function& f, Operand x);
 
 // f(x) of which only the value is kept: the nodes in between are dropped from an eager tape, and recorded again when a
-// derivative asks for them; a symbolic tape keeps them, since a plan finds memory for them itself. Gradients flow to x
-// and to all that f captured; the same bits as f(x). (Griewank and Walther, "Revolve", TOMS 2000, call it a
+// derivative asks for them; so in a plan, which needs memory for one stretch at a time. Gradients flow to x and to all
+// that f captured; the same bits as f(x). (Griewank and Walther, "Revolve", TOMS 2000, call it a
 // checkpoint.)
 Var checkpoint(const Function& f, Operand x);
 

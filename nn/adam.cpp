@@ -2,13 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
-#include <utility>
-
-#include "autodiff/derivatives.hpp"
-#include "autodiff/parallel.hpp"
-#include "autodiff/tape.hpp"
 
 namespace wengert::nn {
 namespace {
@@ -24,8 +18,6 @@ void update_range(const Factors& f, Index size, const T* gradient, T* w, T* m, T
   }
 }
 
-constexpr Index small = Index{1} << 14;  // elements that are not worth waking a team for
-
 void check(const AdamOptions& o) {
   const auto fraction = [](double beta) { return beta >= 0 && beta < 1; };
   if (!(o.lr >= 0) || !fraction(o.beta1) || !fraction(o.beta2) || !(o.eps >= 0) || !(o.weight_decay >= 0))
@@ -36,61 +28,25 @@ void check(const AdamOptions& o) {
 
 }  // namespace
 
-Adam::Adam(Module& module, const AdamOptions& settings)
-    : options(settings),
-      store_(gather(module)),
-      first_(store_->dtype(), {store_->size()}),
-      second_(store_->dtype(), {store_->size()}) {
-  check(options);
-  for (const auto& [name, parameter] : module.parameters()) slots_.push_back(parameter->slot());
-}
+Adam::Adam(Module& module, const AdamOptions& settings) : Optimizer(module, 2), options(settings) { check(options); }
 
-double Adam::step(Operand loss) {
-  std::vector<Var> leaves;
-  for (const Slot& slot : slots_) leaves.push_back(slot.on(loss.tape(), loss.where()));
-  prepare();
-  const std::vector<Var> gradients = grad(loss, leaves);
-  const double value = loss.var().item(loss.where());
-  if (!std::isfinite(value)) return value;
-  std::vector<Array> arrays;
-  for (Var gradient : gradients) arrays.push_back(gradient.value());
-  parallel_region(store_->size() < small ? 1 : threads(),
-                  [&](int thread, int threads, Barrier&) { update(arrays, thread, threads); });
-  finish();
-  return value;
-}
-
-void Adam::prepare() {
+Optimizer::Settings Adam::read(std::int64_t update) {
   check(options);
-  const double k = static_cast<double>(updates_ + 1);
+  const double k = static_cast<double>(update);
   factors_ = {options.beta1,
               options.beta2,
               options.lr / (1 - std::pow(options.beta1, k)),
               1 / std::sqrt(1 - std::pow(options.beta2, k)),
               options.eps,
               1 - options.lr * options.weight_decay};
+  return {options.clip, options.average};
 }
 
-// A thread has the same part of the store in every update, so that its moments stay in its cache.
-void Adam::update(std::span<const Array> gradients, int thread, int threads) {
-  dispatch_float(store_->dtype(), [&]<class T>() {
-    const Index lines = store_->size() / store_alignment;
-    const Index begin = lines * thread / threads * store_alignment,
-                end = lines * (thread + 1) / threads * store_alignment;
-    T *w = store_->mutable_values<T>().data(), *m = first_.data<T>().data(), *v = second_.data<T>().data();
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      const Index at = slots_[i].offset, from = std::max(begin, at),
-                  to = std::min(end, at + slots_[i].type.shape.size());
-      if (from < to)
-        update_range(factors_, to - from, std::as_const(gradients[i]).data<T>().data() + (from - at), w + from,
-                     m + from, v + from);
-    }
+void Adam::update_piece(Index begin, Index size, const void* gradient) {
+  dispatch_float(dtype(), [&]<class T>() {
+    update_range(factors_, size, static_cast<const T*>(gradient), weights<T>() + begin, moment<T>(0) + begin,
+                 moment<T>(1) + begin);
   });
-}
-
-void Adam::finish() {
-  ++updates_;
-  store_->touch();
 }
 
 }  // namespace wengert::nn

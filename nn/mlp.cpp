@@ -15,8 +15,10 @@ Mlp::Mlp(const MlpOptions& options, Rng& rng) : activation_(options.activation) 
     if (width < 1) throw Error(fmt::format("[Mlp] needs positive widths, got {}", width));
   for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
     layers_.emplace_back(widths[i], widths[i + 1], rng, options.dtype);
-    names_.push_back(fmt::format("layers.{}", i));
+    names_.push_back(options.numbering == Numbering::layers ? fmt::format("layers.{}", i) : fmt::format("{}", 2 * i));
   }
+  if (options.zero_output)
+    for (Parameter* p : {&layers_.back().weight, &layers_.back().bias}) p->set(Array(p->dtype(), p->shape()));
   name_parameters();
 }
 

@@ -7,10 +7,13 @@
 namespace wengert::nn {
 namespace {
 
+using Named = std::vector<std::pair<std::string, Parameter*>>;
+
 class Collector final : public Visitor {
  public:
   void operator()(const std::string& name, Parameter& parameter) override {
     found.emplace_back(prefix_ + name, &parameter);
+    if (thawed_) own.emplace_back(found.back());
   }
   void operator()(const std::string& name, Module& module) override {
     const std::string outer = prefix_;
@@ -18,20 +21,36 @@ class Collector final : public Visitor {
     module.children(*this);
     prefix_ = outer;
   }
-  std::vector<std::pair<std::string, Parameter*>> found;
+  void frozen(const std::string& name, Module& module) override {
+    const bool outer = thawed_;
+    thawed_ = false;
+    (*this)(name, module);
+    thawed_ = outer;
+  }
+  Named found, own;  // all, and those that are not frozen
 
  private:
   std::string prefix_;
+  bool thawed_ = true;
 };
+
+Collector collected(Module& module) {
+  Collector collector;
+  module.children(collector);
+  return collector;
+}
 
 Index padded(Index size) { return (size + store_alignment - 1) / store_alignment * store_alignment; }
 
 }  // namespace
 
-std::vector<std::pair<std::string, Parameter*>> Module::parameters() {
-  Collector collector;
-  children(collector);
-  return std::move(collector.found);
+Named Module::parameters() { return collected(*this).found; }
+
+Named Module::trained() {
+  Named result;
+  for (const auto& entry : collected(*this).own)
+    if (entry.second->role() == Role::trained) result.push_back(entry);
+  return result;
 }
 
 std::vector<std::pair<std::string, const Parameter*>> Module::parameters() const {
@@ -41,12 +60,12 @@ std::vector<std::pair<std::string, const Parameter*>> Module::parameters() const
 }
 
 void Module::name_parameters() {
-  for (auto& [name, parameter] : parameters()) parameter->rename(name);
+  for (auto& [name, parameter] : collected(*this).own) parameter->rename(name);
 }
 
 std::shared_ptr<Store> gather(Module& module) {
-  const auto parameters = module.parameters();
-  if (parameters.empty()) throw Error("a module without parameters has nothing to gather");
+  const auto parameters = module.trained();
+  if (parameters.empty()) throw Error("a module without trained parameters has nothing to gather");
   const Dtype dtype = parameters[0].second->dtype();
   Index total = 0;
   bool gathered = true;

@@ -26,9 +26,11 @@ class Visitor {
   virtual ~Visitor() = default;
   virtual void operator()(const std::string& name, Parameter& parameter) = 0;
   virtual void operator()(const std::string& name, Module& module) = 0;
+  // A module that this one uses as it is: its parameters are in files, and no optimizer of this module moves them.
+  virtual void frozen(const std::string& name, Module& module) = 0;
 };
 
-// Modules are values: a copy is deep.
+// Modules are values: a copy is deep, but for what is Frozen (nn/frozen.hpp).
 class Module {
  public:
   virtual ~Module() = default;
@@ -37,6 +39,8 @@ class Module {
   // Every parameter below this module, with its name from here, "layers.0.weight".
   std::vector<std::pair<std::string, Parameter*>> parameters();
   std::vector<std::pair<std::string, const Parameter*>> parameters() const;
+  // Those of them that an optimizer moves.
+  std::vector<std::pair<std::string, Parameter*>> trained();
 
  protected:
   Module() = default;
@@ -45,12 +49,14 @@ class Module {
   Module& operator=(const Module&) = default;
   Module& operator=(Module&&) = default;
 
-  // Called at the end of a constructor: parameters learn their names, for errors and printing.
+  // Called at the end of a constructor: parameters learn their names, for errors and printing; what is frozen keeps its
+  // own.
   void name_parameters();
 };
 
-// Moves all parameters of a module into one store (or finds that they already fill one) and returns it. Throws Error
-// when the module has none, they differ in dtype, or some of them already share a store with parameters of others.
+// Moves the trained parameters of a module into one store (or finds that they already fill one) and returns it. Throws
+// Error when the module has none, they differ in dtype, or some of them already share a store with parameters of
+// others.
 std::shared_ptr<Store> gather(Module& module);
 
 }  // namespace wengert::nn

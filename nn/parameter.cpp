@@ -23,7 +23,7 @@ Var Slot::on(Tape& tape, Where where) const {
   return tape.borrow(type, store->at(offset), store, store->version(), name, where);
 }
 
-Parameter::Parameter(const Array& value, Layout layout) : layout_(layout) {
+Parameter::Parameter(const Array& value, Layout layout, Role role) : layout_(layout), role_(role) {
   if (!is_float(value.dtype())) throw Error("a parameter is f32 or f64, got i32");
   Shape shape = value.shape();
   if (layout == Layout::transposed) {
@@ -34,13 +34,14 @@ Parameter::Parameter(const Array& value, Layout layout) : layout_(layout) {
   set(value);
 }
 
-Parameter::Parameter(const Parameter& other) : Parameter(other.value(), other.layout_) {
+Parameter::Parameter(const Parameter& other) : Parameter(other.value(), other.layout_, other.role_) {
   slot_.name = other.slot_.name;
 }
 
 Parameter& Parameter::operator=(Parameter other) noexcept {
   slot_ = std::move(other.slot_);
   layout_ = other.layout_;
+  role_ = other.role_;
   return *this;
 }
 

@@ -12,6 +12,9 @@ namespace wengert::nn {
 // [in, out] in memory, where a product reads its rows.
 enum class Layout { as_in_files, transposed };
 
+// Whether an optimizer moves it. What is fixed (frequencies drawn once, say) is in files all the same.
+enum class Role { trained, fixed };
+
 // A place in a store: what a tape and an optimizer need of a parameter. A copy names the same place.
 struct Slot {
   std::shared_ptr<Store> store;
@@ -28,7 +31,7 @@ struct Slot {
 class Parameter {
  public:
   // `value` as files hold it.
-  explicit Parameter(const Array& value, Layout layout = Layout::as_in_files);
+  explicit Parameter(const Array& value, Layout layout = Layout::as_in_files, Role role = Role::trained);
   Parameter(const Parameter& other);
   Parameter(Parameter&&) noexcept = default;
   Parameter& operator=(Parameter other) noexcept;
@@ -43,6 +46,8 @@ class Parameter {
   // Throws Error unless the shape is shape(); the dtype is converted.
   void set(const Array& value);
 
+  Role role() const { return role_; }
+
   const std::string& name() const { return slot_.name; }  // from the root of its module: "layers.0.weight"
   void rename(std::string name) { slot_.name = std::move(name); }
   // Moves the value into another store, at an offset.
@@ -51,6 +56,7 @@ class Parameter {
  private:
   Slot slot_;
   Layout layout_;
+  Role role_;
 };
 
 }  // namespace wengert::nn

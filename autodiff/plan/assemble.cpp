@@ -73,6 +73,7 @@ class Assembler {
     for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
       const Id id = graph_.outputs[i];
       const std::size_t entry = enter(schedule_->outputs[i].raw());
+      schedule_->output_entries.push_back(entry);
       if (graph_.nodes[id].is_leaf() || in_output_[id]) {
         copies_.push_back({id, entry});
       } else {

@@ -92,7 +92,7 @@ Id repeated(const Graph& graph, const Node& node, Id itself) {
   const Id first = node.operands[0];
   for (const char* name : {"identity", "stop_gradient", "reshape", "broadcast_to", "cast"})
     if (has_name(node, name) && of_type(first)) return first;
-  return itself;
+  return node.op->is_local() && has_name(node, "checkpoint") ? node.operands.back() : itself;
 }
 
 // Elementwise operands as they were before they were stretched, or one number for a constant of equal ones, as long as
@@ -230,6 +230,18 @@ Graph with_weights_transposed(const Graph& graph) {
       }
     }
     result.put(id, result.add(std::move(node)));
+  }
+  return result.finish();
+}
+
+Graph without_barriers(const Graph& graph) {
+  Rebuilt result(graph);
+  for (Id id = 0; id < graph.nodes.size(); ++id) {
+    Node node = result.moved(id);
+    if (has_name(node, "again") && node.op->is_local())
+      result.put(id, node.operands[0]);
+    else
+      result.put(id, result.add(std::move(node)));
   }
   return result.finish();
 }

@@ -10,7 +10,7 @@ Graph without_dead(const Graph& graph);
 // Nodes with constant operands are computed now, up to a size that is worth keeping.
 Graph with_constants_folded(const Graph& graph);
 
-// A reshape, cast or broadcast to what x already is, an identity: x itself. An elementwise op reads an
+// A reshape, cast or broadcast to what x already is, an identity, a checkpoint: x itself. An elementwise op reads an
 // operand that was only stretched for it before it was stretched. matmul of a transpose: a flag.
 Graph simplified(const Graph& graph);
 
@@ -20,5 +20,9 @@ Graph without_repeats(const Graph& graph);
 // A weight that a product reads transposed, [m,k] x [n,k]', is transposed once for all rows, where there are more rows
 // than columns.
 Graph with_weights_transposed(const Graph& graph);
+
+// What a checkpoint's derivative computes again was kept apart until here; now its operands are those of the first
+// time.
+Graph without_barriers(const Graph& graph);
 
 }  // namespace wengert::plan

@@ -137,8 +137,8 @@ void Plan::Schedule::work(int thread, int threads, Barrier& barrier) {
   }
 }
 
-std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given,
-                                           const std::function<void(int, int)>* finish) {
+// `then` runs on every thread of the region, once all outputs are there.
+void Plan::Schedule::execute(std::span<const PlanInput> given, const Finish& then) {
   check(given);
   struct Turn {
     std::atomic<bool>& running;
@@ -154,9 +154,49 @@ std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given,
   failed_ = false;
   parallel_region(team, [&](int thread, int threads, Barrier& barrier) {
     work(thread, threads, barrier);
-    if (finish != nullptr && !failed_) (*finish)(thread, threads);
+    if (then && !failed_) then(thread, threads, barrier);
   });
   if (failed_) std::rethrow_exception(std::exchange(error_, nullptr));
+  has_run_ = true;
+}
+
+std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given, const Finish& finish) {
+  execute(given, finish);
+  return outputs;
+}
+
+// Each thread adds its part of every output.
+void Plan::Schedule::add_to_outputs(int thread, int threads) {
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    dispatch_float(outputs[i].dtype(), [&]<class T>() {
+      const Index size = outputs[i].size(), begin = size * thread / threads, end = size * (thread + 1) / threads;
+      T* sum = outputs[i].data<T>().data();
+      const T* addend = std::as_const(addends_[i]).data<T>().data();
+      for (Index e = begin; e < end; ++e) sum[e] += addend[e];
+    });
+}
+
+std::span<const Array> Plan::Schedule::accumulate(std::span<const PlanInput> given, const Finish& finish) {
+  if (!has_run_) throw Error("[accumulate] there is nothing to add to yet: run() the plan first");
+  if (addends_.empty()) {
+    for (const Array& output : outputs)
+      if (!is_float(output.dtype())) throw Error("[accumulate] adds f32 and f64, an output of this plan is i32");
+    for (const Array& output : outputs) addends_.emplace_back(output.type());
+  }
+  struct Elsewhere {  // outputs are computed beside those that are kept
+    Schedule& self;
+    explicit Elsewhere(Schedule& schedule) : self(schedule) { point_to(self.addends_); }
+    ~Elsewhere() { point_to(self.outputs); }
+    void point_to(const std::vector<Array>& arrays) {
+      for (std::size_t i = 0; i < arrays.size(); ++i) self.table[self.output_entries[i]] = arrays[i].raw();
+    }
+  } const elsewhere(*this);
+  execute(given, [&](int thread, int threads, Barrier& barrier) {
+    add_to_outputs(thread, threads);
+    if (!finish) return;
+    barrier.wait();
+    finish(thread, threads, barrier);
+  });
   return outputs;
 }
 
@@ -184,7 +224,7 @@ void Plan::Schedule::visit_alone(F&& f) {
 }
 
 std::string Plan::Schedule::profile(std::span<const PlanInput> given, int runs) {
-  run(given, nullptr);
+  run(given, {});
   make_room(1);
   struct Entry {
     double seconds = 0, flops = 0;

@@ -26,7 +26,8 @@ class Plan::Schedule {
     std::size_t nodes;
   };
 
-  std::span<const Array> run(std::span<const PlanInput> inputs, const std::function<void(int, int)>* finish);
+  std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish);
+  std::span<const Array> accumulate(std::span<const PlanInput> inputs, const Finish& finish);
   std::string explain() const;
   std::string profile(std::span<const PlanInput> inputs, int runs);
 
@@ -39,10 +40,13 @@ class Plan::Schedule {
   std::size_t shared_bytes = 0, scratch_bytes = 0, value_bytes = 0;
   std::vector<const void*> table{};  // inputs first, then parameters, constants and outputs
   std::vector<Array> outputs{};
+  std::vector<std::size_t> output_entries{};         // in the table
   std::vector<std::shared_ptr<const void>> owned{};  // stores and constants that the table points into
 
  private:
   void check(std::span<const PlanInput> given) const;
+  void execute(std::span<const PlanInput> given, const Finish& then);
+  void add_to_outputs(int thread, int threads);
   void make_room(int threads);
   void work(int thread, int threads, Barrier& barrier);
   void run_steps(const plan::Steps& steps, const plan::Frame& frame, int thread, int threads, Barrier& barrier);
@@ -59,6 +63,8 @@ class Plan::Schedule {
   };
   Memory shared_;
   std::vector<Memory> local_, scratch_;  // of each thread
+  std::vector<Array> addends_;           // of accumulate()
+  bool has_run_ = false;
   std::atomic<bool> running_{false};
   std::exception_ptr error_;
   std::atomic<bool> failed_{false};

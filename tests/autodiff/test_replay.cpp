@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(one_plan_serves_one_run_at_a_time) {
   Plan plan = compile([](Vars in) { return Outputs{in[0] + 1}; }, {row_of_3});
   const Array x = row(1, 2, 3);
   std::string text;
-  const std::function<void(int, int)> again = [&](int thread, int) {
+  const Plan::Finish again = [&](int thread, int, Barrier&) {
     if (thread == 0) text = error_of([&] { plan.run({x}); });
   };
   const PlanInput input(x);

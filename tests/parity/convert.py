@@ -12,19 +12,17 @@ import sys
 import numpy as np
 
 # file -> (source, prefixes or names of the arrays to keep)
-KEPT = {
-    f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "opt/x0", "opt/t", "opt/z", "opt/adam/", "opt/adamw/", "samp/"))
-    for dtype in ("f64", "f32")
-}
+KEPT = {f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "samp/")) for dtype in ("f64", "f32")}
 KEPT["processes"] = ("processes", ("t", "ou/", "ve_const/", "ve_kappa/", "vp/"))
 DERIVATIVES = ("w/", "in/", "fwd/", "jac/", "hutch/", "div/", "ism/", "ssm/", "dsm/")
 for network in ("nano", "ou2", "ou4", "circle", "heat_plain", "heat_embed"):
     for dtype in ("f64", "f32"):
         KEPT[f"derivatives_{network}_{dtype}"] = (f"net_{network}_{dtype}", DERIVATIVES)
+        KEPT[f"training_{network}_{dtype}"] = (f"net_{network}_{dtype}", ("w/", "opt/"))
 for dtype in ("f64", "f32"):
     for network in ("triangles", "rings", "circle", "heat_plain", "heat_embed", "nano"):
         KEPT[f"full_{network}_{dtype}"] = (f"full_{network}_{dtype}", ("batch", "order", "fwd/", "jac/", "dsm/", "ism/", "adam/"))
-    KEPT[f"smeme_{dtype}"] = (f"smeme_{dtype}", ("x", "t", "teacher", "student", "loss", "prox", "direction", "grad/"))
+    KEPT[f"smeme_{dtype}"] = (f"smeme_{dtype}", ("x", "t", "teacher", "student", "loss", "prox", "direction", "grad/", "adamw/"))
 
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
 

@@ -1,0 +1,19 @@
+#include "autodiff/jit.hpp"
+
+#include <algorithm>
+
+namespace wengert {
+
+Plan& Jit::plan_for(std::span<const PlanInput> inputs) {
+  for (auto& [types, plan] : plans_)
+    if (std::equal(types.begin(), types.end(), inputs.begin(), inputs.end(),
+                   [](const Type& type, const PlanInput& input) { return type == *input.type; }))
+      return plan;
+  std::vector<Type> types;
+  for (const PlanInput& input : inputs) types.push_back(*input.type);
+  Plan plan = compile(f_, std::span<const Type>(types), options_, dtype_);
+  plans_.emplace_back(std::move(types), std::move(plan));
+  return plans_.back().second;
+}
+
+}  // namespace wengert

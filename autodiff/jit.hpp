@@ -1,0 +1,40 @@
+// jit: a function compiled anew for each combination of input types that it meets (the last, shorter batch of an
+// epoch).
+//
+//   Jit f = jit([&](std::span<const Var> in) { return std::vector<Var>{net(in[0])}; });
+//   const Array& y = f({x})[0];      // compiles for [500,2]; again for [123,2]
+#pragma once
+#include <utility>
+#include <vector>
+
+#include "autodiff/plan.hpp"
+
+namespace wengert {
+
+class Jit {
+ public:
+  Jit(PlanFunction f, const CompileOptions& options, Dtype dtype)
+      : f_(std::move(f)), options_(options), dtype_(dtype) {}
+
+  // As Plan::run: the outputs hold until the next call with inputs of these types. What f captures lives as long as it.
+  std::span<const Array> operator()(std::span<const PlanInput> inputs) { return plan_for(inputs).run(inputs); }
+  std::span<const Array> operator()(std::initializer_list<PlanInput> inputs = {}) {
+    return (*this)(std::span<const PlanInput>(inputs.begin(), inputs.size()));
+  }
+  // The plan for inputs of these types, compiled where there is none yet.
+  Plan& plan_for(std::span<const PlanInput> inputs);
+
+  std::size_t plans() const { return plans_.size(); }
+
+ private:
+  PlanFunction f_;
+  CompileOptions options_;
+  Dtype dtype_;
+  std::vector<std::pair<std::vector<Type>, Plan>> plans_;
+};
+
+inline Jit jit(PlanFunction f, const CompileOptions& options = {}, Dtype dtype = Dtype::f32) {
+  return {std::move(f), options, dtype};
+}
+
+}  // namespace wengert

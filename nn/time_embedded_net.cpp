@@ -1,0 +1,30 @@
+#include "nn/time_embedded_net.hpp"
+
+#include "autodiff/ops.hpp"
+#include "autodiff/tape.hpp"
+
+namespace wengert::nn {
+
+TimeEmbeddedNet::TimeEmbeddedNet(const TimeEmbeddedNetOptions& o, Rng& rng)
+    : features_(
+          {.width = o.features, .scale = o.scale, .first = FourierOptions::First::sine, .name = "W", .dtype = o.dtype},
+          rng),
+      time_(o.features, o.width, rng, o.dtype),
+      encoder_(o.dimension, o.width, rng, o.dtype),
+      decoder_(o.width, o.dimension, rng, o.dtype) {
+  name_parameters();
+}
+
+Var TimeEmbeddedNet::operator()(Operand x, Operand t) const {
+  const Scope scope(x);
+  return decoder_(silu(encoder_(x) + silu(time_(features_(t)))));
+}
+
+void TimeEmbeddedNet::children(Visitor& visit) {
+  visit("time_embedder.0", features_);
+  visit("time_embedder.1", time_);
+  visit("encoder.0", encoder_);
+  visit("decoder.1", decoder_);
+}
+
+}  // namespace wengert::nn

@@ -1,0 +1,128 @@
+// The workloads W1 to W9 in Wengert (README.md has the table): milliseconds a unit.
+//
+//   bench [--only W1 W4] [--threads 1 2] [--rounds 9] [--json FILE]     a table; thread counts interleaved, medians
+//   bench --explain W1 | --profile W1                                   what its plan does, and where the time goes
+//   bench --worker --threads N                                          as compare runs it
+//
+// A worker reads the names of workloads, one a line, and answers each with one line of JSON: the milliseconds a unit
+// over a block of about 0.3 s. The first request of a workload makes it and warms it up as well.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/error.hpp"
+#include "autodiff/parallel.hpp"
+#include "tests/benchmarks/workloads.hpp"
+
+namespace {
+
+using namespace wengert;
+using benchmarks::Workload;
+using Json = nlohmann::ordered_json;
+
+constexpr double block_seconds = 0.3;
+
+double seconds(const Workload& workload, int units) {
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < units; ++i) workload.run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Runs it until its caches and branches know it; returns the units of a block.
+int warm_up(const Workload& workload) {
+  double time = 0;
+  int units = 1;
+  for (; (time = seconds(workload, units)) < block_seconds / 3; units *= 2) {
+  }
+  return std::max(1, static_cast<int>(block_seconds / time * units));
+}
+
+void serve(int threads) {
+  set_threads(threads);
+  std::map<std::string, std::pair<Workload, int>> known;
+  for (std::string name; std::getline(std::cin, name);) {
+    Json answer{{"workload", name}, {"mode", "wengert"}, {"threads", threads}};
+    try {
+      auto found = known.find(name);
+      if (found == known.end()) {
+        Workload workload = benchmarks::make_workload(name);
+        const int units = warm_up(workload);
+        found = known.emplace(name, std::pair(std::move(workload), units)).first;
+      }
+      const auto& [workload, units] = found->second;
+      answer["milliseconds"] = seconds(workload, units) / units * 1e3;
+      answer["units"] = units;
+    } catch (const Error& error) {
+      answer["error"] = error.what();
+    }
+    std::cout << answer.dump() << std::endl;
+  }
+}
+
+double median(std::vector<double> all) {
+  std::sort(all.begin(), all.end());
+  return all[all.size() / 2];
+}
+
+void measure(const std::vector<std::string>& names, const std::vector<int>& threads, int rounds,
+             const std::string& file) {
+  Json rows = Json::array();
+  for (const std::string& name : names) {
+    const Workload workload = benchmarks::make_workload(name);
+    std::map<int, std::vector<double>> times;
+    std::map<int, int> units;
+    for (int round = -1; round < rounds; ++round)
+      for (int count : threads) {
+        set_threads(count);
+        if (round < 0)
+          units[count] = warm_up(workload);
+        else
+          times[count].push_back(seconds(workload, units[count]) / units[count] * 1e3);
+      }
+    for (int count : threads) {
+      std::printf("%-4s %-48s %d threads %9.4f ms\n", name.c_str(), workload.what.c_str(), count, median(times[count]));
+      std::fflush(stdout);
+      rows.push_back({{"workload", name}, {"threads", count}, {"wengert", median(times[count])}});
+    }
+  }
+  if (file.empty()) return;
+  std::ofstream out(file);
+  if (!(out << Json{{"rows", rows}}.dump(1) << "\n")) throw Error("cannot write " + file);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  CLI::App app("Training steps, milliseconds each");
+  std::vector<std::string> names = benchmarks::workload_names();
+  std::vector<int> threads{1, 2};
+  int rounds = 9;
+  std::string file, explained, profiled;
+  bool worker = false;
+  app.add_option("--only", names, "workloads");
+  app.add_option("--threads", threads, "threads")->check(CLI::PositiveNumber);
+  app.add_option("--rounds", rounds, "timed rounds")->check(CLI::PositiveNumber);
+  app.add_option("--json", file, "file of results");
+  app.add_option("--explain", explained, "print what a workload's plan does");
+  app.add_option("--profile", profiled, "print where a workload's time goes");
+  app.add_flag("--worker", worker, "serve requests from standard input");
+  CLI11_PARSE(app, count, arguments);
+  try {
+    if (worker)
+      serve(threads[0]);
+    else if (!explained.empty())
+      std::puts(benchmarks::make_workload(explained).explain().c_str());
+    else if (!profiled.empty())
+      std::puts(benchmarks::make_workload(profiled).profile().c_str());
+    else
+      measure(names, threads, rounds, file);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,171 @@
+#include "tests/benchmarks/workloads.hpp"
+
+#include <cmath>
+#include <numbers>
+
+#include "autodiff/autodiff.hpp"
+#include "nn/nn.hpp"
+#include "sde/sde.hpp"
+
+namespace wengert::benchmarks {
+namespace {
+
+constexpr double earliest = 1e-5;  // times are uniform on [earliest, 1]
+
+// A network, its optimizer and the compiled step; they live as long as the workload.
+template <class Net>
+struct Training {
+  Net net;
+  nn::Adam adam;
+  std::unique_ptr<nn::TrainStep> step;
+
+  Training(Net made, const nn::AdamOptions& options) : net(std::move(made)), adam(net, options) {}
+};
+
+template <class Net, class Loss>
+Workload training(const std::string& name, const std::string& what, Net made, const nn::AdamOptions& options,
+                  const Loss& loss) {
+  auto all = std::make_shared<Training<Net>>(std::move(made), options);
+  all->step = std::make_unique<nn::TrainStep>(
+      compile(nn::train_step(all->adam, 1, [&, all = all.get()](Draw& draw) { return loss(all->net, draw); })));
+  return {name, what, [all] { all->step->run(); }, [all] { return all->step->explain(); },
+          [all] { return all->step->profile(); }};
+}
+
+Array on_circle(Index count) {
+  Array points(Dtype::f32, {count, 2});
+  for (Index i = 0; i < count; ++i) {
+    const double angle = 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(count);
+    points.set(2 * i, std::cos(angle));
+    points.set(2 * i + 1, std::sin(angle));
+  }
+  return points;
+}
+
+// `count` rows of a table, at random.
+Var batch_of(Draw& draw, const Array& pool, Index count) {
+  return index_select(draw.tape().input(pool), 0, draw.index({count}, pool.shape()[0]));
+}
+
+nn::TimeMlp triangles_net(Rng& rng, bool zero_output) {
+  return nn::TimeMlp(
+      {.dimension = 4, .hidden = {256, 256, 256, 256}, .activation = relu, .features = 64, .zero_output = zero_output},
+      rng);
+}
+
+template <class Net>
+Workload rings_like(const std::string& name, const std::string& what, Net net, const sde::Ou& process, double lr,
+                    Index pool_size, Index dimension) {
+  const Array pool = Rng(2).normal({Dtype::f32, {pool_size, dimension}});
+  return training(name, what, std::move(net), {.lr = lr}, [=](const Net& score, Draw& draw) {
+    const Var x0 = batch_of(draw, pool, 32), t = draw.uniform({32, 1}, earliest, 1), z = draw.normal({32, dimension});
+    return sde::normalised_denoising_loss(process, score, x0, t, z);
+  });
+}
+
+Workload w1() {
+  Rng rng(1);
+  return rings_like("W1", "triangles: 32 x 68-256x4-4", triangles_net(rng, true), sde::Ou{.theta = 0.3, .sigma = 0.5},
+                    1e-2, 1024, 4);
+}
+
+Workload w2() {
+  Rng rng(1);
+  nn::TimeMlp net({.dimension = 2, .hidden = {512, 512}, .activation = relu, .features = 2, .zero_output = true}, rng);
+  return rings_like("W2", "rings: 32 x 4-512x2-2", std::move(net), sde::Ou{.theta = 0.5, .sigma = 0.5}, 1e-3, 2048, 2);
+}
+
+Workload w3(const std::string& name, Index batch) {
+  Rng rng(1);
+  const sde::VeConstant process{.sigma = 1};
+  nn::ScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
+  const Array patterns = on_circle(batch);
+  return training(name, "circle: " + std::to_string(batch) + " x ScoreNet 128", std::move(net),
+                  {.lr = 1e-4, .average = 0.9999}, [=](const nn::ScoreNet& score, Draw& draw) {
+                    const Var x0 = draw.tape().input(patterns), t = draw.uniform({batch, 1}, earliest, 1),
+                              z = draw.normal({batch, 2});
+                    return sde::denoising_loss(process, score, x0, t, z);
+                  });
+}
+
+Workload w4() {
+  Rng rng(1);
+  nn::TimeMlp net({.dimension = 2, .hidden = {64, 64, 64, 64, 64}, .activation = relu}, rng);
+  return training("W4", "nano ring: 5000 x 3-64x5-2", std::move(net), {.lr = 1e-3},
+                  [](const nn::TimeMlp& score, Draw& draw) {
+                    const Var p = draw.uniform({5000, 2}, -1, 1);
+                    const Var x0 = p / norm(p, 1, {.keepdims = true}) * draw.gamma({5000, 1}, 200, 200);
+                    const Var t = draw.uniform({5000, 1}), z = draw.normal({5000, 2});
+                    return sde::denoising_loss(sde::Vp{.beta_min = 0.1, .beta_max = 20}, score, x0, t, z);
+                  });
+}
+
+template <class Net>
+Workload heat(const std::string& name, const std::string& what, Net net) {
+  const sde::VeExponential process{.kappa = 1.1};
+  return training(name, what, std::move(net), {.lr = 1e-3}, [=](const Net& score, Draw& draw) {
+    const Var x0 = draw.tape().full(Shape{1024, 1}, 0), t = draw.uniform({1024, 1}, earliest, 1),
+              z = draw.normal({1024, 1});
+    const auto scaled = [&](Var x, Var time) { return score(x, time) / process.std(time); };
+    return sde::denoising_loss(process, scaled, x0, t, z);
+  });
+}
+
+Workload w5a() {
+  Rng rng(1);
+  return heat("W5a", "heat kernel: 1024 x 2-8x3-1",
+              nn::TimeMlp({.dimension = 1, .hidden = {8, 8, 8}, .activation = silu}, rng));
+}
+Workload w5b() {
+  Rng rng(1);
+  return heat("W5b", "heat kernel: 1024 x 256 Fourier features, 8", nn::TimeEmbeddedNet({}, rng));
+}
+
+// A student moves away from its teacher where a reward says so, and stays near it elsewhere.
+Workload w8() {
+  Rng rng(1);
+  const nn::Frozen base(triangles_net(rng, false));
+  using Score = nn::ResidualScore<nn::TimeMlp>;
+  const Score teacher(base, {.dimension = 4, .hidden = {64, 64}}, rng);
+  Score student(base, {.dimension = 4, .hidden = {64, 64}}, rng);
+  const Array pool = Rng(2).normal({Dtype::f32, {1024, 4}});
+  const sde::Ou process{.theta = 0.3, .sigma = 0.5};
+  return training("W8", "S-MEME: 32 x 68-256x4-4, correction 5-64x2-4", std::move(student),
+                  {.lr = 1e-4, .weight_decay = 0.01}, [=](const Score& score, Draw& draw) {
+                    const Var x0 = batch_of(draw, pool, 32), t = draw.uniform({32, 1}, earliest, 1);
+                    const Var x = sde::perturb(process, x0, t, draw.normal({32, 4}));
+                    const Var from = stop_gradient(teacher(x, t)), change = score(x, t) - from;
+                    const Var reward = 5.0 * sum(-from * change, 1, {.keepdims = true}) * (t <= 0.1);
+                    return 1e-3 * mean(sum(square(change), 1)) - mean(reward);
+                  });
+}
+
+const std::vector<std::pair<std::string, Workload (*)()>> makers = {
+    {"W1", w1},
+    {"W2", w2},
+    {"W3a", [] { return w3("W3a", 9); }},
+    {"W3b", [] { return w3("W3b", 500); }},
+    {"W4", w4},
+    {"W5a", w5a},
+    {"W5b", w5b},
+    {"W8", w8},
+};
+
+}  // namespace
+
+std::vector<std::string> workload_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, make] : makers) names.push_back(name);
+  return names;
+}
+
+Workload make_workload(const std::string& name) {
+  std::string known;
+  for (const auto& [each, make] : makers) {
+    if (each == name) return make();
+    known += " " + each;
+  }
+  throw Error("no workload " + name + ": there are" + known);
+}
+
+}  // namespace wengert::benchmarks
