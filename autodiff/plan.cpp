@@ -19,6 +19,7 @@ std::span<const Array> Plan::accumulate(std::span<const PlanInput> inputs, const
 }
 std::span<const Array> Plan::outputs() const { return schedule_->outputs; }
 std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return schedule_->profile(inputs, runs); }
+std::size_t Plan::bytes() const { return schedule_->bytes(); }
 std::string Plan::explain() const { return schedule_->explain(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {

@@ -64,6 +64,9 @@ class Plan {
   // What it does: passes, stages, kernels with their operations, bytes.
   std::string explain() const;
 
+  // Of all values between steps, with the partial sums of all rows and one range of rows at a time.
+  std::size_t bytes() const;
+
   // Runs it some times, step by step on the calling thread, and says where the time went: ms a run, share, GF/s of
   // every kernel. Kernels of single ops (draws, say) may call on other threads: set_threads(1) keeps them alone as
   // well.

@@ -255,6 +255,13 @@ std::string Plan::Schedule::profile(std::span<const PlanInput> given, int runs) 
   return text;
 }
 
+std::size_t Plan::Schedule::bytes() const {
+  std::size_t local = 0;
+  for (const Stage& stage : stages)
+    local = std::max(local, stage.ranges.empty() ? stage.all.local_bytes : stage.ranges[0].local_bytes);
+  return shared_bytes + local;
+}
+
 std::string Plan::Schedule::explain() const {
   std::string text = "passes:";
   for (const Pass& pass : passes) text += fmt::format("  {} {}", pass.name, pass.nodes);

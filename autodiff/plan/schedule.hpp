@@ -29,6 +29,7 @@ class Plan::Schedule {
   std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish);
   std::span<const Array> accumulate(std::span<const PlanInput> inputs, const Finish& finish);
   std::string explain() const;
+  std::size_t bytes() const;
   std::string profile(std::span<const PlanInput> inputs, int runs);
 
   std::vector<Type> inputs{};

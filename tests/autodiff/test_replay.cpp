@@ -267,6 +267,58 @@ BOOST_AUTO_TEST_CASE(two_threads_run_two_plans) {
   BOOST_TEST(good);
 }
 
+BOOST_AUTO_TEST_CASE(a_checkpoint_holds_fewer_bytes_and_gives_the_same_bits) {
+  const auto make = [](bool drop) {
+    return [drop](Vars in) {
+      const Function stretch = [](Var x) {
+        for (int i = 0; i < 8; ++i) x = sin(matmul(x, x));  // of which every derivative wants x
+        return x;
+      };
+      Var y = in[0];
+      for (int i = 0; i < 8; ++i) y = drop ? checkpoint(stretch, y) : stretch(y);
+      return Outputs{sum(y), grad(sum(y), in[0])};
+    };
+  };
+  const Type square{Dtype::f32, {50, 50}};
+  const Array x = random_array(Dtype::f32, {50, 50}, 3);
+  Plan kept = compile(make(false), {square}), dropped = compile(make(true), {square});
+  const std::vector<Array> wanted(kept.run({x}).begin(), kept.run({x}).end());
+  const std::vector<Array> got(dropped.run({x}).begin(), dropped.run({x}).end());
+  BOOST_TEST(same_bits(wanted, got));
+  BOOST_TEST(dropped.bytes() < kept.bytes() / 2, dropped.bytes() << " of " << kept.bytes());
+}
+
+BOOST_AUTO_TEST_CASE(outputs_accumulate) {
+  Plan plan = compile([](Vars in) { return Outputs{in[0] * 2, sum(in[0])}; }, {row_of_3});
+  BOOST_TEST(contains(error_of([&] { plan.accumulate({row(1, 2, 3)}); }), "[accumulate] there is nothing to add to"));
+  plan.run({row(1, 2, 3)});
+  plan.accumulate({row(10, 20, 30)});
+  const auto out = plan.accumulate({row(100, 200, 300)});
+  BOOST_TEST(same_bits(out[0], row(222, 444, 666)));
+  BOOST_TEST(out[1].at(0) == 666);
+  BOOST_TEST(contains(error_of([&] { plan.accumulate({out[0]}); }), "own output"));
+  BOOST_TEST(same_bits(plan.outputs()[0], row(222, 444, 666)));
+  BOOST_TEST(same_bits(plan.run({row(1, 2, 3)})[0], row(2, 4, 6)));
+  Plan whole = compile([](Vars in) { return Outputs{argmax(in[0])}; }, {row_of_3});
+  whole.run({row(1, 2, 3)});
+  BOOST_TEST(contains(error_of([&] { whole.accumulate({row(1, 2, 3)}); }), "this plan is i32"));
+}
+
+BOOST_AUTO_TEST_CASE(jit_compiles_once_for_each_type) {
+  int compiled = 0;
+  Jit f = jit([&](Vars in) {
+    ++compiled;
+    return Outputs{in[0] * 2};
+  });
+  const Array five = random_array(Dtype::f32, {5, 2}, 1), two = random_array(Dtype::f32, {2, 2}, 2);
+  for (int i = 0; i < 3; ++i) {
+    BOOST_TEST(f({five})[0].at(3) == 2 * five.at(3));
+    BOOST_TEST((f({two})[0].shape() == Shape{2, 2}));
+  }
+  BOOST_TEST(compiled == 2);
+  BOOST_TEST(f.plans() == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(one_plan_serves_one_run_at_a_time) {
   Plan plan = compile([](Vars in) { return Outputs{in[0] + 1}; }, {row_of_3});
   const Array x = row(1, 2, 3);
