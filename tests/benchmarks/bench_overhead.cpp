@@ -57,10 +57,16 @@ struct Work {
   std::vector<Array> inputs;
 };
 
-double nanoseconds(int runs, const std::function<void()>& f) {
+// Nanoseconds a call, over calls of about a millisecond: short, so that most blocks go by undisturbed.
+double nanoseconds(const std::function<void()>& f) {
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < runs; ++i) f();
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() / runs;
+  int calls = 0;
+  double time = 0;
+  for (; time < 1e6; ++calls) {
+    f();
+    time = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+  }
+  return time / calls;
 }
 
 double median(std::vector<double> all) {
@@ -92,8 +98,8 @@ void measure(const Work& work, int rounds) {
 
   std::vector<double> replays, recordings;
   for (int round = -1; round < rounds; ++round) {  // the first warms up
-    const double replay = nanoseconds(1000, [&] { plan.run(given); });
-    const double recording = nanoseconds(100, [&] {
+    const double replay = nanoseconds([&] { plan.run(given); });
+    const double recording = nanoseconds([&] {
       tape.rewind(mark);
       work.f(vars);
     });
@@ -111,7 +117,7 @@ void measure(const Work& work, int rounds) {
 
 int main(int count, char** arguments) {
   CLI::App app("Nanoseconds a node of a plan and of an eager tape");
-  int rounds = 25;
+  int rounds = 101;
   app.add_option("--rounds", rounds, "timed rounds")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, count, arguments);
   set_threads(1);
