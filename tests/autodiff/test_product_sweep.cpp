@@ -1,0 +1,159 @@
+// The register tiles on every size there is a tail for: all m, n and k of 1 to 70, and random ones up to 700.
+//
+// An element of a product is one chain over k, whatever lies around it. One matrix of chains for each k therefore
+// serves the products of all heights and widths: it is compared with a plain loop in f64, and every product with it,
+// bit by bit. Operands lie amid NaN, results amid a sentinel, all of them one element off a register's boundary.
+#define BOOST_TEST_MODULE product_sweep
+#include <boost/mpl/list.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <random>
+
+#include "autodiff/kernels/groups.hpp"
+#include "tests/autodiff/padded.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+using Types = boost::mpl::list<float, double>;
+
+namespace {
+
+constexpr Index most = 70;
+
+// Extents of the sweep: all of them, or under a sanitizer those at the ends of registers, tiles and panels.
+std::vector<Index> extents() {
+  if (SANITIZED) return {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33, 48, 63, 65, 70};
+  std::vector<Index> all;
+  for (Index i = 1; i <= most; ++i) all.push_back(i);
+  return all;
+}
+
+// The chains of all elements of a[most,k] b[k,most], and their sums in groups.
+template <class T>
+std::vector<T> table(const Padded<T>& a, const Padded<T>& b, Index groups) {
+  std::vector<T> all;
+  for (Index i = 0; i < a.height; ++i)
+    for (Index j = 0; j < b.width; ++j) all.push_back(tree(groups, a, b, i, j));
+  return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(every_size_to_70_is_the_chain, T, Types) {
+  const Threads guard(1);
+  const std::vector<T> left = random_values<T>(most * most, 1), right = random_values<T>(most * most, 2);
+  const std::vector<Index> sizes = extents();
+  Judge<T> judge;
+  for (const Index k : sizes) {
+    const Index groups = 2 + k % 4;
+    const Padded<T> all_a(most, k, false, left, most), all_b(k, most, false, right, most);
+    const std::vector<T> chains = table(all_a, all_b, 1), trees = table(all_a, all_b, groups);
+    std::vector<std::array<Padded<T>, 2>> bs;
+    for (const Index n : sizes) bs.push_back({Padded<T>(k, n, false, right, most), Padded<T>(k, n, true, right, most)});
+    for (const Index m : sizes) {
+      const std::array<Padded<T>, 2> as{Padded<T>(m, k, false, left, most), Padded<T>(m, k, true, left, most)};
+      for (std::size_t n = 0; n < bs.size(); ++n) {
+        // The four ways take turns, so that every two of m, n and k meet in each.
+        const std::array<Padded<T>, 2>& b = bs[n];
+        const std::size_t turn = (static_cast<std::size_t>(m + k) + n) % 4, flip = static_cast<std::size_t>(m) % 2;
+        judge("multiply_tiles", as[turn % 2], b[0], by_tiles(as[turn % 2], b[0]), chains, most);
+        if (turn < 2)
+          judge("multiply", as[flip], b[1 - n % 2], by_multiply(as[flip], b[1 - n % 2]), chains, most);
+        else
+          judge("multiply_grouped", as[1], b[n % 2], by_groups(groups, as[1], b[n % 2]), trees, most);
+      }
+    }
+  }
+  const auto count = static_cast<long>(sizes.size());
+  BOOST_TEST(judge.products() == 2 * count * count * count);
+}
+
+namespace {
+
+struct Size {
+  Index m, n, k;
+};
+// Up to `limit`, more of them small than large.
+std::vector<Size> random_sizes(int count, double limit, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<double> uniform(0, std::log(limit + 1));
+  const auto draw = [&] { return static_cast<Index>(std::exp(uniform(random))); };
+  std::vector<Size> sizes;
+  for (int i = 0; i < count; ++i) sizes.push_back({draw(), draw(), draw()});
+  return sizes;
+}
+
+// Elements of an m x n product: the ends of its first and last rows and columns, and random ones between.
+std::vector<std::array<Index, 2>> elements(Index m, Index n) {
+  std::mt19937_64 random(static_cast<std::uint64_t>(m * 1000 + n));
+  std::vector<std::array<Index, 2>> all;
+  for (Index i = 0; i < m; ++i) all.push_back({i, n - 1});
+  for (Index j = 0; j < n; ++j) all.push_back({m - 1, j});
+  for (int c = 0; c < 500; ++c)
+    all.push_back({std::uniform_int_distribution<Index>(0, m - 1)(random),
+                   std::uniform_int_distribution<Index>(0, n - 1)(random)});
+  return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE_TEMPLATE(random_sizes_to_700_are_the_chain, T, Types) {
+  int round = 0;
+  std::vector<Size> sizes = random_sizes(SANITIZED ? 8 : 40, 700, 3);
+  sizes.push_back({700, 699, 698});
+  for (const auto& [m, n, k] : sizes) {
+    const Threads guard(1 + round++ % 3);
+    const std::vector<T> left = random_values<T>(m * k, 4), right = random_values<T>(k * n, 5);
+    const Index groups = std::max<Index>(2, group_count(k, m * n * static_cast<Index>(sizeof(T))));
+    for (const bool flip_a : {false, true})
+      for (const bool flip_b : {false, true}) {
+        const Padded<T> a(m, k, flip_a, left, k), b(k, n, flip_b, right, n);
+        const Padded<T> out = by_multiply(a, b), grouped = by_groups(groups, a, b);
+        BOOST_TEST((out.untouched_around() && grouped.untouched_around()));
+        for (const auto& [i, j] : elements(m, n)) {
+          const T wanted = chain(a, b, i, j, 0, k), sum = tree(groups, a, b, i, j), got = out.at(i, j),
+                  got_sum = grouped.at(i, j);
+          if (same(&got, &wanted, 1) && same(&got_sum, &sum, 1)) continue;
+          BOOST_ERROR("[" << m << "," << k << "] x [" << k << "," << n << "], transposed " << flip_a << flip_b
+                          << ": at " << i << "," << j << " got " << got << " and " << got_sum << " in " << groups
+                          << " groups, wanted " << wanted << " and " << sum);
+          break;
+        }
+      }
+  }
+}
+
+// An element of a product is the same alone, in its row alone, in its column alone, and among neighbours that are NaN.
+BOOST_AUTO_TEST_CASE_TEMPLATE(an_element_does_not_know_its_neighbours, T, Types) {
+  std::vector<Size> sizes = random_sizes(SANITIZED ? 20 : 120, 700, 6);
+  for (const Index m : extents()) sizes.push_back({m, 1 + m * 37 % most, 1 + m * 23 % most});
+  for (const auto& [m, n, k] : sizes) {
+    const std::vector<T> left = random_values<T>(m * k, 7), right = random_values<T>(k * n, 8);
+    const Padded<T> a(m, k, m % 2 != 0, left, k), b(k, n, n % 2 != 0, right, n), whole = by_multiply(a, b);
+    for (const Index i : {Index{0}, m / 2, m - 1}) {
+      const Index j = (i * 7919 + k) % n;
+      const std::vector<T> row(left.begin() + i * k, left.begin() + (i + 1) * k);
+      const Padded<T> a_row(1, k, false, row, k), row_alone = by_multiply(a_row, b);
+      std::vector<T> column;
+      for (Index p = 0; p < k; ++p) column.push_back(right[static_cast<std::size_t>(p * n + j)]);
+      const Padded<T> b_column(k, 1, false, column, 1), column_alone = by_multiply(a, b_column);
+      const Padded<T> alone = by_tiles(a_row, b_column);
+      Padded<T> lone_a(m, k, a.flipped, not_a_number<T>), lone_b(k, n, b.flipped, not_a_number<T>);
+      for (Index p = 0; p < k; ++p) {
+        lone_a.at(i, p) = a.at(i, p);
+        lone_b.at(p, j) = b.at(p, j);
+      }
+      const Padded<T> among_nans = by_multiply(lone_a, lone_b);
+      const T wanted = whole.at(i, j), got[] = {alone.at(0, 0), column_alone.at(i, 0), among_nans.at(i, j)};
+      bool good = same(row_alone.memory.data() + 1, whole.memory.data() + 1 + i * whole.stride, n);
+      for (const T& value : got) good = good && same(&value, &wanted, 1);
+      for (Index r = 0; r < m; ++r) {
+        const T one = column_alone.at(r, 0), other = whole.at(r, j);
+        good = good && same(&one, &other, 1);
+      }
+      BOOST_TEST(good, "[" << m << "," << k << "] x [" << k << "," << n << "] at " << i << "," << j << ": " << wanted
+                           << " among others, " << got[0] << " alone, " << got[1] << " in its column, " << got[2]
+                           << " among NaN, " << row_alone.at(0, j) << " in its row");
+    }
+  }
+}
