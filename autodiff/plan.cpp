@@ -38,6 +38,7 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     pass("merged", plan::without_repeats);
     pass("simplified", plan::simplified);
     pass("transposed", plan::with_weights_transposed);
+    pass("sigmoids shared", plan::with_sigmoids_shared);
     pass("merged", plan::without_repeats);
     pass("without dead", plan::without_dead);
     pass("without barriers", plan::without_barriers);

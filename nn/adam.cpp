@@ -4,18 +4,34 @@
 
 #include <cmath>
 
+#include "autodiff/kernels/simd.hpp"
+
 namespace wengert::nn {
 namespace {
 
+using simd::Batch;
+
 template <class T, class Factors>
 void update_range(const Factors& f, Index size, const T* gradient, T* w, T* m, T* v) {
-  const T beta1 = static_cast<T>(f.beta1), beta2 = static_cast<T>(f.beta2), rate = static_cast<T>(f.rate),
-          root = static_cast<T>(f.root), eps = static_cast<T>(f.eps), keep = static_cast<T>(f.keep);
-  for (Index i = 0; i < size; ++i) {
-    m[i] = beta1 * m[i] + (1 - beta1) * gradient[i];
-    v[i] = beta2 * v[i] + (1 - beta2) * (gradient[i] * gradient[i]);
-    w[i] = keep * w[i] - rate * m[i] / (std::sqrt(v[i]) * root + eps);
-  }
+  using B = Batch<T>;
+  const B beta1(static_cast<T>(f.beta1)), rest1(static_cast<T>(1 - f.beta1)), beta2(static_cast<T>(f.beta2)),
+      rest2(static_cast<T>(1 - f.beta2)), rate(static_cast<T>(f.rate)), root(static_cast<T>(f.root)),
+      eps(static_cast<T>(f.eps)), keep(static_cast<T>(f.keep));
+  const auto update = [&](const auto& load, const auto& store, Index i) {
+    const B g = load(gradient + i);
+    const B first = simd::fma<T>(beta1, load(m + i), rest1 * g);
+    const B second = simd::fma<T>(beta2, load(v + i), rest2 * g * g);
+    const B step = simd::quick_quotient<T>(first, simd::fma<T>(simd::quick_sqrt<T>(second), root, eps));
+    store(m + i, first);
+    store(v + i, second);
+    store(w + i, simd::fma<T>(keep, load(w + i), -(rate * step)));
+  };
+  constexpr Index width = simd::lanes<T>;
+  Index i = 0;
+  for (; i + width <= size; i += width) update(simd::load<T>, simd::store<T>, i);
+  if (i == size) return;
+  const simd::Part<T> rest(size - i);
+  update([&](const T* from) { return rest.load(from); }, [&](T* to, B value) { rest.store(to, value); }, i);
 }
 
 void check(const AdamOptions& o) {

@@ -5,6 +5,7 @@
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/transpose.hpp"
 
 namespace wengert {
 namespace {
@@ -12,27 +13,46 @@ namespace {
 using simd::Batch;
 using simd::lanes;
 
-// Rows of a tile of so many registers a row. With 32 registers 6 x 4 uses what it loads most; 8 x 2 and 8 x 1 serve the
-// columns that are left. With 16 registers 4 x 2 leaves room for the operands.
+// Rows of a tile of so many registers a row: 6 x 4 uses what it loads most; with 16 registers 4 x 2 leaves room for the
+// operands.
 template <class T, int Vectors>
 inline constexpr int tile_rows = sizeof(Batch<T>) < 64 ? 4
                                  : Vectors == 4        ? 6
                                                        : 8;
+template <class T>
+inline constexpr int most_vectors = sizeof(Batch<T>) < 64 ? 2 : 4;
+
+// Registers of one row, of which the last may hold fewer columns.
+template <int Vectors, bool Whole, class T>
+struct RowOf {
+  simd::Part<T> last;
+
+  Batch<T> load(const T* from, int v) const {
+    return Whole || v + 1 < Vectors ? simd::load(from + v * lanes<T>) : last.load(from + v * lanes<T>);
+  }
+  void store(T* to, int v, Batch<T> value) const {
+    if (Whole || v + 1 < Vectors)
+      simd::store(to + v * lanes<T>, value);
+    else
+      last.store(to + v * lanes<T>, value);
+  }
+};
 
 // out[Rows, Vectors * lanes] of one chain each. The loops are unrolled by hand of the compiler: at -O2 it would not.
-template <int Rows, int Vectors, class T>
-void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row, bool resume) {
+template <int Rows, int Vectors, bool Whole, class T>
+void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row, bool resume,
+          const RowOf<Vectors, Whole, T>& row) {
   std::array<std::array<Batch<T>, Vectors>, Rows> sum;
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v)
       sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)] =
-          resume ? simd::load(out + i * out_row + v * lanes<T>) : Batch<T>(0);
+          resume ? row.load(out + i * out_row, v) : Batch<T>(0);
   for (Index p = 0; p < k; ++p) {
     std::array<Batch<T>, Vectors> right;
 #pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) right[static_cast<std::size_t>(v)] = simd::load(b + p * b_row + v * lanes<T>);
+    for (int v = 0; v < Vectors; ++v) right[static_cast<std::size_t>(v)] = row.load(b + p * b_row, v);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const Batch<T> left(a.data[i * a.row + p * a.column]);
@@ -47,46 +67,58 @@ void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index ou
   for (int i = 0; i < Rows; ++i)
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v)
-      simd::store(out + i * out_row + v * lanes<T>, sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)]);
+      row.store(out + i * out_row, v, sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)]);
 }
 
-// All rows of a panel of Vectors * lanes columns.
-template <int Vectors, class T>
-void panel(Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row, bool resume = false) {
+// All rows of a panel of Vectors registers, the last of which holds `last` columns.
+template <int Vectors, bool Whole, class T>
+void panel(Index last, Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row,
+           bool resume = false) {
   constexpr int full = tile_rows<T, Vectors>;
+  const RowOf<Vectors, Whole, T> row{simd::Part<T>(last)};
   Index i = 0;
-  for (; i + full <= m; i += full) tile<full, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
+  for (; i + full <= m; i += full)
+    tile<full, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
   if (full > 4 && i + 4 <= m) {
-    tile<4, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
+    tile<4, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
     i += 4;
   }
   if (i + 2 <= m) {
-    tile<2, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
+    tile<2, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
     i += 2;
   }
-  if (i < m) tile<1, Vectors>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume);
+  if (i < m) tile<1, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
 }
 
-// Fewer columns than a register holds: b's rows are padded piece by piece, and out's rows strip by strip, where the
-// sums wait between pieces.
+// The last n columns, of which there are no more than a panel holds.
 template <class T>
-void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
-  constexpr Index width = lanes<T>, piece = 256, strip = 16;
-  alignas(alignment) std::array<T, static_cast<std::size_t>(width * piece)> padded;
-  alignas(alignment) std::array<T, static_cast<std::size_t>(width * strip)> rows;
-  for (Index begin = 0; begin < k || begin == 0; begin += piece) {
-    const Index count = std::min(piece, k - begin);
-    std::fill_n(padded.data(), count * width, T(0));
-    for (Index p = 0; p < count; ++p) std::copy_n(b.data + (begin + p) * b.row, n, padded.data() + p * width);
-    for (Index i = 0; i < m; i += strip) {
-      const Index height = std::min(strip, m - i);
-      if (begin > 0) {
-        rows.fill(0);
-        for (Index r = 0; r < height; ++r) std::copy_n(out.data + (i + r) * out.row, n, rows.data() + r * width);
-      }
-      panel<1>(height, count, a.at(i, begin), padded.data(), width, rows.data(), width, begin > 0);
-      for (Index r = 0; r < height; ++r) std::copy_n(rows.data() + r * width, n, out.data + (i + r) * out.row);
-    }
+void last_panel(Index m, Index n, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row) {
+  const Index vectors = (n + lanes<T> - 1) / lanes<T>, last = n - (vectors - 1) * lanes<T>;
+  const auto run = [&]<int Vectors>(std::integral_constant<int, Vectors>) {
+    if (vectors != Vectors) return;
+    if (last == lanes<T>)
+      panel<Vectors, true>(last, m, k, a, b, b_row, out, out_row);
+    else
+      panel<Vectors, false>(last, m, k, a, b, b_row, out, out_row);
+  };
+  run(std::integral_constant<int, 1>());
+  run(std::integral_constant<int, 2>());
+  if constexpr (most_vectors<T> == 4) {
+    run(std::integral_constant<int, 3>());
+    run(std::integral_constant<int, 4>());
+  }
+}
+
+// Few columns of a product whose first factor is given transposed (a weight's gradient): as rows of the transposed
+// product, which fill their registers. The chains are the same.
+template <class T>
+void flat(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  constexpr Index block = 64;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(block * lanes<T>)> rows;
+  for (Index i = 0; i < m; i += block) {
+    const Index height = std::min(block, m - i);
+    multiply_tiles(n, height, k, b.transposed(), a.at(i, 0).transposed(), Strided<T>{rows.data(), block, 1});
+    transpose_matrix(n, height, rows.data(), block, out.at(i, 0).data, out.row);
   }
 }
 
@@ -94,10 +126,10 @@ void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, S
 
 template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
-  constexpr Index width = lanes<T>;
-  if (n < width) return narrow(m, n, k, a, b, out);
+  constexpr Index width = lanes<T>, piece = 256;
+  constexpr int wide = most_vectors<T>;
+  if (n < width && n < m && a.row == 1) return flat(m, n, k, a, b, out);
   Index j = 0;
-  constexpr Index piece = 256;
   // Deep products go by pieces of k, with copies of b that lie together; sums wait in out, so that the chain goes on.
   if (k > piece && m >= 8) {
     alignas(alignment) std::array<T, static_cast<std::size_t>(2 * width * piece)> packed;
@@ -109,18 +141,12 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
           simd::store(packed.data() + p * 2 * width, simd::load(from));
           simd::store(packed.data() + p * 2 * width + width, simd::load(from + width));
         }
-        panel<2>(m, count, a.at(0, begin), packed.data(), 2 * width, out.data + j, out.row, begin > 0);
+        panel<2, true>(width, m, count, a.at(0, begin), packed.data(), 2 * width, out.data + j, out.row, begin > 0);
       }
   }
-  if constexpr (sizeof(Batch<T>) == 64)
-    for (; j + 4 * width <= n; j += 4 * width) panel<4>(m, k, a, b.data + j, b.row, out.data + j, out.row);
-  for (; j + 2 * width <= n; j += 2 * width) panel<2>(m, k, a, b.data + j, b.row, out.data + j, out.row);
-  if (j + width <= n) {
-    panel<1>(m, k, a, b.data + j, b.row, out.data + j, out.row);
-    j += width;
-  }
-  // The last columns: a whole register that ends with the row computes some of them again, to the same bits.
-  if (j < n) panel<1>(m, k, a, b.data + n - width, b.row, out.data + n - width, out.row);
+  for (; j + wide * width <= n; j += wide * width)
+    panel<wide, true>(width, m, k, a, b.data + j, b.row, out.data + j, out.row);
+  if (j < n) last_panel(m, n - j, k, a, b.data + j, b.row, out.data + j, out.row);
 }
 
 namespace {
@@ -128,12 +154,12 @@ namespace {
 // Below this many multiply-adds a product is not worth waking the team for.
 constexpr Index serial_work = Index{1} << 16;
 
+// Rows of b side by side, where its columns are.
 template <class T>
 void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
-  constexpr Index piece = 16;
-  for (Index j = 0; j < n; j += piece)
-    for (Index p = 0; p < k; ++p)
-      for (Index q = j; q < std::min(n, j + piece); ++q) packed[p * n + q] = b.data[p * b.row + q * b.column];
+  if (b.row == 1) return transpose_matrix(n, k, b.data, b.column, packed, n);
+  for (Index p = 0; p < k; ++p)
+    for (Index j = 0; j < n; ++j) packed[p * n + j] = b.data[p * b.row + j * b.column];
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <utility>
 #include <xsimd/xsimd.hpp>
 
@@ -30,6 +31,83 @@ void store(T* data, Batch<T> value) {
   value.store_unaligned(data);
 }
 
+// The first `count` lanes of a register, 0 < count <= lanes: what lies behind them in memory is neither read nor
+// written.
+template <class T>
+class Part {
+ public:
+  explicit Part(Index count) : count_(count) {
+#if defined(__AVX512F__)
+    mask_ = static_cast<decltype(mask_)>((1U << count) - 1U);
+#elif defined(__AVX2__)
+    alignas(alignment) std::array<T, Batch<T>::size> flags{};
+    for (Index i = 0; i < count; ++i) flags[static_cast<std::size_t>(i)] = T(-1);  // its highest bit is set
+    mask_ = simd::load(flags.data());
+#endif
+  }
+  Batch<T> load(const T* data) const {  // zeros in the other lanes
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+      return _mm512_maskz_loadu_ps(mask_, data);
+    else
+      return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask_), data);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4)
+      return _mm256_maskload_ps(data, _mm256_castps_si256(mask_));
+    else
+      return _mm256_maskload_pd(data, _mm256_castpd_si256(mask_));
+#else
+    alignas(alignment) std::array<T, Batch<T>::size> all{};
+    for (Index i = 0; i < count_; ++i) all[static_cast<std::size_t>(i)] = data[i];
+    return simd::load(all.data());
+#endif
+  }
+  void store(T* data, Batch<T> value) const {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+      _mm512_mask_storeu_ps(data, mask_, value);
+    else
+      _mm512_mask_storeu_pd(data, static_cast<__mmask8>(mask_), value);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4)
+      _mm256_maskstore_ps(data, _mm256_castps_si256(mask_), value);
+    else
+      _mm256_maskstore_pd(data, _mm256_castpd_si256(mask_), value);
+#else
+    alignas(alignment) std::array<T, Batch<T>::size> all;
+    simd::store(all.data(), value);
+    for (Index i = 0; i < count_; ++i) data[i] = all[static_cast<std::size_t>(i)];
+#endif
+  }
+
+ private:
+  [[maybe_unused]] Index count_;
+#if defined(__AVX512F__)
+  __mmask16 mask_;
+#elif defined(__AVX2__)
+  Batch<T> mask_;
+#endif
+};
+
+// The sum of all lanes, upper half onto lower half until one is left.
+template <class T>
+T fold(Batch<T> x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const __m256 half =
+        _mm256_add_ps(_mm512_castps512_ps256(x), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)));
+    const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    const __m128 two = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+#endif
+  alignas(alignment) std::array<T, Batch<T>::size> all;
+  store(all.data(), x);
+  for (std::size_t half = all.size() / 2; half > 0; half /= 2)
+    for (std::size_t j = 0; j < half; ++j) all[j] += all[j + half];
+  return all[0];
+}
+
 // a * b + c with one rounding. xsimd 8.1 multiplies and adds where it has no kernel of its own, AVX-512 among them.
 template <class T>
 Batch<T> fma(Batch<T> a, Batch<T> b, Batch<T> c) {
@@ -46,6 +124,31 @@ Batch<T> fma(Batch<T> a, Batch<T> b, Batch<T> c) {
 #else
   return xsimd::fma(a, b, c);
 #endif
+}
+
+// Square roots of x >= 0 and quotients to about one part in 10^7 in f32: estimates of the processor, and a step of
+// Newton's method. Many times faster than the exact ones, for what is an estimate itself.
+template <class T>
+Batch<T> quick_sqrt(Batch<T> x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    using Limits = std::numeric_limits<T>;
+    const Batch<T> bounded = xsimd::min(x, Batch<T>(Limits::max()));
+    const Batch<T> y = _mm512_rsqrt14_ps(xsimd::max(bounded, Batch<T>(Limits::min()))), s = bounded * y;
+    return fma<T>(fma<T>(-s, s, bounded), Batch<T>(T(0.5)) * y, s);
+  }
+#endif
+  return xsimd::sqrt(x);
+}
+template <class T>
+Batch<T> quick_quotient(Batch<T> a, Batch<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    const Batch<T> y = _mm512_rcp14_ps(b), q = a * y;
+    return fma<T>(fma<T>(-q, b, a), y, q);
+  }
+#endif
+  return a / b;
 }
 
 // 1 where the mask holds, 0 elsewhere.
@@ -184,19 +287,16 @@ Batch<T> sigmoid(Batch<T> x) {
   return Batch<T>(1) / (Batch<T>(1) + xsimd::exp(-x));
 }
 
-// out[i] = f(in[0][i], in[1][i], ...) for i in [0, n). The last, partial batch goes through a padded buffer and thus
-// through the same instructions, so that no value depends on its place or on n.
+// out[i] = f(in[0][i], in[1][i], ...) for i in [0, n). The last, partial batch goes through the same instructions, so
+// that no value depends on its place or on n.
 template <class T, class F, std::size_t... I>
 void map(Index n, const std::array<const T*, sizeof...(I)>& in, T* out, const F& f, std::index_sequence<I...>) {
   constexpr Index width = lanes<T>;
   Index i = 0;
   for (; i + width <= n; i += width) store<T>(out + i, f(load(in[I] + i)...));
   if (i == n) return;
-  alignas(alignment) std::array<std::array<T, static_cast<std::size_t>(width)>, sizeof...(I) + 1> rest{};
-  for (Index j = i; j < n; ++j) ((rest[I][static_cast<std::size_t>(j - i)] = in[I][j]), ...);
-  constexpr std::size_t last = sizeof...(I);
-  store<T>(rest[last].data(), f(load(rest[I].data())...));
-  for (Index j = i; j < n; ++j) out[j] = rest[last][static_cast<std::size_t>(j - i)];
+  const Part<T> rest(n - i);
+  rest.store(out + i, f(rest.load(in[I] + i)...));
 }
 template <std::size_t Arity, class T, class F>
 void map(Index n, const std::array<const T*, Arity>& in, T* out, const F& f) {

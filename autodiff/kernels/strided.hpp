@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "autodiff/kernels/transpose.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/shape.hpp"
 
@@ -102,6 +103,13 @@ void gather(const Walk& walk, const T* source, Index start, Index n, T* out) {
 // The whole walk, spread over the threads.
 template <class T>
 void gather_all(const Walk& walk, const T* source, Index size, T* out) {
+  if (size > 0 && walk.extents.size() == 2 && walk.strides[0] == 1) {  // a transposed matrix
+    const Index rows = walk.extents[0], columns = walk.extents[1], row = walk.strides[1];
+    parallel_pieces(rows, std::max<Index>(16, (Index{1} << 15) / columns / 16 * 16), [&](Index begin, Index end) {
+      transpose_matrix(columns, end - begin, source + walk.offset + begin, row, out + begin * columns, columns);
+    });
+    return;
+  }
   parallel_pieces(size, Index{1} << 15,
                   [&](Index begin, Index end) { gather(walk, source, begin, end - begin, out + begin); });
 }

@@ -18,11 +18,7 @@ T sum_neighbours(const T* x, Index n) {
     std::array<B, 4> sums{B(0), B(0), B(0), B(0)};
     for (; i + 4 * width <= n; i += 4 * width)
       for (Index v = 0; v < 4; ++v) sums[static_cast<std::size_t>(v)] += simd::load(x + i + v * width);
-    alignas(alignment) std::array<T, static_cast<std::size_t>(width)> fold;
-    simd::store<T>(fold.data(), (sums[0] + sums[1]) + (sums[2] + sums[3]));
-    for (std::size_t half = fold.size() / 2; half > 0; half /= 2)
-      for (std::size_t j = 0; j < half; ++j) fold[j] += fold[j + half];
-    total = fold[0];
+    total = simd::fold<T>((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
   for (; i < n; ++i) total += x[i];
   return total;

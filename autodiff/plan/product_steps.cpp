@@ -7,6 +7,7 @@
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/kernels/products.hpp"
 #include "autodiff/kernels/sums.hpp"
+#include "autodiff/kernels/transpose.hpp"
 #include "autodiff/plan/steps.hpp"
 
 namespace wengert::plan {
@@ -38,7 +39,7 @@ class ProductStep final : public Step {
 
   Index tasks() const override { return down_ * across_; }
   std::size_t scratch_bytes() const override {
-    const Index flipped = p_.transposed ? m_ * (k_ + block_columns_) : 0;
+    const Index flipped = !p_.transposed ? 0 : packs_weights() ? block_columns_ * k_ : m_ * (k_ + block_columns_);
     return chain_.scratch_bytes() + static_cast<std::size_t>(flipped) * size_of(p_.output.type.dtype) + alignment;
   }
   std::string kernel() const override {
@@ -90,17 +91,23 @@ class ProductStep final : public Step {
       chain_.run_block(addresses.from.data(), addresses.to.data(), top, bottom, left, right, frame.scratch);
   }
 
-  // Columns of a b' for few rows: rows of b a', which reads b where it lies; the same chains over k.
+  // Columns of a b' for few rows: rows of b a', which reads b where it lies, or, where b is the smaller one, a times
+  // the transposed of b; the same chains over k.
   template <class T>
   void flipped(Strided<const T> a, const T* b, Strided<T> out, Index left, Index right, T* scratch) const {
+    const Index n = right - left;
+    if (packs_weights()) {
+      transpose_matrix(n, k_, b + left * k_, k_, scratch, n);
+      multiply_tiles(m_, n, k_, a, Strided<const T>{scratch, n, 1}, Strided<T>{out.data + left, n_, 1});
+      return;
+    }
     T *packed = scratch, *block = scratch + m_ * k_;
-    for (Index i = 0; i < m_; ++i)
-      for (Index p = 0; p < k_; ++p) packed[p * m_ + i] = a.data[i * k_ + p];
-    multiply_tiles(right - left, m_, k_, Strided<const T>{b + left * k_, k_, 1}, Strided<const T>{packed, m_, 1},
+    transpose_matrix(m_, k_, a.data, k_, packed, m_);
+    multiply_tiles(n, m_, k_, Strided<const T>{b + left * k_, k_, 1}, Strided<const T>{packed, m_, 1},
                    Strided<T>{block, m_, 1});
-    for (Index i = 0; i < m_; ++i)
-      for (Index j = left; j < right; ++j) out.data[i * n_ + j] = block[(j - left) * m_ + i];
+    transpose_matrix(n, m_, block, m_, out.data + left, n_);
   }
+  bool packs_weights() const { return block_columns_ * k_ < m_ * (k_ + block_columns_); }
 
   Product p_;
   std::vector<Operand> operands_, outputs_;

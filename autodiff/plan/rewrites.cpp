@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "autodiff/kernels/groups.hpp"
@@ -228,6 +229,26 @@ Graph with_weights_transposed(const Graph& graph) {
         node.operands[1] = known->second;
         node.attributes.integers[1] = 0;
       }
+    }
+    result.put(id, result.add(std::move(node)));
+  }
+  return result.finish();
+}
+
+Graph with_sigmoids_shared(const Graph& graph) {
+  std::map<std::string_view, const Op*> ops;
+  for (const Op* op : registry()) ops[op->name()] = op;
+  std::set<Id> wanted;  // whose sigmoid is there
+  for (const Node& node : graph.nodes)
+    if (has_name(node, "sigmoid")) wanted.insert(node.operands[0]);
+  Rebuilt result(graph);
+  for (Id id = 0; id < graph.nodes.size(); ++id) {
+    Node node = result.moved(id);
+    if (has_name(node, "silu") && wanted.count(graph.nodes[id].operands[0]) != 0) {
+      Node sigmoid = node;
+      sigmoid.op = ops.at("sigmoid");
+      node.op = ops.at("mul");
+      node.operands.push_back(result.add(std::move(sigmoid)));
     }
     result.put(id, result.add(std::move(node)));
   }

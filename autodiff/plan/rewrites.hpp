@@ -21,6 +21,9 @@ Graph without_repeats(const Graph& graph);
 // than columns.
 Graph with_weights_transposed(const Graph& graph);
 
+// silu(x) where sigmoid(x) is needed as well (by its derivative): x sigmoid(x).
+Graph with_sigmoids_shared(const Graph& graph);
+
 // What a checkpoint's derivative computes again was kept apart until here; now its operands are those of the first
 // time.
 Graph without_barriers(const Graph& graph);
