@@ -129,12 +129,3 @@ def value_and_trace(net, x, t):
         (g,) = torch.autograd.grad(y[:, i].sum(), x, retain_graph=i < d - 1)
         trace = trace + g[:, i]
     return y.detach(), trace
-
-
-def value_and_trace_vmap(net, x, t):
-    """The same by vmap(jacrev), which torch.compile can take as a whole."""
-
-    def one(point, time):
-        return torch.trace(torch.func.jacrev(lambda u: net(u[None], time[None]).squeeze(0))(point))
-
-    return net(x, t), torch.func.vmap(one)(x, t)

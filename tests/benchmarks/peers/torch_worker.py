@@ -2,8 +2,8 @@
 
 usage: torch_worker.py --threads N [--mode torch_eager|torch_compile]
 
-torch_compile compiles the loss of a training step and takes the fused optimizer; of the samplers it compiles the
-network, of the likelihood the network with its divergence.
+torch_compile compiles the loss of a training step and takes the fused optimizer; of the samplers and the likelihood it
+compiles the network.
 """
 import copy
 
@@ -111,11 +111,11 @@ def likelihood():
     net.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in data.trained_circle().items()})
     net.requires_grad_(False)
     points = data.grid()
-    # Compiled, vmap(jacrev) is the faster of the two; eager, the loop of VJPs.
-    divergence = torch.compile(diffusion.value_and_trace_vmap) if compiled else diffusion.value_and_trace
+    net = maybe_compile(net)
 
     def score_and_trace(x, t):
-        score, trace = divergence(net, torch.from_numpy(x), torch.full((len(x),), t))
+        # Faster than vmap(jacrev), eager and compiled.
+        score, trace = diffusion.value_and_trace(net, torch.from_numpy(x), torch.full((len(x),), t))
         return score.numpy(), trace.numpy()
 
     def run(units):
