@@ -1,14 +1,15 @@
-// What the hardware allows for a training step of a ReLU MLP: no engine, no BLAS, one parallel region for a block of
-// steps. A worker like those in peers/: `limit --threads N` reads names of workloads and answers with lines of JSON.
+// What the hardware allows for a training step of a ReLU MLP: no engine, no BLAS, threads that meet at a spinning
+// barrier and end with a block of steps. A worker like those in peers/: `limit --threads N` reads names of workloads
+// and answers with lines of JSON.
 //
 // This program breaks the project's arithmetic contract on purpose: it is compiled with -ffast-math, orders its sums as
 // it likes and gives other bits on other numbers of threads. It is a bound on time, not a model for code. It leaves out
 // what is small beside the products: the batch stands still, W3b has no embedding, norm or average, and all use ReLU.
 // Layers are padded to whole vectors.
 #include <immintrin.h>
-#include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -18,6 +19,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -100,20 +102,41 @@ void transpose(Size m, Size n, const float* from, float* to) {
       for (Size i = block; i < std::min(m, block + lanes); ++i) to[j * m + i] = from[i * n + j];
 }
 
+class Barrier {
+ public:
+  void wait(int threads) {
+    const int round = round_.load();
+    if (arrived_.fetch_add(1) + 1 == threads) {
+      arrived_ = 0;
+      ++round_;
+    }
+    for (int spins = 0; round_.load() == round; ++spins) spins < 20000 ? _mm_pause() : std::this_thread::yield();
+  }
+
+ private:
+  std::atomic<int> arrived_{0}, round_{0};
+};
+
+struct Correction {  // of Adam's moments for having started at zero
+  float first, second;
+  explicit Correction(float step) : first(1 / (1 - std::pow(.9f, step))), second(1 / (1 - std::pow(.999f, step))) {}
+};
+
 struct Parameter {
   Floats value, m, v;
   std::vector<Floats> gradient;  // one for every thread
 
   Parameter(Size size, std::size_t threads) : value(size), m(size), v(size), gradient(threads, value) {}
 
-  void adam(Size begin, Size end, float step) {
-    const float c1 = 1 / (1 - std::pow(.9f, step)), c2 = 1 / (1 - std::pow(.999f, step));
-    const float* g = gradient[0].data();
-#pragma omp simd
+  void adam(Size begin, Size end, Correction c) {
+    const float* __restrict g = gradient[0].data();
+    float* __restrict w = value.data();
+    float* __restrict first = m.data();
+    float* __restrict second = v.data();
     for (Size i = begin; i < end; ++i) {
-      m[i] = .9f * m[i] + .1f * g[i];
-      v[i] = .999f * v[i] + .001f * g[i] * g[i];
-      value[i] -= 1e-3f * c1 * m[i] / (std::sqrt(c2 * v[i]) + 1e-8f);
+      first[i] = .9f * first[i] + .1f * g[i];
+      second[i] = .999f * second[i] + .001f * g[i] * g[i];
+      w[i] -= 1e-3f * c.first * first[i] / (std::sqrt(c.second * second[i]) + 1e-8f);
     }
   }
 };
@@ -145,13 +168,17 @@ class Network {
 
   double seconds(long steps, bool by_rows) {
     const auto start = std::chrono::steady_clock::now();
-#pragma omp parallel num_threads(threads_)
-    {
+    auto work = [&](int thread) {
       _mm_setcsr(_mm_getcsr() | 0x8040);  // flush denormal numbers
       for (long i = 1; i <= steps; ++i) {
-        const auto step = static_cast<float>(taken_ + i);
-        by_rows ? step_by_rows(omp_get_thread_num(), step) : step_by_columns(omp_get_thread_num(), step);
+        const Correction correction(static_cast<float>(taken_ + i));
+        by_rows ? step_by_rows(thread, correction) : step_by_columns(thread, correction);
       }
+    };
+    {
+      std::vector<std::jthread> others;
+      for (int thread = 1; thread < threads_; ++thread) others.emplace_back(work, thread);
+      work(0);
     }
     taken_ += steps;
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -162,6 +189,7 @@ class Network {
   int threads_;
   std::size_t depth_;
   long taken_ = 0;
+  Barrier barrier_;
   std::vector<Layer> layers_;
   Floats target_;
   std::vector<Floats> x_, g_, transposed_;  // before each layer and after the last: values, gradients, these transposed
@@ -191,7 +219,7 @@ class Network {
   }
 
   // For small batches: every thread owns columns of each layer, with their parameters.
-  void step_by_columns(int thread, float step) {
+  void step_by_columns(int thread, Correction correction) {
     auto slice = [&](Size n) {  // begin and length, in whole vectors
       auto cut = [&](int t) { return n / lanes * t / threads_ * lanes; };
       return std::pair{cut(thread), cut(thread + 1) - cut(thread)};
@@ -199,13 +227,13 @@ class Network {
     for (std::size_t l = 0; l < depth_; ++l) {
       const auto [begin, count] = slice(layers_[l].out);
       if (count) forward(l, 0, batch_, begin, count);
-#pragma omp barrier
+      barrier_.wait(threads_);
     }
     if (thread == 0) {
       loss(0, batch_);
       transpose(batch_, layers_.back().out, g_[depth_].data(), transposed_[depth_].data());
     }
-#pragma omp barrier
+    barrier_.wait(threads_);
     for (std::size_t l = depth_; l-- > 0;) {
       Layer& layer = layers_[l];
       if (const auto [begin, count] = slice(layer.in); l > 0 && count) {
@@ -218,23 +246,23 @@ class Network {
               g_[l][i * layer.in + j] = g = x_[l][i * layer.in + j] > 0 ? g : 0;
             }
       }
-#pragma omp barrier  // nobody reads this layer's weights any more
+      barrier_.wait(threads_);  // nobody reads this layer's weights any more
       if (const auto [begin, count] = slice(layer.out); count) {
         parameters(l, 0, 0, batch_, begin, count, false);
         for (Size k = 0; k < layer.in; ++k)
-          layer.weight.adam(k * layer.out + begin, k * layer.out + begin + count, step);
-        layer.bias.adam(begin, begin + count, step);
+          layer.weight.adam(k * layer.out + begin, k * layer.out + begin + count, correction);
+        layer.bias.adam(begin, begin + count, correction);
       }
     }
-#pragma omp barrier
+    barrier_.wait(threads_);
   }
 
   // For large ones: every thread takes blocks of rows through the whole network.
-  void step_by_rows(int thread, float step) {
+  void step_by_rows(int thread, Correction correction) {
     for (std::size_t l = 1; l < depth_; ++l)
       if (static_cast<int>(l) % threads_ == thread)
         transpose(layers_[l].in, layers_[l].out, layers_[l].weight.value.data(), layers_[l].transposed.data());
-#pragma omp barrier
+    barrier_.wait(threads_);
     const Size begin = batch_ * thread / threads_, end = batch_ * (thread + 1) / threads_;
     for (Size row = begin; row < end; row += 96) {
       const Size rows = std::min<Size>(96, end - row);
@@ -249,15 +277,15 @@ class Network {
                   {&x_[l][row * layer.in], layer.in});
       }
     }
-#pragma omp barrier
+    barrier_.wait(threads_);
     for (Layer& layer : layers_)
       for (Parameter* p : {&layer.weight, &layer.bias}) {
         const Size size = std::ssize(p->value), from = size * thread / threads_, to = size * (thread + 1) / threads_;
         for (int t = 1; t < threads_; ++t)
           for (Size i = from; i < to; ++i) p->gradient[0][i] += p->gradient[t][i];
-        p->adam(from, to, step);
+        p->adam(from, to, correction);
       }
-#pragma omp barrier
+    barrier_.wait(threads_);
   }
 };
 
