@@ -23,6 +23,7 @@ for dtype in ("f64", "f32"):
     for network in ("triangles", "rings", "circle", "heat_plain", "heat_embed", "nano"):
         KEPT[f"full_{network}_{dtype}"] = (f"full_{network}_{dtype}", ("batch", "order", "fwd/", "jac/", "dsm/", "ism/", "adam/"))
     KEPT[f"smeme_{dtype}"] = (f"smeme_{dtype}", ("x", "t", "teacher", "student", "loss", "prox", "direction", "grad/", "adamw/"))
+    KEPT[f"trained_circle_{dtype}"] = (f"trained_circle_{dtype}", ("w/", "patterns", "points", "t", "lik", "em/"))
 
 DTYPES = {np.dtype("float32"): "F32", np.dtype("float64"): "F64", np.dtype("int32"): "I32"}
 
