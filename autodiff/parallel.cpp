@@ -16,6 +16,7 @@ namespace {
 
 std::atomic<int> wanted{0};
 std::atomic<bool> team_at_work{false};
+thread_local bool alone_in_region = false;  // what it calls stays on this thread
 
 #if defined(__SSE2__)
 std::uint64_t control() { return _mm_getcsr(); }
@@ -69,7 +70,11 @@ void Barrier::wait() {
     round_.notify_all();
     return;
   }
-  constexpr int spins = 200;  // about as long as a wake-up takes
+  // Half a millisecond: whoever sleeps waits for a slice of the processor afterwards, milliseconds where others are
+  // busy. Where there are more threads than processors, those who wait hold up the others: about as long as a wake-up
+  // takes.
+  static const int processors = omp_get_num_procs();
+  const int spins = threads > processors ? 200 : 10000;
   for (int i = 0; i < spins; ++i) {
     if (round_.load(std::memory_order_acquire) != round) return;
 #if defined(__SSE2__)
@@ -84,7 +89,7 @@ namespace detail {
 void parallel_for(Index count, void (*body)(void*, Index), void* context) {
   const int team = static_cast<int>(count < threads() ? count : threads());
   // One team at a time: nested and concurrent callers work alone rather than oversubscribe the cores.
-  if (team <= 1 || team_at_work.exchange(true)) {
+  if (team <= 1 || alone_in_region || team_at_work.exchange(true)) {
     const FlushDenormals flush;
     for (Index i = 0; i < count; ++i) body(context, i);
     return;
@@ -99,10 +104,12 @@ void parallel_for(Index count, void (*body)(void*, Index), void* context) {
 }
 
 void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context) {
-  if (team <= 1 || team_at_work.exchange(true)) {
+  if (team <= 1 || alone_in_region || team_at_work.exchange(true)) {
     const FlushDenormals flush;
-    Barrier alone(1);
-    body(context, 0, 1, alone);
+    Barrier barrier(1);
+    const bool before = std::exchange(alone_in_region, true);
+    body(context, 0, 1, barrier);
+    alone_in_region = before;
     return;
   }
   Barrier barrier(team);

@@ -63,8 +63,8 @@ void parallel_pieces(Index size, Index grain, Body&& body) {
   });
 }
 
-// Where all threads of a region wait for each other: briefly at work, then asleep, so that a busy machine is not held
-// up by those who wait.
+// Where all threads of a region wait for each other: at work for a while, then asleep, so that a busy machine is not
+// held up by those who wait.
 class Barrier {
  public:
   explicit Barrier(int threads) : threads_(threads) {}

@@ -67,9 +67,8 @@ class Plan {
   // Of all values between steps, with the partial sums of all rows and one range of rows at a time.
   std::size_t bytes() const;
 
-  // Runs it some times, step by step on the calling thread, and says where the time went: ms a run, share, GF/s of
-  // every kernel. Kernels of single ops (draws, say) may call on other threads: set_threads(1) keeps them alone as
-  // well.
+  // Runs it some times, step by step on the calling thread alone, and says where the time went: ms a run, share, GF/s
+  // of every kernel.
   std::string profile(std::span<const PlanInput> inputs, int runs = 20);
   std::string profile(std::initializer_list<PlanInput> inputs, int runs = 20) {
     return profile(std::span<const PlanInput>(inputs.begin(), inputs.size()), runs);

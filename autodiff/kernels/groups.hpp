@@ -8,12 +8,13 @@
 namespace wengert {
 
 // Into how many contiguous groups a sum over `rows` rows is cut when one partial result takes `bytes`: a power of two,
-// so that the groups of one sum are made up of those of another; one for 48 rows, at most 32, and fewer when that many
-// partial results would leave the second-level cache.
+// so that the groups of one sum are made up of those of another; one for 96 rows, below which adding the partial
+// results costs more than a tenth of a product; at most 32, and fewer when that many would leave the second-level
+// cache.
 inline Index group_count(Index rows, Index bytes) {
   constexpr Index cache = Index{1} << 20;
   Index groups = 1;
-  while (groups < 32 && 2 * groups * 48 <= rows && 2 * groups * bytes <= cache) groups *= 2;
+  while (groups < 32 && 2 * groups * 96 <= rows && 2 * groups * bytes <= cache) groups *= 2;
   return groups;
 }
 

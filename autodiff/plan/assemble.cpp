@@ -356,7 +356,7 @@ class Assembler {
       count(stage.whole);
       count(stage.all.steps);
       for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined})
-        for (const auto& step : *steps) schedule_->flops += step->flops;
+        for (const auto& step : *steps) schedule_->microseconds += step->microseconds;
       for (const auto& each : stage.ranges) count(each.steps);
     }
   }

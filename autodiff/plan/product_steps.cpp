@@ -17,6 +17,13 @@ constexpr Index block_rows = 64;
 
 Index columns_of(const Type& type) { return type.shape[-1]; }
 
+// Asks for values that another thread has just written: tiles would wait for them line by line.
+template <class T>
+void fetch(const T* values, Index count) {
+  constexpr Index line = alignment / static_cast<Index>(sizeof(T));
+  for (Index i = 0; i < count; i += line) __builtin_prefetch(values + i);
+}
+
 // [..., m, k] x [k, n], then a chain.
 class ProductStep final : public Step {
  public:
@@ -35,6 +42,8 @@ class ProductStep final : public Step {
     down_ = p_.transposed ? 1 : (m_ + block_rows - 1) / block_rows;
     across_ = (n_ + block_columns_ - 1) / std::max<Index>(block_columns_, 1);
     flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_);
+    microseconds = flops / product_flops_per_us + static_cast<double>(p_.b.type.bytes()) / weight_bytes_per_us +
+                   static_cast<double>(m_ * n_) * static_cast<double>(chain_.instructions()) / element_flops_per_us;
   }
 
   Index tasks() const override { return down_ * across_; }
@@ -55,6 +64,7 @@ class ProductStep final : public Step {
       const Strided<const T> a{address<const T>(frame, p_.a), k_, 1};
       const T* b = address<const T>(frame, p_.b);
       const Strided<T> out{address<T>(frame, p_.output), n_, 1};
+      if (across_ > 1) fetch(a.data, m_ * k_);
       if (p_.transposed) {
         flipped(a, b, out, left, right, reinterpret_cast<T*>(frame.scratch + chain_.scratch_bytes()));
         follow(frame, top, bottom, left, right);
@@ -107,7 +117,12 @@ class ProductStep final : public Step {
                    Strided<T>{block, m_, 1});
     transpose_matrix(n, m_, block, m_, out.data + left, n_);
   }
-  bool packs_weights() const { return block_columns_ * k_ < m_ * (k_ + block_columns_); }
+  // What is cheaper: to exchange b's rows and columns, or a's and the result's with registers that m fills in part. An
+  // exchange takes about as long as seven multiply-adds.
+  bool packs_weights() const {
+    const Index n = std::min(n_, block_columns_), filled = (m_ + 15) / 16 * 16;
+    return 7 * n * k_ < 7 * m_ * (k_ + n) + (filled - m_) * n * k_;
+  }
 
   Product p_;
   std::vector<Operand> operands_, outputs_;
@@ -152,6 +167,7 @@ class SumStep final : public GroupedStep {
     inner_ = shape.trailing(-1 - axes[axes.size() - 1]).size();
     for (std::size_t i = 1; i < axes.size(); ++i) unit_ *= shape[axes[i]];
     flops = static_cast<double>(shape.size());
+    microseconds = flops / element_flops_per_us;
   }
   Index tasks() const override { return held(); }
   std::string kernel() const override { return fmt::format("sum over rows, {}", to_string(from_.type)); }
@@ -183,11 +199,14 @@ class OuterStep final : public GroupedStep {
     down_ = (m_ + block_rows - 1) / block_rows;
     across_ = (n_ + block_columns - 1) / block_columns;
     flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(rows_ * count_);
+    microseconds = flops / product_flops_per_us + static_cast<double>(held() * m_ * n_) *
+                                                      static_cast<double>(size_of(a_.type.dtype)) / weight_bytes_per_us;
   }
   Index tasks() const override { return held() * count_ * down_ * across_; }
   std::string kernel() const override { return fmt::format("product over rows {}x{}x{}", m_, n_, rows_); }
   void run(const Frame& frame, Index task) const override {
-    const Index left = task % across_ * block_columns, top = task / across_ % down_ * block_rows;
+    // Columns last: a thread gets those that it computes in the layer's product as well.
+    const Index top = task % down_ * block_rows, left = task / down_ % across_ * block_columns;
     const Index which = task / (across_ * down_) % count_;
     const Range r = range(frame, task / (across_ * down_ * count_));
     dispatch_float(a_.type.dtype, [&]<class T>() {

@@ -16,13 +16,15 @@ using plan::Steps;
 
 namespace {
 
-// Below this many operations a step stays on one thread.
-constexpr double serial_flops = 30000;
+// A step, or a whole run, that takes less stays on one thread: threads wait for each other, and for values from each
+// other's caches.
+constexpr double serial_microseconds = 25;
 
-// Below this many operations a whole run does, whatever the number of threads: about what waking a team takes.
-constexpr double alone_flops = 300000;
+bool is_serial(const plan::Step& step) { return step.tasks() == 1 || step.microseconds < serial_microseconds; }
 
-bool is_serial(const plan::Step& step) { return step.tasks() == 1 || step.flops < serial_flops; }
+bool shared_out(const Steps& steps) {
+  return !std::all_of(steps.begin(), steps.end(), [](const auto& step) { return is_serial(*step); });
+}
 
 bool overlap(const Type& type, const void* data, const Array& output) {
   const auto* from = static_cast<const std::byte*>(data);
@@ -137,6 +139,17 @@ void Plan::Schedule::work(int thread, int threads, Barrier& barrier) {
   }
 }
 
+// One thread where none of several would have work of its own. (Its values are then in one cache for what follows.)
+int Plan::Schedule::team() const {
+  if (microseconds < serial_microseconds) return 1;
+  const int wanted = threads();
+  for (const Stage& stage : stages)
+    if (by_ranges(stage, wanted) || shared_out(stage.whole) || shared_out(stage.all.steps) ||
+        shared_out(stage.combined))
+      return wanted;
+  return 1;
+}
+
 // `then` runs on every thread of the region, once all outputs are there.
 void Plan::Schedule::execute(std::span<const PlanInput> given, const Finish& then) {
   check(given);
@@ -149,10 +162,10 @@ void Plan::Schedule::execute(std::span<const PlanInput> given, const Finish& the
     ~Turn() { running.store(false); }
   } const turn(running_);
   for (std::size_t i = 0; i < given.size(); ++i) table[i] = given[i].data;
-  const int team = flops < alone_flops ? 1 : threads();
-  make_room(team);
+  const int wanted = team();
+  make_room(wanted);
   failed_ = false;
-  parallel_region(team, [&](int thread, int threads, Barrier& barrier) {
+  parallel_region(wanted, [&](int thread, int threads, Barrier& barrier) {
     work(thread, threads, barrier);
     if (then && !failed_) then(thread, threads, barrier);
   });
@@ -232,19 +245,20 @@ std::string Plan::Schedule::profile(std::span<const PlanInput> given, int runs) 
   };
   std::map<std::string, Entry> kernels;
   double total = 0;
-  const FlushDenormals flush;
-  const OneThread alone;
-  for (int i = 0; i < runs; ++i)
-    visit_alone([&](const plan::Step& step, const Frame& frame) {
-      const auto start = std::chrono::steady_clock::now();
-      for (Index task = 0, tasks = step.tasks(); task < tasks; ++task) step.run(frame, task);
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      Entry& entry = kernels[step.kernel()];
-      entry.seconds += seconds;
-      entry.flops += step.flops;
-      ++entry.calls;
-      total += seconds;
-    });
+  const auto measure = [&](const plan::Step& step, const Frame& frame) {
+    const auto start = std::chrono::steady_clock::now();
+    for (Index task = 0, tasks = step.tasks(); task < tasks; ++task) step.run(frame, task);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    Entry& entry = kernels[step.kernel()];
+    entry.seconds += seconds;
+    entry.flops += step.flops;
+    ++entry.calls;
+    total += seconds;
+  };
+  parallel_region(1, [&](int, int, Barrier&) {
+    const OneThread alone;
+    for (int i = 0; i < runs; ++i) visit_alone(measure);
+  });
   std::vector<std::pair<std::string, Entry>> sorted(kernels.begin(), kernels.end());
   std::sort(sorted.begin(), sorted.end(),
             [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });

@@ -36,8 +36,8 @@ class Plan::Schedule {
   std::vector<std::string> names{};
   std::vector<Pass> passes{};
   std::vector<Stage> stages{};
-  Index extent = 0;  // rows of the batch
-  double flops = 0;  // of a run
+  Index extent = 0;         // rows of the batch
+  double microseconds = 0;  // of a run, about
   std::size_t shared_bytes = 0, scratch_bytes = 0, value_bytes = 0;
   std::vector<const void*> table{};  // inputs first, then parameters, constants and outputs
   std::vector<Array> outputs{};
@@ -48,6 +48,7 @@ class Plan::Schedule {
   void check(std::span<const PlanInput> given) const;
   void execute(std::span<const PlanInput> given, const Finish& then);
   void add_to_outputs(int thread, int threads);
+  int team() const;
   void make_room(int threads);
   void work(int thread, int threads, Barrier& barrier);
   void run_steps(const plan::Steps& steps, const plan::Frame& frame, int thread, int threads, Barrier& barrier);

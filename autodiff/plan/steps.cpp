@@ -27,6 +27,7 @@ class OpStep final : public Step {
       tasks_ = std::max<Index>(1, (output_.type.shape[0] + piece_ - 1) / piece_);
     }
     flops = op_->cost({types_, attributes_}, output_.type).flops;
+    microseconds = flops / (op_->name() == "matmul" ? product_flops_per_us / 2 : element_flops_per_us);
   }
 
   Index tasks() const override { return tasks_; }
@@ -108,6 +109,7 @@ class ChainStep final : public Step {
         outputs_(std::move(outputs)),
         chain_(outputs_[0].type.dtype, outputs_[0].type.shape, shapes_of(operands_), std::move(instructions)) {
     flops = static_cast<double>(chain_.size()) * static_cast<double>(chain_.instructions());
+    microseconds = flops / element_flops_per_us;
   }
   Index tasks() const override { return std::max<Index>(1, (chain_.size() + piece - 1) / piece); }
   std::size_t scratch_bytes() const override { return chain_.scratch_bytes(); }
@@ -131,6 +133,7 @@ class CombineStep final : public Step {
   CombineStep(Operand partials, Operand output, Index groups)
       : partials_(std::move(partials)), output_(std::move(output)), groups_(groups) {
     flops = static_cast<double>(output_.type.shape.size()) * static_cast<double>(groups);
+    microseconds = flops / element_flops_per_us;
   }
   Index tasks() const override { return std::max<Index>(1, (output_.type.shape.size() + piece - 1) / piece); }
   std::string kernel() const override {

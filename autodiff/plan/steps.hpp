@@ -43,7 +43,11 @@ class Step {
 
   std::vector<Id> nodes{};  // what it computes
   double flops = 0;
+  double microseconds = 0;  // about, on one thread: what decides whether threads share it
 };
+
+// What steps reach, for such estimates: operations on single elements, multiply-adds of products, bytes of a weight.
+inline constexpr double element_flops_per_us = 2e3, product_flops_per_us = 1e5, weight_bytes_per_us = 3e4;
 using Steps = std::vector<std::unique_ptr<Step>>;
 
 // A value that a step reads or writes: its place, and its type with as many rows as the step has.

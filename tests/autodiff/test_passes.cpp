@@ -117,6 +117,35 @@ BOOST_AUTO_TEST_CASE(rows_sums_over_rows_and_the_rest) {
   BOOST_TEST(find_rows(graph, false).extent == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_silu_takes_the_sigmoid_that_its_derivative_needs) {
+  const auto count = [](const Graph& graph, std::string_view name) {
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                         [&](const plan::Node& node) { return !node.is_leaf() && node.op->name() == name; });
+  };
+  const auto alone = [](Vars in) { return std::vector<Var>{silu(in[0])}; };
+  BOOST_TEST(count(with_sigmoids_shared(graph_of(alone, {batch})), "silu") == 1);
+  const auto both = [](Vars in) { return std::vector<Var>{grad(sum(silu(in[0])), in[0]), silu(in[0])}; };
+  const Graph graph = without_repeats(with_sigmoids_shared(graph_of(both, {batch})));
+  BOOST_TEST(count(graph, "silu") == 0);
+  BOOST_TEST(count(graph, "sigmoid") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_checkpoint_computes_again_stays_apart_until_the_end) {
+  const auto f = [](Vars in) {
+    const Var y = checkpoint([](Var x) { return sin(cos(x)); }, in[0]);
+    return std::vector<Var>{y, grad(sum(y), in[0])};
+  };
+  const auto cosines = [](const Graph& graph) {
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                         [](const plan::Node& node) { return !node.is_leaf() && node.op->name() == "cos"; });
+  };
+  const Graph merged = without_dead(without_repeats(simplified(graph_of(f, {batch}))));
+  const Graph open = without_barriers(merged);
+  BOOST_TEST(cosines(merged) >= 2);  // forward, and again
+  BOOST_TEST(cosines(open) == cosines(merged));
+  BOOST_TEST(without_dead(open).nodes.size() < merged.nodes.size());
+}
+
 BOOST_AUTO_TEST_CASE(chains_form_after_products_and_never_around_a_third) {
   const auto f = [](Vars in) {
     const Var h = tanh(matmul(in[0], in[1]) + 1);
@@ -166,11 +195,11 @@ BOOST_AUTO_TEST_CASE(a_plan_says_what_it_does) {
   };
   Plan plan = compile(f, {batch, matrix});
   const std::string text = plan.explain();
-  for (const char* part : {"recorded", "merged", "rows of the batch: 200", "product 50x3x3, then",
-                           "product over rows 3x3x50", "tree of 4 partial sums", "4 ranges of 50"})
+  for (const char* part : {"recorded", "merged", "rows of the batch: 200", "product 100x3x3, then",
+                           "product over rows 3x3x100", "tree of 2 partial sums", "2 ranges of 100"})
     BOOST_TEST(contains(text, part), text);
   const std::string profile =
       plan.profile({random_array(Dtype::f32, {200, 3}, 1), random_array(Dtype::f32, {3, 3}, 2)});
   BOOST_TEST(contains(profile, "ms a run on one thread"));
-  BOOST_TEST(contains(profile, "product over rows 3x3x50"));
+  BOOST_TEST(contains(profile, "product over rows 3x3x100"));
 }
