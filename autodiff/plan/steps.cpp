@@ -36,45 +36,50 @@ class OpStep final : public Step {
 
   void run(const Frame& frame, Index task) const override {
     if (output_.type.shape.size() == 0) return;
-    const Index first = tasks_ == 1 ? 0 : task * piece_;
-    std::array<Type, most> types;
-    std::array<const Type*, most> pointers;
-    std::array<const void*, most> data;
-    std::vector<Type> many_types;
-    std::vector<const Type*> many_pointers;
-    std::vector<const void*> many_data;
     const std::size_t count = operands_.size();
-    Type* type = types.data();
-    const Type** pointer = pointers.data();
-    const void** address = data.data();
-    if (count > most) {
-      many_types.resize(count);
-      many_pointers.resize(count);
-      many_data.resize(count);
-      type = many_types.data();
-      pointer = many_pointers.data();
-      address = many_data.data();
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      pointer[i] = &operands_[i].type;
-      if (tasks_ > 1 && operands_[i].axis != 0) {
-        type[i] = taken(operands_[i], first);
-        pointer[i] = &type[i];
-      }
-      address[i] = moved(frame, operands_[i], first);
-    }
-    const Type output = tasks_ > 1 ? taken(output_, first) : output_.type;
-    Attributes attributes = attributes_;
-    if (output_.axis != 0) op_->move_rows(attributes, frame.begin + first);
+    std::array<const void*, few> some;
+    std::vector<const void*> many(count > few ? count : 0);
+    const void** data = count > few ? many.data() : some.data();
+    const Index first = tasks_ == 1 ? 0 : task * piece_;
+    for (std::size_t i = 0; i < count; ++i) data[i] = moved(frame, operands_[i], first);
+    if (tasks_ == 1)
+      compute(frame, first, types_, {data, count}, output_.type);
+    else
+      compute_piece(frame, first, {data, count});
+  }
+
+ private:
+  static constexpr std::size_t few = 8;  // operands, for which nothing is allocated
+
+  void compute(const Frame& frame, Index first, std::span<const Type* const> types, std::span<const void* const> data,
+               const Type& output) const {
+    const auto with = [&](const Attributes& attributes) {
+      op_->run({{types, attributes}, data, output, moved(frame, output_, first), frame.scratch});
+    };
     try {
-      op_->run({{{pointer, count}, attributes}, {address, count}, output, moved(frame, output_, first), frame.scratch});
+      if (output_.axis == 0 || frame.begin + first == 0) return with(attributes_);
+      Attributes attributes = attributes_;
+      op_->move_rows(attributes, frame.begin + first);
+      with(attributes);
     } catch (const std::exception& refusal) {
       throw Error(fmt::format("[{}] {}  ({})", op_->name(), refusal.what(), place_));
     }
   }
-
- private:
-  static constexpr std::size_t most = 8;
+  // The same of some rows, from `first` on.
+  void compute_piece(const Frame& frame, Index first, std::span<const void* const> data) const {
+    const std::size_t count = operands_.size();
+    std::array<Type, few> some;
+    std::array<const Type*, few> some_pointers;
+    std::vector<Type> many(count > few ? count : 0);
+    std::vector<const Type*> many_pointers(many.size());
+    Type* types = count > few ? many.data() : some.data();
+    const Type** pointers = count > few ? many_pointers.data() : some_pointers.data();
+    for (std::size_t i = 0; i < count; ++i) {
+      types[i] = operands_[i].axis != 0 ? taken(operands_[i], first) : operands_[i].type;
+      pointers[i] = &types[i];
+    }
+    compute(frame, first, {pointers, count}, data, taken(output_, first));
+  }
 
   // Rows come first in all that has rows.
   bool splits() const {

@@ -176,6 +176,17 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(sums_over_rows_are_chains_joined_by_a_tree, T, Typ
       }
 }
 
+BOOST_AUTO_TEST_CASE(blas_takes_rows_and_columns_of_one) {
+  // Of one row or one column, the distances between elements say nothing about which it is.
+  const std::vector<float> a{2, 3}, b{5, 7, 11};
+  std::vector<float> out(6);
+  multiply_blas<float>(2, 3, 1, {a.data(), 1, 1}, {b.data(), 1, 1}, {out.data(), 3, 1});
+  BOOST_TEST(out == (std::vector<float>{10, 14, 22, 15, 21, 33}));
+  std::vector<float> dot(1);
+  multiply_blas<float>(1, 1, 2, {a.data(), 1, 1}, {b.data(), 1, 1}, {dot.data(), 1, 1});
+  BOOST_TEST(dot[0] == 31);
+}
+
 BOOST_AUTO_TEST_CASE(groups_cover_the_rows_once) {
   for (Index rows = 0; rows < 3000; rows += rows < 300 ? 1 : 53)
     for (Index bytes : {Index{4}, Index{4096}, Index{1} << 17, Index{1} << 24}) {

@@ -319,6 +319,25 @@ BOOST_AUTO_TEST_CASE(jit_compiles_once_for_each_type) {
   BOOST_TEST(f.plans() == 2U);
 }
 
+BOOST_AUTO_TEST_CASE(parameters_exchanged_with_their_averages) {
+  nn::Mlp net = network();
+  nn::Sgd sgd(net, {.lr = 1, .average = 0.5});
+  const Array x = random_array(Dtype::f32, {200, 3}, 1);
+  Plan plan = compile([&](Vars in) { return Outputs{net(in[0])}; }, {batch_of_3});
+  for (int i = 0; i < 2; ++i) {
+    Tape tape;
+    sgd.step(mean(square(net(tape.input(x)))));
+  }
+  const Array trained = eagerly(net, x);
+  BOOST_TEST(same_bits(plan.run({x})[0], trained));
+  {
+    const nn::WithAverages averages(sgd);
+    BOOST_TEST(same_bits(plan.run({x})[0], eagerly(net, x)));
+    BOOST_TEST(!same_bits(plan.run({x})[0], trained));
+  }
+  BOOST_TEST(same_bits(plan.run({x})[0], trained));
+}
+
 BOOST_AUTO_TEST_CASE(one_plan_serves_one_run_at_a_time) {
   Plan plan = compile([](Vars in) { return Outputs{in[0] + 1}; }, {row_of_3});
   const Array x = row(1, 2, 3);

@@ -124,9 +124,7 @@ struct Task {
     partials.assign(groups > 1 ? size(groups * m * n) : 0, 0);
     const Strided<const float> a{left.data<float>().data(), left.shape()[1], 1},
         b{right.data<float>().data(), right.shape()[1], 1};
-    // (one of one row has both layouts: it is told as rows, or OpenBLAS would take their distance for too short)
-    const Strided<const float> x = kind == Kind::tn ? a.transposed() : a,
-                               w = kind == Kind::nt && depth > 1 ? b.transposed() : Strided<const float>{b.data, n, 1};
+    const Strided<const float> x = kind == Kind::tn ? a.transposed() : a, w = kind == Kind::nt ? b.transposed() : b;
     const auto out = [this](std::size_t way) { return Strided<float>{outs[way].data(), n, 1}; };
     ways[0] = [=, this] {
       if (groups > 1)
