@@ -31,9 +31,21 @@ void sum_rows(const T* x, Index n, Index inner, T* out) {
     *out = sum_neighbours(x, n);
     return;
   }
-  std::fill(out, out + inner, T(0));
-  for (Index r = 0; r < n; ++r)
-    for (Index j = 0; j < inner; ++j) out[j] += x[r * inner + j];
+  using B = simd::Batch<T>;
+  constexpr Index width = simd::lanes<T>;
+  Index j = 0;
+  for (; j + 4 * width <= inner; j += 4 * width) {  // in registers, several at a time: an addition takes a while
+    std::array<B, 4> sums{B(0), B(0), B(0), B(0)};
+    for (Index r = 0; r < n; ++r)
+      for (Index v = 0; v < 4; ++v) sums[static_cast<std::size_t>(v)] += simd::load(x + r * inner + j + v * width);
+    for (Index v = 0; v < 4; ++v) simd::store(out + j + v * width, sums[static_cast<std::size_t>(v)]);
+  }
+  for (; j < inner; j += width) {
+    const simd::Part<T> part(std::min(width, inner - j));
+    B sum(0);
+    for (Index r = 0; r < n; ++r) sum += part.load(x + r * inner + j);
+    part.store(out + j, sum);
+  }
 }
 
 }  // namespace wengert

@@ -47,6 +47,17 @@ struct Concat final : Op {
     return out;
   }
 
+  static Index grain(Index width) { return std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, width)); }
+  // Rows of `width` elements to where rows are `row` elements apart.
+  template <class T>
+  static void side_by_side(Index runs, Index width, const T* from, Index row, T* to) {
+    parallel_pieces(runs, grain(width), [&](Index begin, Index end) {
+      if (width == 1)
+        for (Index r = begin; r < end; ++r) to[r * row] = from[r];
+      else
+        for (Index r = begin; r < end; ++r) std::copy_n(from + r * width, width, to + r * row);
+    });
+  }
   void run(const Kernel& k) const override {
     const int axis = k.attributes().axes[0];
     const Shape& out = k.out_shape();
@@ -56,14 +67,17 @@ struct Concat final : Op {
       for (int i = 0; i < k.signature.arity(); ++i) {
         Shape stretched = out;
         stretched.set(axis, k.shape(i)[axis]);
-        const Walk walk = broadcast_walk(k.shape(i), stretched);
         const Index width = stretched[axis] * inside(out, axis);
-        const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, width));
-        parallel_pieces(runs, grain, [&](Index begin, Index end) {
-          for (Index r = begin; r < end; ++r)
-            copy_run(walk, k.in<T>(i), r * width, width, k.out<T>() + r * row + offset);
-        });
+        T* to = k.out<T>() + offset;
         offset += width;
+        if (k.shape(i) == stretched) {
+          side_by_side(runs, width, k.in<T>(i), row, to);
+          continue;
+        }
+        const Walk walk = broadcast_walk(k.shape(i), stretched);
+        parallel_pieces(runs, grain(width), [&](Index begin, Index end) {
+          for (Index r = begin; r < end; ++r) copy_run(walk, k.in<T>(i), r * width, width, to + r * row);
+        });
       }
     });
   }

@@ -1,27 +1,21 @@
 // What a node costs in instructions, with kernels as small as they get (8 elements): for callgrind, which counts.
 //
-//   bench_recording MODE COUNT      MODE: record, backward, track
+//   bench_recording MODE COUNT      MODE: record, backward, track, replay, fused
 //
-// Records COUNT nodes, twice COUNT in `backward` with their gradient, or COUNT with the tracking of NaN and infinities.
-// The difference between two counts is free of what starting costs; tests/benchmarks/instructions divides it out.
+// Records COUNT nodes, twice COUNT in `backward` with their gradient, or COUNT with the tracking of NaN and infinities;
+// or replays a plan of 100 nodes, each a step of its own or all in one chain, until COUNT are computed. The difference
+// between two counts is free of what starting costs; tests/benchmarks/instructions divides it out.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "autodiff/autodiff.hpp"
 
-int main(int count, char** arguments) {
-  using namespace wengert;
-  const std::string mode = count == 3 ? arguments[1] : "";
-  const long nodes = count == 3 ? std::atol(arguments[2]) : 0;
-  if ((mode != "record" && mode != "backward" && mode != "track") || nodes < 4) {
-    std::fputs("usage: bench_recording record|backward|track COUNT\n", stderr);
-    return 2;
-  }
-  set_threads(1);
-  Tape tape;
-  tape.track_nonfinite(mode == "track");
-  const Var x = tape.full(Shape{8}, 0.5), a = tape.full(Shape{8}, 0.75);
+using namespace wengert;
+
+namespace {
+
+Var chain(Var x, Var a, long nodes) {
   Var y = x;
   for (long i = 0; i < nodes / 4; ++i) {
     y = y * a;
@@ -29,6 +23,37 @@ int main(int count, char** arguments) {
     y = y + x;
     y = square(y);
   }
+  return y;
+}
+
+void record(const std::string& mode, long nodes) {
+  Tape tape;
+  tape.track_nonfinite(mode == "track");
+  const Var x = tape.full(Shape{8}, 0.5), y = chain(x, tape.full(Shape{8}, 0.75), nodes);
   if (mode == "backward") grad(sum(y), x);
   std::printf("%u nodes\n", tape.size());
+}
+
+void replay(const std::string& mode, long nodes) {
+  constexpr long length = 100;
+  const Type type{Dtype::f32, {8}};
+  Plan plan = compile([](std::span<const Var> in) { return std::vector<Var>{chain(in[0], in[1], length)}; },
+                      {type, type}, {.rewrites = mode == "fused"});
+  const Array x(type), a(type);
+  for (long i = 0; i < nodes / length; ++i) plan.run({x, a});
+  std::printf("%ld nodes\n", nodes / length * length);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const std::string mode = count == 3 ? arguments[1] : "";
+  const long nodes = count == 3 ? std::atol(arguments[2]) : 0;
+  const bool records = mode == "record" || mode == "backward" || mode == "track";
+  if ((!records && mode != "replay" && mode != "fused") || nodes < 4) {
+    std::fputs("usage: bench_recording record|backward|track|replay|fused COUNT\n", stderr);
+    return 2;
+  }
+  set_threads(1);
+  records ? record(mode, nodes) : replay(mode, nodes);
 }

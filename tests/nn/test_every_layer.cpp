@@ -28,7 +28,8 @@ template <class F>
 void check_layer(nn::Module& module, const F& f, const std::vector<Array>& at) {
   const auto failures = check_grads([&](std::span<const Var> in) { return f(in); }, at, {.order = 2}).failures;
   BOOST_TEST(failures.empty(), (failures.empty() ? "" : failures[0]));
-  for (const auto& [name, parameter] : module.trained()) {
+  for (const auto& entry : module.trained()) {
+    nn::Parameter* const parameter = entry.second;
     const Array value = parameter->value();
     const double step = 1e-5;
     const auto total = [&](double by) {
@@ -46,7 +47,7 @@ void check_layer(nn::Module& module, const F& f, const std::vector<Array>& at) {
     std::vector<Var> vars;
     for (const Array& x : at) vars.push_back(tape.input(x));
     const double analytic = grad(sum(square(f(vars))), parameter->on(tape)).value().at(0);
-    BOOST_TEST(std::abs(analytic - numeric) < 1e-6 * (1 + std::abs(numeric)), name);
+    BOOST_TEST(std::abs(analytic - numeric) < 1e-6 * (1 + std::abs(numeric)), entry.first);
   }
 }
 
