@@ -109,10 +109,10 @@ void check_all(const std::string& network, Dtype dtype, const Net& net, const Lo
   }
 }
 
-const auto std_weighted(const auto& process, const auto& score) {
+Loss std_weighted(const auto& process, const auto& score) {
   return Loss([=](Var x0, Var t, Var z) { return sde::denoising_loss(process, score, x0, t, z); });
 }
-const auto normalised(const auto& process, const auto& score) {
+Loss normalised(const auto& process, const auto& score) {
   return Loss([=](Var x0, Var t, Var z) { return sde::normalised_denoising_loss(process, score, x0, t, z); });
 }
 
