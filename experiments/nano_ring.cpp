@@ -30,6 +30,10 @@ Var ring(Draw& draw, Index n) {
   return square_point / sqrt(sum(square(square_point), 1, {.keepdims = true})) * radius;
 }
 
+auto score_of(const nn::Mlp& net) {
+  return [&net](Var x, Var t) { return net(concat({x, t}, 1)); };
+}
+
 // The densities of the data's radius and angle.
 double radius_density(double r) {
   return std::exp(200 * std::log(200.0) + 199 * std::log(r) - 200 * r - std::lgamma(200.0));
@@ -55,8 +59,7 @@ Array train_score(nn::Mlp& score, const Options& options, Index batch) {
   nn::Adam adam(score, {.lr = 1e-3});
   auto step = compile(nn::train_step(adam, derive_seed(options.seed(), training), [&](Draw& draw) {
     const Var x0 = ring(draw, batch), t = draw.uniform({batch, 1}), z = draw.normal({batch, 2});
-    const Var xt = sde::perturb(vp, x0, t, z);
-    const Var loss = mean(square(vp.std(t) * score(concat({xt, t}, 1)) + z));
+    const Var loss = sde::denoising_loss(vp, score_of(score), x0, t, z);
     return options.as_printed() ? stop_gradient(loss) * loss : loss;
   }));
   return train(options.steps(), [&] {
@@ -67,12 +70,8 @@ Array train_score(nn::Mlp& score, const Options& options, Index batch) {
 
 Array sample(const nn::Mlp& score, const Options& options, Index count) {
   const Array x = Rng(derive_seed(options.seed(), start)).normal({Dtype::f32, {count, 2}});
-  return sde::reverse_euler_maruyama(
-      vp,
-      [&](Var y, Var t) {
-        return score(concat({y, t}, 1));
-      },
-      x, sde::Grid::uniform(1, 0, 200), sde::Noise::drawn(derive_seed(options.seed(), noise)));
+  return sde::reverse_euler_maruyama(vp, score_of(score), x, sde::Grid::uniform(1, 0, 200),
+                                     sde::Noise::drawn(derive_seed(options.seed(), noise)));
 }
 
 void report_losses(Report& report, const Array& losses) {

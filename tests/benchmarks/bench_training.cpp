@@ -80,8 +80,12 @@ Var nano_loss(const nn::Mlp& net, Draw& draw) {
   const Var p = draw.uniform({5000, 2}, -1, 1);
   const Var x0 = p / sqrt(sum(square(p), 1, {.keepdims = true})) * draw.gamma({5000, 1}, 200, 200);
   const Var t = draw.uniform({5000, 1}), z = draw.normal({5000, 2});
-  const Var xt = sde::perturb(vp, x0, t, z);
-  return mean(square(vp.std(t) * net(concat({xt, t}, 1)) + z));
+  return sde::denoising_loss(
+      vp,
+      [&](Var x, Var time) {
+        return net(concat({x, time}, 1));
+      },
+      x0, t, z);
 }
 
 }  // namespace
