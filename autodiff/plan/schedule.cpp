@@ -150,8 +150,8 @@ int Plan::Schedule::team() const {
   return 1;
 }
 
-// `then` runs on every thread of the region, once all outputs are there.
-void Plan::Schedule::execute(std::span<const PlanInput> given, const Finish& then) {
+// Computes the outputs where `to` lies; `then` runs on every thread of the region, once they are there.
+void Plan::Schedule::execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then) {
   check(given);
   struct Turn {
     std::atomic<bool>& running;
@@ -162,6 +162,7 @@ void Plan::Schedule::execute(std::span<const PlanInput> given, const Finish& the
     ~Turn() { running.store(false); }
   } const turn(running_);
   for (std::size_t i = 0; i < given.size(); ++i) table[i] = given[i].data;
+  for (std::size_t i = 0; i < to.size(); ++i) table[output_entries[i]] = to[i].raw();
   const int wanted = team();
   make_room(wanted);
   failed_ = false;
@@ -174,7 +175,7 @@ void Plan::Schedule::execute(std::span<const PlanInput> given, const Finish& the
 }
 
 std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given, const Finish& finish) {
-  execute(given, finish);
+  execute(given, outputs, finish);
   return outputs;
 }
 
@@ -196,15 +197,7 @@ std::span<const Array> Plan::Schedule::accumulate(std::span<const PlanInput> giv
       if (!is_float(output.dtype())) throw Error("[accumulate] adds f32 and f64, an output of this plan is i32");
     for (const Array& output : outputs) addends_.emplace_back(output.type());
   }
-  struct Elsewhere {  // outputs are computed beside those that are kept
-    Schedule& self;
-    explicit Elsewhere(Schedule& schedule) : self(schedule) { point_to(self.addends_); }
-    ~Elsewhere() { point_to(self.outputs); }
-    void point_to(const std::vector<Array>& arrays) {
-      for (std::size_t i = 0; i < arrays.size(); ++i) self.table[self.output_entries[i]] = arrays[i].raw();
-    }
-  } const elsewhere(*this);
-  execute(given, [&](int thread, int threads, Barrier& barrier) {
+  execute(given, addends_, [&](int thread, int threads, Barrier& barrier) {
     add_to_outputs(thread, threads);
     if (!finish) return;
     barrier.wait();

@@ -46,7 +46,7 @@ class Plan::Schedule {
 
  private:
   void check(std::span<const PlanInput> given) const;
-  void execute(std::span<const PlanInput> given, const Finish& then);
+  void execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then);
   void add_to_outputs(int thread, int threads);
   int team() const;
   void make_room(int threads);

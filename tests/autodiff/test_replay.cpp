@@ -348,5 +348,11 @@ BOOST_AUTO_TEST_CASE(one_plan_serves_one_run_at_a_time) {
   const PlanInput input(x);
   plan.run({&input, 1}, again);
   BOOST_TEST(contains(text, "[run] this plan is running"));
+  // accumulate() is refused alike.
+  const Plan::Finish adding = [&](int thread, int, Barrier&) {
+    if (thread == 0) text = error_of([&] { plan.accumulate({x}); });
+  };
+  plan.run({&input, 1}, adding);
+  BOOST_TEST(contains(text, "[run] this plan is running"));
   BOOST_TEST(same_bits(plan.run({x})[0], row(2, 3, 4)));
 }
