@@ -16,17 +16,16 @@ constexpr std::uint32_t host_step = std::numeric_limits<std::uint32_t>::max();
 
 }  // namespace
 
-Array draw_state(std::uint64_t seed, std::uint32_t step) {
+Array draw_state(std::uint64_t seed, std::uint32_t step, Index first_row) {
   const auto word = [](std::uint64_t bits) { return std::bit_cast<std::int32_t>(static_cast<std::uint32_t>(bits)); };
-  return Array::of<std::int32_t>({4}, {word(seed), word(seed >> 32), word(step), 0});
+  return Array::of<std::int32_t>(
+      {4}, {word(seed), word(seed >> 32), word(step), word(static_cast<std::uint64_t>(first_row))});
 }
 
 Draw::Draw(Tape& tape, std::uint64_t seed, std::uint32_t step, Index first_row, Where where)
-    : state_(tape.input(draw_state(seed, step), "draw", where)), first_row_(first_row) {}
+    : state_(tape.input(draw_state(seed, step, first_row), "draw", where)) {}
 
-Attributes Draw::next(Dtype dtype, const Shape& shape) {
-  return draw_attributes(stream_++, first_row_, {dtype, shape});
-}
+Attributes Draw::next(Dtype dtype, const Shape& shape) { return draw_attributes(stream_++, {dtype, shape}); }
 
 Var Draw::uniform(const Shape& shape, double low, double high, Where where) {
   Attributes attributes = next(tape().dtype(), shape);

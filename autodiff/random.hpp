@@ -32,7 +32,7 @@ class Draw {
   Draw(Tape& tape, std::uint64_t seed, std::uint32_t step = 0, Index first_row = 0, Where where = Where::current());
 
   // From a state that is a node of the tape, i32 [4] as draw_state() makes it: of a plan, whose runs differ by it.
-  explicit Draw(Var state, Index first_row = 0) : state_(state), first_row_(first_row) {}
+  explicit Draw(Var state) : state_(state) {}
 
   Tape& tape() const { return state_.tape(); }
 
@@ -47,13 +47,12 @@ class Draw {
  private:
   Attributes next(Dtype dtype, const Shape& shape);
 
-  Var state_;  // i32 [4]: seed (low, high), step, 0; the only run-time input of a draw
-  Index first_row_;
+  Var state_;  // the only run-time input of a draw
   std::uint32_t stream_ = 0;
 };
 
-// What a Draw of this seed and step starts from, i32 [4]: seed (low word, high word), step, 0.
-Array draw_state(std::uint64_t seed, std::uint32_t step);
+// What a Draw of this seed and step starts from, i32 [4]: seed (low word, high word), step, first row.
+Array draw_state(std::uint64_t seed, std::uint32_t step, Index first_row = 0);
 
 // Draws for the host: initial weights, starting points. Call number i draws with derive_seed(seed, i) and the last step
 // number, so that it meets no Draw of a training loop.

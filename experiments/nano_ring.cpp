@@ -70,8 +70,10 @@ Array train_score(nn::Mlp& score, const Options& options, Index batch) {
 
 Array sample(const nn::Mlp& score, const Options& options, Index count) {
   const Array x = Rng(derive_seed(options.seed(), start)).normal({Dtype::f32, {count, 2}});
-  return sde::reverse_euler_maruyama(vp, score_of(score), x, sde::Grid::uniform(1, 0, 200),
-                                     sde::Noise::drawn(derive_seed(options.seed(), noise)));
+  sde::Integrator sampler(sde::EulerMaruyama{}, sde::reverse(vp, score_of(score)));
+  return sampler.run(x, sde::Grid::uniform(1, 0, 200), {.noise = sde::Noise::drawn(derive_seed(options.seed(), noise))})
+      .require()
+      .x();
 }
 
 void report_losses(Report& report, const Array& losses) {

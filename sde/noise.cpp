@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
-#include "autodiff/tape.hpp"
+#include "autodiff/error.hpp"
+#include "autodiff/random.hpp"
 
 namespace wengert::sde {
 
 Noise Noise::drawn(std::uint64_t seed, Index first_row) {
+  if (first_row < 0 || first_row >= Index{1} << 32)
+    throw Error(fmt::format("[noise] rows count from 0 to 2^32 - 1, got {}", first_row));
   Noise noise;
+  noise.kind_ = Kind::drawn;
   noise.seed_ = seed;
   noise.first_row_ = first_row;
   return noise;
@@ -17,22 +19,24 @@ Noise Noise::drawn(std::uint64_t seed, Index first_row) {
 
 Noise Noise::given(Array values) {
   Noise noise;
-  noise.drawn_ = false;
+  noise.kind_ = Kind::given;
   noise.values_ = std::move(values);
   return noise;
 }
 
-Var Noise::at(Tape& tape, Index step, const Shape& shape) const {
-  if (drawn_) return Draw(tape, seed_, static_cast<std::uint32_t>(step), first_row_).normal(shape);
+Array Noise::state(Index step) const { return draw_state(seed_, static_cast<std::uint32_t>(step), first_row_); }
+
+void Noise::check(const Type& each, Index count, std::string_view solver) const {
   const Shape& all = values_.shape();
-  if (all.rank() < 1 || all.trailing(all.rank() - 1) != shape || step >= all[0] || values_.dtype() != tape.dtype())
-    throw Error(fmt::format("[noise] step {} of a state {} {} was given noise {}", step, name_of(tape.dtype()),
-                            to_string(shape), to_string(values_.type())));
-  Array row(tape.dtype(), shape);
-  std::memcpy(row.raw(),
-              static_cast<const std::byte*>(values_.raw()) + static_cast<std::size_t>(step) * row.type().bytes(),
-              row.type().bytes());
-  return tape.input(row, "noise");
+  const int rank = each.shape.rank();
+  if (all.rank() <= rank || all.trailing(rank) != each.shape || values_.dtype() != each.dtype ||
+      values_.size() < count * each.shape.size())
+    throw Error(fmt::format("[{}] needs noise of {} arrays {}, was given {}", solver, count, to_string(each),
+                            to_string(values_.type())));
+}
+
+const void* Noise::values(Index i, const Type& each) const {
+  return static_cast<const std::byte*>(values_.raw()) + static_cast<std::size_t>(i) * each.bytes();
 }
 
 }  // namespace wengert::sde

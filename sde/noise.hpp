@@ -2,26 +2,34 @@
 #pragma once
 #include <cstdint>
 
-#include "autodiff/random.hpp"
+#include "autodiff/array.hpp"
 
 namespace wengert::sde {
 
 class Noise {
  public:
+  Noise() = default;  // none
+
   // Step k draws with counter k under this seed. Rows count from `first_row`: a part of the samples meets the noise
-  // that it would have met in the whole.
+  // that it would have met in the whole. Throws Error unless 0 <= first_row < 2^32.
   static Noise drawn(std::uint64_t seed, Index first_row = 0);
-  // Step k takes values[k] of [steps, B, d].
+  // Of [n, B, d], or with more leading axes: a step that needs m numbers for each entry of the state takes the next m
+  // arrays [B, d].
   static Noise given(Array values);
 
-  // Standard normal numbers [B,d] for step k, on the tape. Throws Error where given values do not fit.
-  Var at(Tape& tape, Index step, const Shape& shape) const;
+  bool is_none() const { return kind_ == Kind::none; }
+  bool is_drawn() const { return kind_ == Kind::drawn; }
+  Array state(Index step) const;  // of a Draw at this step
+  // Throws Error, in the name of a solver, unless `count` arrays of this type were given.
+  void check(const Type& each, Index count, std::string_view solver) const;
+  const void* values(Index i, const Type& each) const;  // array i of those that were given
 
  private:
-  Array values_;
-  bool drawn_ = true;
+  enum class Kind { none, drawn, given };
+  Kind kind_ = Kind::none;
   std::uint64_t seed_ = 0;
   Index first_row_ = 0;
+  Array values_;
 };
 
 }  // namespace wengert::sde

@@ -50,6 +50,11 @@ struct DrawOp : Op {
     return {wide(word(0), word(1)), word(2), static_cast<std::uint32_t>(a.integers[0])};
   }
 
+  // Of the whole plan or tape (state), and of a range of its rows (attributes).
+  static Index first_row(const Attributes& a, const std::int32_t* state) {
+    return static_cast<std::uint32_t>(state[3]) + a.integers[1];
+  }
+
   // rows(begin, end) over pieces of the first axis; each row has `elements`.
   template <class F>
   static void over_rows(const Shape& shape, F&& rows) {
@@ -62,9 +67,10 @@ struct DrawOp : Op {
   std::vector<Example> examples() const override {
     const auto example = [&](std::uint32_t stream, Index first_row, Dtype dtype, Shape shape,
                              std::array<double, 2> reals) {
-      Attributes attributes = draw_attributes(stream, first_row, {output(dtype), shape});
+      Attributes attributes = draw_attributes(stream, {output(dtype), shape});
+      move_rows(attributes, first_row);
       attributes.reals = {reals[0], reals[1]};
-      return Example{{Sample{.shape = {4}, .values = {12345, -7, 3, 0}, .dtype = Dtype::i32}}, attributes};
+      return Example{{Sample{.shape = {4}, .values = {12345, -7, 3, 2}, .dtype = Dtype::i32}}, attributes};
     };
     const auto reals = parameters();
     return {example(0, 0, Dtype::f32, {5, 3}, reals[0]),  example(1, 7, Dtype::f64, {5, 3}, reals[0]),
@@ -77,7 +83,7 @@ struct DrawOp : Op {
   double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? 4e-6 : 1e-14; }
 
   std::vector<Reject> rejects() const override {
-    const Attributes plain = draw_attributes(0, 0, {Dtype::f32, {2}});
+    const Attributes plain = draw_attributes(0, {Dtype::f32, {2}});
     std::vector<Reject> all{{{{Dtype::i32, {3}}}, plain, "needs a state of i32 [4], got i32 [3]"}};
     if (parameters().size() > 3) {
       Attributes wrong = plain;
@@ -94,7 +100,7 @@ struct DrawOp : Op {
     const Index rows = out.shape.rank() == 0 ? 1 : out.shape[0], n = rows == 0 ? 0 : out.shape.size() / rows;
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i)
-      result.set(i, element(stream_of(a, state.data()), a, out.dtype, a.integers[1] + i / n, i % n, n));
+      result.set(i, element(stream_of(a, state.data()), a, out.dtype, first_row(a, state.data()) + i / n, i % n, n));
     return result;
   }
   virtual double element(const Stream& s, const Attributes& a, Dtype dtype, Index row, Index e, Index n) const = 0;
@@ -118,7 +124,7 @@ struct DrawUniform final : DrawOp {
   }
   void run(const Kernel& k) const override {
     const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = k.attributes().integers[1];
+    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
       const T low = static_cast<T>(k.attributes().reals[0]), span = static_cast<T>(k.attributes().reals[1]) - low;
       constexpr Index each = sizeof(T) == 4 ? 4 : 2;
@@ -151,7 +157,7 @@ struct DrawNormal final : DrawOp {
   std::vector<std::array<double, 2>> parameters() const override { return {{}, {}, {}}; }
   void run(const Kernel& k) const override {
     const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = k.attributes().integers[1];
+    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
       over_rows(k.out_shape(), [&](Index begin, Index end, Index n) { rows(s, first, begin, end, n, k.out<T>()); });
     });
@@ -217,7 +223,7 @@ struct DrawGamma final : DrawOp {
   }
   void run(const Kernel& k) const override {
     const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = k.attributes().integers[1];
+    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
       over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
         // Elements still to be drawn, a batch at a time; those rejected try again with the next attempt's block.
@@ -315,7 +321,7 @@ struct DrawIndex final : DrawOp {
   }
   void run(const Kernel& k) const override {
     const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = k.attributes().integers[1];
+    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
     const std::uint64_t count = static_cast<std::uint64_t>(k.attributes().reals[0]);
     over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
       for (Index row = begin; row < end; ++row)
@@ -349,8 +355,8 @@ const Op& draw_normal_op() { return normal_op; }
 const Op& draw_gamma_op() { return gamma_op; }
 const Op& draw_index_op() { return index_op; }
 
-Attributes draw_attributes(std::uint32_t stream, Index first_row, const Type& type) {
-  Attributes attributes{.integers = {static_cast<Index>(stream), first_row}};
+Attributes draw_attributes(std::uint32_t stream, const Type& type) {
+  Attributes attributes{.integers = {static_cast<Index>(stream), 0}};
   state_type(attributes, type);
   return attributes;
 }

@@ -11,7 +11,7 @@ const Op& draw_normal_op();
 const Op& draw_gamma_op();  // reals: shape, rate
 const Op& draw_index_op();  // reals: count
 
-// integers: stream, first row, type
-Attributes draw_attributes(std::uint32_t stream, Index first_row, const Type& type);
+// integers: stream, the first of the rows drawn here among those of the state, type
+Attributes draw_attributes(std::uint32_t stream, const Type& type);
 
 }  // namespace wengert

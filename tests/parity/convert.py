@@ -12,12 +12,16 @@ import sys
 import numpy as np
 
 # file -> (source, prefixes or names of the arrays to keep)
-KEPT = {f"nano_{dtype}": (f"net_nano_{dtype}", ("w/", "samp/")) for dtype in ("f64", "f32")}
-KEPT["processes"] = ("processes", ("t", "ou/", "ve_const/", "ve_kappa/", "vp/"))
+KEPT = {
+    "processes": ("processes", ("t", "ou/", "ve_const/", "ve_kappa/", "vp/")),
+    "rk45": ("rk45", ("decay", "oscillator", "vanderpol", "backward")),
+    "mixture_likelihood": ("mixture_likelihood", ("patterns", "x", "logp", "nfev", "t_steps", "eps", "prior_std")),
+}
 DERIVATIVES = ("w/", "in/", "fwd/", "jac/", "hutch/", "div/", "ism/", "ssm/", "dsm/")
 for network in ("nano", "ou2", "ou4", "circle", "heat_plain", "heat_embed"):
     for dtype in ("f64", "f32"):
         KEPT[f"derivatives_{network}_{dtype}"] = (f"net_{network}_{dtype}", DERIVATIVES)
+        KEPT[f"sampling_{network}_{dtype}"] = (f"net_{network}_{dtype}", ("w/", "samp/", "lik", "heunlik/"))
         KEPT[f"training_{network}_{dtype}"] = (f"net_{network}_{dtype}", ("w/", "opt/"))
 for dtype in ("f64", "f32"):
     for network in ("triangles", "rings", "circle", "heat_plain", "heat_embed", "nano"):

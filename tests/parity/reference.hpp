@@ -9,7 +9,7 @@
 
 namespace wengert::parity {
 
-// A file of tests/parity by name ("nano_f64").
+// A file of tests/parity by name ("sampling_nano_f64").
 class Reference {
  public:
   explicit Reference(const std::string& name) {
@@ -45,6 +45,11 @@ inline void check_close(const Array& got, const Array& wanted, double tolerance,
     if (std::isnan(got.at(i))) error = INFINITY;
   }
   BOOST_CHECK_MESSAGE(error <= tolerance * largest, what << ": off by " << error << ", largest entry " << largest);
+}
+
+inline nn::NamedArrays cast(nn::NamedArrays arrays, Dtype dtype) {
+  for (auto& [name, array] : arrays) array = array.cast(dtype);
+  return arrays;
 }
 
 // Row `i` of an array whose first axis counts batches.

@@ -5,17 +5,14 @@
 #include <boost/test/unit_test.hpp>
 
 #include "autodiff/autodiff.hpp"
-#include "nn/nn.hpp"
-#include "sde/sde.hpp"
 #include "tests/parity/reference.hpp"
+#include "tests/parity/studies.hpp"
 
 using namespace wengert;
 using parity::check_close;
 namespace data = boost::unit_test::data;
 
 namespace {
-
-using Loss = std::function<Var(Var x0, Var t, Var z)>;
 
 constexpr Index steps = 10;
 
@@ -30,8 +27,7 @@ struct Batches {
 };
 
 struct Case {
-  nn::Module& module;
-  Loss loss;
+  parity::Study study;
   const parity::Reference& reference;
   double tolerance;
 
@@ -39,7 +35,7 @@ struct Case {
     const nn::NamedArrays all = reference.below(prefix);
     BOOST_TEST(!all.empty());
     for (const auto& [name, wanted] : all)
-      for (const auto& [own, parameter] : module.parameters())
+      for (const auto& [own, parameter] : study.module->parameters())
         if (own == name) check_close(parameter->value(), wanted, tolerance, prefix + name);
   }
 };
@@ -62,58 +58,44 @@ void check_eagerly(const Case& c, nn::Optimizer& optimizer, const std::string& n
   const Tape::Mark start = tape.mark();
   check_steps(c, optimizer, name, [&](const std::vector<Array>& batch) {
     tape.rewind(start);
-    return optimizer.step(c.loss(tape.input(batch[0]), tape.input(batch[1]), tape.input(batch[2])));
+    return optimizer.step(c.study.loss(tape.input(batch[0]), tape.input(batch[1]), tape.input(batch[2])));
   });
 }
 
 void check_planned(const Case& c, nn::Optimizer& optimizer, const std::string& name) {
   const std::vector<Array> first = Batches(c.reference).at(0);
-  auto step = compile(nn::train_step(optimizer, 1, {first[0].type(), first[1].type(), first[2].type()},
-                                     [&](Draw&, std::span<const Var> in) { return c.loss(in[0], in[1], in[2]); }));
+  auto step =
+      compile(nn::train_step(optimizer, 1, {first[0].type(), first[1].type(), first[2].type()},
+                             [&](Draw&, std::span<const Var> in) { return c.study.loss(in[0], in[1], in[2]); }));
   check_steps(c, optimizer, name, [&](const std::vector<Array>& batch) {
     return step.run({batch[0], batch[1], batch[2]});
   });
 }
 
-// net(reference) builds the network with the stored weights, loss(net) the loss of its study.
-template <class Net, class LossOf>
-void check_all(const std::string& network, Dtype dtype, const Net& net, const LossOf& loss_of) {
+void check_all(const std::string& network, Dtype dtype) {
   const parity::Reference reference("training_" + network + "_" + name_of(dtype));
   const double tolerance = dtype == Dtype::f64 ? 1e-9 : 2e-5;
-  const auto fresh = [&] {
-    auto module = net(dtype);
-    nn::load(module, reference.below("w/"), network);
-    return module;
-  };
+  const auto fresh = [&] { return parity::study(network, dtype, reference.below("w/")); };
   for (bool planned : {false, true}) {
     const auto check = [&](const Case& c, nn::Optimizer& optimizer, const std::string& name) {
       planned ? check_planned(c, optimizer, name) : check_eagerly(c, optimizer, name);
     };
-    auto by_adam = fresh(), by_adamw = fresh(), smooth = fresh();
-    const Case adam_case{by_adam, loss_of(by_adam), reference, tolerance},
-        adamw_case{by_adamw, loss_of(by_adamw), reference, tolerance},
-        smooth_case{smooth, loss_of(smooth), reference, tolerance};
-    nn::Adam adam(by_adam, {.lr = 1e-3, .average = 0.9});
-    check(adam_case, adam, "adam");
+    const Case by_adam{fresh(), reference, tolerance}, by_adamw{fresh(), reference, tolerance},
+        smooth{fresh(), reference, tolerance};
+    nn::Adam adam(*by_adam.study.module, {.lr = 1e-3, .average = 0.9});
+    check(by_adam, adam, "adam");
     {
       const nn::WithAverages averages(adam);
-      adam_case.check_parameters("opt/ema0.9/");
+      by_adam.check_parameters("opt/ema0.9/");
     }
-    adam_case.check_parameters("opt/adam/step10/");
-    nn::Adam adamw(by_adamw, {.lr = 1e-3, .weight_decay = 0.01});
-    check(adamw_case, adamw, "adamw");
-    nn::Adam slow(smooth, {.lr = 1e-3, .average = 0.9999});
-    check(smooth_case, slow, "adam");
+    by_adam.check_parameters("opt/adam/step10/");
+    nn::Adam adamw(*by_adamw.study.module, {.lr = 1e-3, .weight_decay = 0.01});
+    check(by_adamw, adamw, "adamw");
+    nn::Adam slow(*smooth.study.module, {.lr = 1e-3, .average = 0.9999});
+    check(smooth, slow, "adam");
     const nn::WithAverages averages(slow);
-    smooth_case.check_parameters("opt/ema0.9999/");
+    smooth.check_parameters("opt/ema0.9999/");
   }
-}
-
-Loss std_weighted(const auto& process, const auto& score) {
-  return Loss([=](Var x0, Var t, Var z) { return sde::denoising_loss(process, score, x0, t, z); });
-}
-Loss normalised(const auto& process, const auto& score) {
-  return Loss([=](Var x0, Var t, Var z) { return sde::normalised_denoising_loss(process, score, x0, t, z); });
 }
 
 const char* const both[] = {"f64", "f32"};
@@ -121,79 +103,10 @@ Dtype named_dtype(const std::string& name) { return name == "f64" ? Dtype::f64 :
 
 }  // namespace
 
-BOOST_DATA_TEST_CASE(nano, data::make(both), name) {
-  const Dtype dtype = named_dtype(name);
-  Rng rng(1);
-  check_all(
-      "nano", dtype,
-      [&](Dtype d) {
-        return nn::Mlp({.in = 3, .hidden = {16, 16, 16, 16, 16}, .out = 2, .activation = relu, .dtype = d}, rng);
-      },
-      [](const nn::Mlp& net) {
-        return std_weighted(sde::Vp{.beta_min = 0.1, .beta_max = 20}, [&net](Var x, Var t) {
-          return net(concat({x, t}, 1));
-        });
-      });
-}
-
-void check_rings(const std::string& name, Dtype dtype, const nn::TimeMlpOptions& options, double theta) {
-  Rng rng(1);
-  check_all(
-      name, dtype,
-      [&](Dtype d) {
-        nn::TimeMlpOptions typed = options;
-        typed.dtype = d;
-        return nn::TimeMlp(typed, rng);
-      },
-      [&](const nn::TimeMlp& net) {
-        return normalised(sde::Ou{.theta = theta, .sigma = 0.5}, [&net](Var x, Var t) { return net(x, t); });
-      });
-}
-BOOST_DATA_TEST_CASE(ou2, data::make(both), name) {
-  const Dtype dtype = named_dtype(name);
-  check_rings("ou2", dtype, {.dimension = 2, .hidden = {24, 24}, .activation = relu, .features = 2}, 0.5);
-}
-BOOST_DATA_TEST_CASE(ou4, data::make(both), name) {
-  const Dtype dtype = named_dtype(name);
-  check_rings("ou4", dtype, {.dimension = 4, .hidden = {16, 16, 16, 16}, .activation = relu, .features = 8}, 0.3);
-}
-
-BOOST_DATA_TEST_CASE(circle, data::make(both), name) {
-  const Dtype dtype = named_dtype(name);
-  Rng rng(1);
-  const sde::VeConstant process{.sigma = 1};
-  check_all(
-      "circle", dtype,
-      [&](Dtype d) {
-        return nn::ScoreNet(
-            {.width = 16, .features = 8, .standard_deviation = [=](Var t) { return process.std(t); }, .dtype = d}, rng);
-      },
-      [&](const nn::ScoreNet& net) { return std_weighted(process, [&net](Var x, Var t) { return net(x, t); }); });
-}
-
-BOOST_DATA_TEST_CASE(heat_plain, data::make(both), name) {
-  const Dtype dtype = named_dtype(name);
-  Rng rng(1);
-  const sde::VeExponential process{.kappa = 1.1};
-  check_all(
-      "heat_plain", dtype,
-      [&](Dtype d) {
-        return nn::TimeMlp({.dimension = 1, .hidden = {8, 8, 8}, .activation = silu, .dtype = d}, rng);
-      },
-      [&](const nn::TimeMlp& net) {
-        return std_weighted(process, [&net, process](Var x, Var t) { return net(x, t) / process.std(t); });
-      });
-}
-
-BOOST_DATA_TEST_CASE(heat_embed, data::make(both), name) {
-  const Dtype dtype = named_dtype(name);
-  Rng rng(1);
-  const sde::VeExponential process{.kappa = 1.1};
-  check_all(
-      "heat_embed", dtype, [&](Dtype d) { return nn::TimeEmbeddedNet({.features = 16, .dtype = d}, rng); },
-      [&](const nn::TimeEmbeddedNet& net) {
-        return std_weighted(process, [&net, process](Var x, Var t) { return net(x, t) / process.std(t); });
-      });
+BOOST_DATA_TEST_CASE(every_network,
+                     data::make({"nano", "ou2", "ou4", "circle", "heat_plain", "heat_embed"}) * data::make(both),
+                     network, name) {
+  check_all(network, named_dtype(name));
 }
 
 // Fine-tuning: a student over a frozen base that its teacher shares.

@@ -1,0 +1,51 @@
+#include "sde/dormand_prince.hpp"
+
+#include <array>
+#include <span>
+#include <vector>
+
+namespace wengert::sde {
+namespace {
+
+// The Butcher tableau: nodes, weights of the stages, of the result, and what the fourth order differs by.
+constexpr std::array<double, 6> c{0, 1 / 5.0, 3 / 10.0, 4 / 5.0, 8 / 9.0, 1};
+constexpr std::array<std::array<double, 5>, 6> a{
+    {{},
+     {1 / 5.0},
+     {3 / 40.0, 9 / 40.0},
+     {44 / 45.0, -56 / 15.0, 32 / 9.0},
+     {19372 / 6561.0, -25360 / 2187.0, 64448 / 6561.0, -212 / 729.0},
+     {9017 / 3168.0, -355 / 33.0, 46732 / 5247.0, 49 / 176.0, -5103 / 18656.0}}};
+constexpr std::array<double, 6> b{35 / 384.0, 0, 500 / 1113.0, 125 / 192.0, -2187 / 6784.0, 11 / 84.0};
+constexpr std::array<double, 7> e{-71 / 57600.0,    0,           71 / 16695.0, -71 / 1920.0,
+                                  17253 / 339200.0, -22 / 525.0, 1 / 40.0};
+
+// The sum of weights times slopes, without those of weight 0.
+State combined(std::span<const double> weights, std::span<const State> slopes) {
+  State sum = weights[0] * slopes[0];
+  for (std::size_t i = 1; i < slopes.size(); ++i)
+    if (weights[i] != 0) sum = sum + weights[i] * slopes[i];
+  return sum;
+}
+
+// The six slopes k1 ... k6.
+std::vector<State> stages(const Ode& f, const State& y, const State& slope, Var t, Var h) {
+  std::vector<State> k{slope};
+  for (std::size_t s = 1; s < c.size(); ++s) k.push_back(f(y + h * combined(a[s], k), t + c[s] * h));
+  return k;
+}
+
+}  // namespace
+
+Trial DormandPrince::attempt(const Ode& f, const State& y, const State& slope, Var t, Var h) const {
+  std::vector<State> k = stages(f, y, slope, t, h);
+  const State next = y + h * combined(b, k), last = f(next, t + h);
+  k.push_back(last);
+  return {next, last, h * combined(e, k)};
+}
+
+State DormandPrince::advance(const Ode& f, const State& y, Step& step) const {
+  return y + step.h * combined(b, stages(f, y, f(y, step.t), step.t, step.h));
+}
+
+}  // namespace wengert::sde

@@ -1,0 +1,76 @@
+// Equations that solvers integrate. They are recorded once on a symbolic tape, for one time t [1,1] shared by all rows,
+// and then replayed: what they capture is frozen, but for parameters, which are read as they are at each step.
+// Functions are kept by copy; a network that is trained further goes in by std::ref or a lambda that captures it by
+// reference.
+#pragma once
+#include <concepts>
+#include <functional>
+
+#include "sde/process.hpp"
+#include "sde/state.hpp"
+
+namespace wengert::sde {
+
+// dy/dt = f(y, t). Written for one array as f(Var x, Var t) -> Var, or as f(const State& y, Var t) -> State.
+class Ode {
+ public:
+  template <class F>
+  requires std::is_invocable_r_v<Var, const F&, Var, Var> Ode(F f)
+      : f_([f = std::move(f)](const State& y, Var t) { return State(f(y[0], t)); }) {}
+  template <class F>
+  requires std::is_invocable_r_v<State, const F&, const State&, Var> Ode(F f) : f_(std::move(f)) {}
+
+  State operator()(const State& y, Var t) const { return f_(y, t); }
+
+ private:
+  std::function<State(const State& y, Var t)> f_;
+};
+
+using Field = std::function<Var(Var x, Var t)>;
+
+// dx = drift(x, t) dt + diffusion(x, t) dW in Ito's sense: x, drift and dW are [B,d], the diffusion [B,d] or what
+// stretches to it.
+struct Sde {
+  Field drift, diffusion;
+};
+
+// The equation of a process itself.
+template <Process P>
+Sde forward(const P& process) {
+  return {[process](Var x, Var t) { return process.drift(x, t); },
+          [process](Var, Var t) { return process.diffusion(t); }};
+}
+
+// A process that runs back in time, and its score.
+struct ReverseSde : Sde {
+  Field score;
+};
+
+// dx = (f - g^2 score) dt + g dW with t falling (Anderson, "Reverse-time diffusion equation models", 1982).
+template <Process P, class Score>
+ReverseSde reverse(const P& process, Score score) {
+  const Field s = std::move(score);
+  const auto drift = [process, s](Var x, Var t) {
+    return process.drift(x, t) - square(process.diffusion(t)) * s(x, t);
+  };
+  return {{drift, forward(process).diffusion}, s};
+}
+
+// dx/dt = f - g^2 score / 2: the ordinary equation with the same law at every time (Song et al., "Score-based
+// generative modeling through stochastic differential equations", ICLR 2021).
+template <Process P, class Score>
+Ode probability_flow(const P& process, Score score) {
+  return [process, score = std::move(score)](Var x, Var t) -> Var {
+    return process.drift(x, t) - 0.5 * square(process.diffusion(t)) * score(x, t);
+  };
+}
+
+// A score that computes in `dtype` on behalf of a state of another: a network in f32 within an integration in f64.
+template <class Score>
+auto in_dtype(Dtype dtype, Score score) {
+  return [dtype, score = std::move(score)](Var x, Var t) -> Var {
+    return cast(score(cast(x, dtype), cast(t, dtype)), x.dtype());
+  };
+}
+
+}  // namespace wengert::sde

@@ -1,0 +1,16 @@
+// Euler's method: y + h f(y, t).
+#pragma once
+#include "sde/equation.hpp"
+#include "sde/step.hpp"
+
+namespace wengert::sde {
+
+struct Euler {
+  static constexpr const char* name = "euler";
+  static constexpr double order = 1;
+  static constexpr Index evaluations = 1, draws = 0;  // a step
+
+  State advance(const Ode& f, const State& y, Step& step) const { return y + step.h * f(y, step.t); }
+};
+
+}  // namespace wengert::sde

@@ -1,0 +1,21 @@
+// Heun's method: the mean of the slopes at both ends of an Euler step.
+#pragma once
+#include "sde/equation.hpp"
+#include "sde/step.hpp"
+
+namespace wengert::sde {
+
+struct Heun {
+  static constexpr const char* name = "heun";
+  static constexpr double order = 2;
+  static constexpr Index evaluations = 2, draws = 0;  // a step
+
+  State advance(const Ode& f, const State& y, Step& step) const {
+    const Var h = step.h;
+    const State k1 = f(y, step.t);
+    const State k2 = f(y + h * k1, step.t + h);
+    return y + 0.5 * h * (k1 + k2);
+  }
+};
+
+}  // namespace wengert::sde

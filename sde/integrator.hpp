@@ -1,0 +1,75 @@
+// Integrator: a method with a fixed grid on an equation, one step of it compiled and replayed.
+//
+//   Integrator flow(Heun{}, probability_flow(vp, score));
+//   Array x = flow.run(x_T, Grid::uniform(1, 1e-3, 100)).require().x();
+//
+//   Integrator sampler(EulerMaruyama{}, reverse(vp, score));
+//   Array x = sampler.run(x_T, Grid::uniform(1, 0, 1000), {.noise = Noise::drawn(seed)}).require().x();
+//
+// A step is compiled at the first run with a state of some shape; the next runs replay it. The state has the same bits
+// for any number of threads and, where the equation keeps rows apart, for any split of the rows.
+#pragma once
+#include <utility>
+#include <vector>
+
+#include "sde/equation.hpp"
+#include "sde/grid.hpp"
+#include "sde/noise.hpp"
+#include "sde/plans.hpp"
+#include "sde/solution.hpp"
+#include "sde/step.hpp"
+
+namespace wengert::sde {
+
+// A method: a name, how often a step evaluates the equation, how many normal numbers it takes for an entry of the
+// state, and the step itself, recorded in ops.
+template <class M, class Equation>
+concept Method = requires(const M& method, const Equation& equation, const State& y, Step& step) {
+  { method.name } -> std::convertible_to<std::string>;
+  { method.evaluations } -> std::convertible_to<Index>;
+  { method.draws } -> std::convertible_to<Index>;
+  { method.advance(equation, y, step) } -> std::same_as<State>;
+};
+
+struct RunOptions {
+  Noise noise{};               // for methods that draw; Error where there is none
+  std::vector<Array> fixed{};  // what the state takes along
+  Observer observe{};
+  bool last_mean = false;  // whether the last step is taken without noise
+};
+
+class Integrator {
+ public:
+  template <class Equation, Method<Equation> M>
+  Integrator(M method, Equation equation)
+      : Integrator(method.name, method.evaluations, method.draws,
+                   [method, equation = std::move(equation)](const State& y, Step& step) {
+                     return method.advance(equation, y, step);
+                   }) {}
+
+  // The state at the grid's last time from that at its first. f32 or f64, the dtype of all computing. A value that is
+  // not finite ends the run; what was reached before is kept. Throws Error where arrays do not fit each other or the
+  // equation, or the noise does not fit the state.
+  Solution run(std::vector<Array> state, const Grid& grid, const RunOptions& options = {});
+  Solution run(const Array& x, const Grid& grid, const RunOptions& options = {}) {
+    return run(std::vector<Array>{x}, grid, options);
+  }
+
+  // The plan of a step for states of the types that were met last: to be explained and profiled.
+  Plan& plan();
+
+ private:
+  using Advance = std::function<State(const State& y, Step& step)>;
+  Integrator(std::string name, Index evaluations, Index draws, Advance advance)
+      : name_(std::move(name)), evaluations_(evaluations), draws_(draws), advance_(std::move(advance)) {}
+
+  Plan& compiled(std::span<const Array> state, const RunOptions& options);
+  std::vector<Var> record(std::span<const Var> inputs, std::size_t parts, std::size_t fixed, bool drawn) const;
+
+  std::string name_;
+  Index evaluations_, draws_;
+  Advance advance_;
+  ByTypes<Plan> plans_{};
+};
+
+}  // namespace wengert::sde

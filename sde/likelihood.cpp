@@ -1,0 +1,156 @@
+#include "sde/likelihood.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "autodiff/derivatives.hpp"
+#include "autodiff/error.hpp"
+#include "autodiff/tape.hpp"
+#include "sde/heun.hpp"
+
+namespace wengert::sde {
+namespace {
+
+struct Slopes {
+  Var x, change;
+};
+
+// The flow at (x, t) and its divergence, [B,1].
+Slopes with_trace(const Ode& flow, Var x, Var t) {
+  const auto [value, trace] = value_and_divergence([&](Var u) { return flow(u, t)[0]; }, x);
+  return {value, reshape(trace, {x.extent(0), 1})};
+}
+
+// The same with one estimate for each probe [B,d], [B,n].
+Slopes with_probes(const Ode& flow, Var x, Var t, std::span<const Var> probes) {
+  std::vector<Operand> estimates;
+  Var value;
+  for (Var probe : probes) {
+    const auto [v, along] = jvp([&](Var u) { return flow(u, t)[0]; }, x, probe);
+    value = v;
+    estimates.push_back(sum(probe * along, {1}, {.keepdims = true}));
+  }
+  return {value, concat(estimates, 1)};
+}
+
+// Points and integrals; probes are fixed with the state.
+Ode augmented(const Ode& flow, Index probes) {
+  return [=](const State& y, Var t) -> State {
+    std::vector<Var> fixed;
+    for (Index i = 0; i < probes; ++i) fixed.push_back(y.fixed(static_cast<std::size_t>(i)));
+    const Slopes slopes = probes == 0 ? with_trace(flow, y[0], t) : with_probes(flow, y[0], t, fixed);
+    return State({slopes.x, slopes.change});
+  };
+}
+
+// A step of grid_likelihood().
+struct HeunWithLeftDivergence {
+  static constexpr const char* name = "grid_likelihood";
+  static constexpr Index evaluations = 2;
+  Divergence::Probe probe;
+  Index draws;
+
+  State advance(const Ode& flow, const State& y, Step& step) const {
+    const Var x = y[0];
+    std::vector<Var> probes;
+    for (Index i = 0; i < draws; ++i)
+      probes.push_back(probe == Divergence::Probe::gaussian ? step.normal() : step.rademacher());
+    const Slopes left = draws == 0 ? with_trace(flow, x, step.t) : with_probes(flow, x, step.t, probes);
+    const State next = Heun{}.advance(flow, x, step);
+    return State({next[0], y[1] + step.h * left.change});
+  }
+};
+
+void check_points(const char* name, const Array& points) {
+  if (!is_float(points.dtype()) || points.shape().rank() != 2)
+    throw Error(fmt::format("[{}] needs points [B,d] of f32 or f64, got {}", name, to_string(points.type())));
+}
+void check_options(const char* name, double prior_std, const Divergence& divergence) {
+  if (!(prior_std > 0)) throw Error(fmt::format("[{}] prior_std must be positive, got {}", name, prior_std));
+  if (divergence.probes < 0)
+    throw Error(fmt::format("[{}] probes must be at least 0 (exact), got {}", name, divergence.probes));
+}
+
+std::vector<Array> draw_probes(const Divergence& d, const Type& points) {
+  Tape tape(points.dtype);
+  Draw draw(tape, d.seed, 0, d.first_row);
+  std::vector<Array> probes;
+  for (Index i = 0; i < d.probes; ++i)
+    probes.push_back(
+        (d.probe == Divergence::Probe::gaussian ? draw.normal(points.shape) : draw.rademacher(points.shape)).value());
+  return probes;
+}
+
+// The mean of row i of [B,n] and its standard error.
+std::pair<double, double> mean_of_row(const Array& values, Index i) {
+  const Index n = values.shape()[1];
+  double mean = 0, squares = 0;
+  for (Index j = 0; j < n; ++j) mean += values.at(i * n + j) / static_cast<double>(n);
+  for (Index j = 0; j < n; ++j) squares += std::pow(values.at(i * n + j) - mean, 2);
+  return {mean, std::sqrt(squares / static_cast<double>(n - 1) / static_cast<double>(n))};
+}
+
+double log_normal(const Array& points, Index row, double std) {
+  const Index d = points.shape()[1];
+  double squares = 0;
+  for (Index j = 0; j < d; ++j) squares += std::pow(points.at(row * d + j) / std, 2);
+  return -0.5 * (squares + static_cast<double>(d) * std::log(2 * std::numbers::pi * std * std));
+}
+
+Likelihood likelihood_of(Solution solution, double prior_std, bool exact) {
+  const Array &end = solution.state[0], &integrals = solution.state[1];
+  const Index rows = end.shape()[0];
+  const bool reached = solution.outcome == Outcome::reached;
+  Likelihood result;
+  for (Array* each : {&result.log_density, &result.change, &result.standard_error}) *each = Array(Dtype::f64, {rows});
+  result.end = end;
+  for (Index i = 0; i < rows; ++i) {
+    const auto [change, error] = reached ? mean_of_row(integrals, i) : std::pair<double, double>(NAN, NAN);
+    result.change.set(i, change);
+    result.standard_error.set(i, exact && reached ? 0 : error);
+    result.log_density.set(i, log_normal(end, i, prior_std) + change);
+  }
+  result.solution = std::move(solution);
+  return result;
+}
+
+}  // namespace
+
+const Likelihood& Likelihood::require() const& {
+  solution.require();
+  return *this;
+}
+Likelihood Likelihood::require() && {
+  solution.require();
+  return std::move(*this);
+}
+
+LogLikelihood::LogLikelihood(Ode flow, const LikelihoodOptions& options)
+    : options_(options), integrator_(DormandPrince{}, augmented(flow, options.divergence.probes), options.steps) {
+  check_options("log_likelihood", options.prior_std, options.divergence);
+}
+
+Likelihood LogLikelihood::operator()(const Array& points) {
+  check_points("log_likelihood", points);
+  const Array x = points.cast(Dtype::f64);
+  const Index estimates = std::max<Index>(1, options_.divergence.probes);
+  const std::vector<Array> state{x, Array(Dtype::f64, {x.shape()[0], estimates})};
+  return likelihood_of(
+      integrator_.run(state, options_.from, options_.to, {.fixed = draw_probes(options_.divergence, x.type())}),
+      options_.prior_std, options_.divergence.probes == 0);
+}
+
+Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid,
+                           const GridLikelihoodOptions& options) {
+  check_points("grid_likelihood", points);
+  check_options("grid_likelihood", options.prior_std, options.divergence);
+  const Divergence& d = options.divergence;
+  Integrator integrator(HeunWithLeftDivergence{d.probe, d.probes}, flow);
+  const std::vector<Array> state{points, Array(points.dtype(), {points.shape()[0], std::max<Index>(1, d.probes)})};
+  const Noise probes = options.probes.size() > 0 ? Noise::given(options.probes) : Noise::drawn(d.seed, d.first_row);
+  return likelihood_of(integrator.run(state, grid, {.noise = probes}), options.prior_std, d.probes == 0);
+}
+
+}  // namespace wengert::sde

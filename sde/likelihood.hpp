@@ -1,0 +1,74 @@
+// Log densities by the probability flow: the change of variables along dx/dt = v(x, t) is the integral of div v (Chen
+// et al., "Neural ordinary differential equations", NeurIPS 2018; Grathwohl et al., "FFJORD", ICLR 2019; Song et al.,
+// ICLR 2021).
+//
+//   LogLikelihood likelihood(probability_flow(ve, in_dtype(Dtype::f32, net)), {.from = 1e-3, .prior_std = 1});
+//   Array log_p = likelihood(points).require().log_density;      // points [B,d] -> [B]
+//
+//   log p_from(x) = log N(z; 0, prior_std^2 I) + int_from^to div v(x_t, t) dt   with z the end of the flow from x
+#pragma once
+#include <cstdint>
+
+#include "sde/adaptive_integrator.hpp"
+#include "sde/integrator.hpp"
+
+namespace wengert::sde {
+
+// How the divergence is found: exactly, or by the mean over probes of v' J v (Hutchinson), which needs no more than one
+// tangent each.
+struct Divergence {
+  enum class Probe { rademacher, gaussian };
+  Index probes = 0;  // 0: exact
+  Probe probe = Probe::rademacher;
+  std::uint64_t seed = 0;
+  Index first_row = 0;  // of the points among all, for the probes
+};
+
+struct Likelihood {
+  Array log_density{};     // [B], at `from`
+  Array end{};             // z [B,d], at `to`
+  Array change{};          // [B], the integral of the divergence
+  Array standard_error{};  // [B], of both log_density and change: sd / sqrt(n) over n probes; 0 where the divergence is
+                           // exact, NaN for one probe
+  Solution solution{};     // where the end was not reached, `end` is what was, and the other arrays hold NaN
+
+  const Likelihood& require() const&;
+  Likelihood require() &&;
+};
+
+struct LikelihoodOptions {
+  double from = 1e-5, to = 1;
+  double prior_std = 1;  // of the law at `to`
+  Divergence divergence{};
+  AdaptiveOptions steps{};
+};
+
+// By adaptive steps of Dormand and Prince on points and integrals together, in f64. Probes stay the same throughout, so
+// that the equation is smooth; each has an integral of its own. The plans of a batch's shape are kept for the next
+// call.
+class LogLikelihood {
+ public:
+  LogLikelihood(Ode flow, const LikelihoodOptions& options);
+
+  // Throws Error unless points are [B,d] of f32 or f64.
+  Likelihood operator()(const Array& points);
+
+  Plan& plan() { return integrator_.plan(); }  // of a step, to be explained and profiled
+
+ private:
+  LikelihoodOptions options_;
+  AdaptiveIntegrator integrator_;
+};
+
+struct GridLikelihoodOptions {
+  double prior_std = 1;  // of the law at the grid's last time
+  Divergence divergence{};
+  Array probes{};  // [steps, n, B, d] instead of drawn ones
+};
+
+// On a fixed grid that rises: points by Heun's method, the divergence by its value at the start of each step (order 1).
+// Probes are drawn anew for each step: integrals are unbiased for the grid. In the dtype of the points.
+Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid,
+                           const GridLikelihoodOptions& options = {});
+
+}  // namespace wengert::sde

@@ -1,0 +1,33 @@
+#include "sde/plans.hpp"
+
+#include <fmt/format.h>
+
+#include "autodiff/error.hpp"
+
+namespace wengert::sde {
+
+void check_state(std::string_view solver, std::span<const Array> state) {
+  if (state.empty()) throw Error(fmt::format("[{}] needs a state of at least one array", solver));
+  for (const Array& part : state) {
+    const Type& type = part.type();
+    if (!is_float(type.dtype) || type.dtype != state[0].dtype() || type.shape.rank() == 0 ||
+        type.shape[0] != state[0].shape()[0])
+      throw Error(fmt::format("[{}] needs a state of f32 or f64 with equal numbers of rows, got {} beside {}", solver,
+                              to_string(type), to_string(state[0].type())));
+  }
+}
+
+void check_parts(std::string_view solver, const State& got, std::span<const Var> wanted) {
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (i >= got.size() || got[i].type() != wanted[i].type())
+      throw Error(fmt::format("[{}] the equation of a state {} gives {}", solver, to_string(wanted[i].type()),
+                              i < got.size() ? to_string(got[i].type()) : "nothing for it"));
+}
+
+Plan compile_rows(const PlanFunction& f, std::span<const Type> types, std::size_t first_rows, Dtype dtype) {
+  CompileOptions options;
+  (void)first_rows;
+  return compile(f, types, options, dtype);
+}
+
+}  // namespace wengert::sde

@@ -1,0 +1,47 @@
+// What a solver reached, and at what cost.
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autodiff/array.hpp"
+
+namespace wengert::sde {
+
+enum class Outcome {
+  reached,         // the end
+  not_finite,      // the equation gave NaN or an infinity
+  step_too_small,  // no step that a number can tell from none meets the tolerance
+  too_many_steps
+};
+const char* name_of(Outcome outcome);  // "reached", ...
+
+struct Statistics {
+  Index evaluations = 0;  // of the equation: of the drift, or of the score
+  Index accepted = 0, rejected = 0;
+};
+
+struct Solution {
+  std::vector<Array> state{};  // the last one that is good
+  double t = 0;                // its time
+  Outcome outcome = Outcome::reached;
+  std::string message{};  // names solver, time, step and the state's range where the end was not reached
+  Statistics statistics{};
+  std::vector<double> times{};  // of an adaptive method's accepted steps
+
+  const Array& x() const { return state.at(0); }
+  // Itself. Throws Error with the message unless the end was reached.
+  const Solution& require() const&;
+  Solution require() &&;
+};
+
+// Called after each step with the number of steps taken, the time reached and the state, which holds during the call.
+using Observer = std::function<void(Index step, double t, std::span<const Array> state)>;
+
+// For solvers.
+bool is_finite(const Array& array);
+// "[heun] step 12 from t = 0.4: ...; the state lies in [-2.1, 3]"
+std::string describe_failure(std::string_view solver, const Solution& solution, std::string_view what);
+
+}  // namespace wengert::sde

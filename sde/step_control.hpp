@@ -1,0 +1,41 @@
+// How an adaptive method chooses its steps: the control of scipy's RK45, which follows Hairer, Norsett and Wanner,
+// "Solving ordinary differential equations I", section II.4. It works on the host, in f64.
+#pragma once
+#include <limits>
+
+#include "autodiff/dtype.hpp"
+
+namespace wengert::sde {
+
+struct AdaptiveOptions {
+  double rtol = 1e-5, atol = 1e-5;  // an error may be atol + rtol |y| in the root mean square over the state
+  double first_step = 0;            // 0: chosen
+  double max_step = std::numeric_limits<double>::infinity();
+  Index max_steps = 100000;  // accepted and rejected
+};
+
+// The norms of y, of its slope f, and of the change of f over a first Euler step h0, each over atol + rtol |y|.
+double first_euler_step(double length, double norm_y, double norm_f);
+double first_step(double h0, double norm_f, double norm_change, double error_order);
+
+class StepControl {
+ public:
+  // Throws Error unless both times are finite and differ, and the options are of use.
+  StepControl(double from, double to, const AdaptiveOptions& options, double error_order);
+
+  void start(double step) { size_ = step; }
+  // The next step to try, signed, which ends at most at `to`; 0 where the time could not tell it from none.
+  double propose();
+  // What came of it: accepted where the norm of the error is below 1.
+  bool accept(double error_norm);
+
+  double t() const { return t_; }
+  bool done() const { return t_ == to_; }
+  double direction() const { return to_ > t_ ? 1 : -1; }
+
+ private:
+  double t_, to_, next_ = 0, size_ = 0, max_step_, exponent_;
+  bool rejected_ = false;
+};
+
+}  // namespace wengert::sde
