@@ -117,6 +117,7 @@ class AdaptiveIntegrator::Run {
       : self_(self), plans_(plans), numbers_(first_part, Array(state[0].dtype(), {1, 1})), slope_(state) {
     solution.state = std::move(state);
     solution.t = from;
+    solution.times.reserve(1024);  // for most, so that a step allocates nothing
     for (const std::span<const Array> arrays :
          std::initializer_list<std::span<const Array>>{numbers_, solution.state, slope_, options.fixed})
       inputs_.insert(inputs_.end(), arrays.begin(), arrays.end());
@@ -203,9 +204,11 @@ Solution AdaptiveIntegrator::run(std::vector<Array> state, double from, double t
   return std::move(run.solution);
 }
 
-Plan& AdaptiveIntegrator::plan() {
-  if (plans_.last() == nullptr) throw Error(fmt::format("[{}] has no plan before the first run", name_));
-  return plans_.last()->step;
+std::string AdaptiveIntegrator::explain() const { return plans_.last(name_).value.step.explain(); }
+
+std::string AdaptiveIntegrator::profile() const {
+  auto& last = plans_.last(name_);
+  return profile_rows(last.value.step, std::span(last.types).first(last.types.size() - 1));
 }
 
 }  // namespace wengert::sde

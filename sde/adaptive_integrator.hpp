@@ -49,8 +49,9 @@ class AdaptiveIntegrator {
     return run(std::vector<Array>{x}, from, to, options);
   }
 
-  // The plan of a step for states of the types that were met last: to be explained and profiled.
-  Plan& plan();
+  // What a step does for states of the types that were met last, and where its time goes (Plan).
+  std::string explain() const;
+  std::string profile() const;
 
  private:
   using Attempt = std::function<Trial(const State& y, const State& slope, Var t, Var h)>;

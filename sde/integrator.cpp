@@ -93,9 +93,11 @@ Solution Integrator::run(std::vector<Array> state, const Grid& grid, const RunOp
   return solution;
 }
 
-Plan& Integrator::plan() {
-  if (plans_.last() == nullptr) throw Error(fmt::format("[{}] has no plan before the first run", name_));
-  return *plans_.last();
+std::string Integrator::explain() const { return plans_.last(name_).value.explain(); }
+
+std::string Integrator::profile() const {
+  auto& last = plans_.last(name_);
+  return profile_rows(last.value, std::span(last.types).first(last.types.size() - 1));
 }
 
 }  // namespace wengert::sde

@@ -55,8 +55,9 @@ class Integrator {
     return run(std::vector<Array>{x}, grid, options);
   }
 
-  // The plan of a step for states of the types that were met last: to be explained and profiled.
-  Plan& plan();
+  // What a step does for states of the types that were met last, and where its time goes (Plan).
+  std::string explain() const;
+  std::string profile() const;
 
  private:
   using Advance = std::function<State(const State& y, Step& step)>;

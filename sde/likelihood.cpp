@@ -149,7 +149,7 @@ Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& gri
   const Divergence& d = options.divergence;
   Integrator integrator(HeunWithLeftDivergence{d.probe, d.probes}, flow);
   const std::vector<Array> state{points, Array(points.dtype(), {points.shape()[0], std::max<Index>(1, d.probes)})};
-  const Noise probes = options.probes.size() > 0 ? Noise::given(options.probes) : Noise::drawn(d.seed, d.first_row);
+  const Noise probes = options.probes.shape().rank() > 0 ? Noise::given(options.probes) : Noise::drawn(d.seed, d.first_row);
   return likelihood_of(integrator.run(state, grid, {.noise = probes}), options.prior_std, d.probes == 0);
 }
 

@@ -53,7 +53,9 @@ class LogLikelihood {
   // Throws Error unless points are [B,d] of f32 or f64.
   Likelihood operator()(const Array& points);
 
-  Plan& plan() { return integrator_.plan(); }  // of a step, to be explained and profiled
+  // What a step does for points of the shape that was met last, and where its time goes (Plan).
+  std::string explain() const { return integrator_.explain(); }
+  std::string profile() const { return integrator_.profile(); }
 
  private:
   LikelihoodOptions options_;

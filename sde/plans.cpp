@@ -30,4 +30,14 @@ Plan compile_rows(const PlanFunction& f, std::span<const Type> types, std::size_
   return compile(f, types, options, dtype);
 }
 
+std::string profile_rows(Plan& plan, std::span<const Type> types) {
+  std::vector<Array> ones;
+  for (const Type& type : types) {
+    ones.emplace_back(type);
+    for (Index i = 0; i < type.shape.size(); ++i) ones.back().set(i, 1);
+  }
+  const std::vector<PlanInput> inputs(ones.begin(), ones.end());
+  return plan.profile(inputs);
+}
+
 }  // namespace wengert::sde

@@ -1,6 +1,9 @@
 // What the integrators share: their plans by the types of a state, and checks.
 #pragma once
+#include <algorithm>
 #include <deque>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -9,27 +12,36 @@
 
 namespace wengert::sde {
 
-// Values made once for each list of types. References to them hold.
+// Values made once for each list of types. References to them hold. The last type of a list may be a mark that tells
+// apart what the others do not.
 template <class Value>
 class ByTypes {
  public:
   template <class Make>
   Value& find(std::span<const Type> types, Make&& make) {
     for (Entry& entry : entries_)
-      if (std::equal(types.begin(), types.end(), entry.types.begin(), entry.types.end())) return last(entry);
+      if (std::equal(types.begin(), types.end(), entry.types.begin(), entry.types.end())) return found(entry);
     entries_.push_back({{types.begin(), types.end()}, make()});
-    return last(entries_.back());
+    return found(entries_.back());
   }
-  Value* last() const { return last_; }  // that was found; null before
 
- private:
   struct Entry {
     std::vector<Type> types;
     Value value;
   };
-  Value& last(Entry& entry) { return *(last_ = &entry.value); }
+  // What was found last. Throws Error in a solver's name before.
+  Entry& last(std::string_view solver) const {
+    if (last_ == nullptr) throw Error("[" + std::string(solver) + "] has no plan before the first run");
+    return *last_;
+  }
+
+ private:
+  Value& found(Entry& entry) {
+    last_ = &entry;
+    return entry.value;
+  }
   std::deque<Entry> entries_{};
-  Value* last_ = nullptr;
+  Entry* last_ = nullptr;
 };
 
 // Throws Error in a solver's name unless there is a state, of one floating dtype, whose arrays have rows, all as many.
@@ -40,5 +52,8 @@ void check_parts(std::string_view solver, const State& got, std::span<const Var>
 
 // Compiles f for inputs of these types, of which those from `first_rows` on are arrays of rows.
 Plan compile_rows(const PlanFunction& f, std::span<const Type> types, std::size_t first_rows, Dtype dtype);
+
+// Plan::profile() of a plan that was compiled so: on ones.
+std::string profile_rows(Plan& plan, std::span<const Type> types);
 
 }  // namespace wengert::sde

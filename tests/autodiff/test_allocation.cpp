@@ -9,6 +9,7 @@
 #include <new>
 
 #include "autodiff/autodiff.hpp"
+#include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
 
 namespace {
@@ -213,6 +214,27 @@ BOOST_AUTO_TEST_CASE(a_plan_allocates_nothing) {
       BOOST_TEST(allocations_of([&] { plan.run({x, state}); }) == 0);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_solver_step_allocates_nothing) {
+  const Array weights = random_array(Dtype::f32, {3, 2}, 1, -1, 1),
+              start = random_array(Dtype::f32, {200, 2}, 2, -1, 1);
+  const auto score = [&](Var x, Var t) { return tanh(matmul(concat({x, t}, 1), x.tape().input(weights))); };
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  std::vector<long> counts(100);
+  std::size_t steps = 0;
+  const auto observe = [&](Index, double, std::span<const Array>) { counts.at(steps++) = allocations.load(); };
+  const auto check = [&](const char* solver) {
+    BOOST_TEST(steps > 8U, solver);
+    for (std::size_t i = 4; i < steps; ++i) BOOST_TEST(counts[i] == counts[i - 1], solver << ", step " << i);
+    steps = 0;
+  };
+  sde::Integrator sampler(sde::PredictorCorrector{}, sde::reverse(process, score));
+  sampler.run(start, sde::Grid::uniform(1, 0, 20), {.noise = sde::Noise::drawn(1), .observe = observe});
+  check("predictor-corrector");
+  sde::AdaptiveIntegrator flow(sde::DormandPrince{}, sde::probability_flow(process, score), {.max_step = 0.05});
+  flow.run(start, 0.01, 1, {.observe = observe});
+  check("adaptive");
 }
 
 BOOST_AUTO_TEST_CASE(a_million_nodes_on_a_small_stack) {

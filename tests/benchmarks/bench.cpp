@@ -1,11 +1,12 @@
-// The workloads W1 to W9 in Wengert (README.md has the table): milliseconds a unit.
+// The workloads W1 to W9 in Wengert (README.md has the table): milliseconds a unit, or an evaluation of W7.
 //
 //   bench [--only W1 W4] [--threads 1 2] [--rounds 9] [--json FILE]     a table; thread counts interleaved, medians
 //   bench --explain W1 | --profile W1                                   what its plan does, and where the time goes
 //   bench --worker --threads N                                          as compare runs it
 //
 // A worker reads the names of workloads, one a line, and answers each with one line of JSON: the milliseconds a unit
-// over a block of about 0.3 s. The first request of a workload makes it and warms it up as well.
+// over a block of about 0.3 s, and the evaluations where it is by these. The first request of a workload makes it and
+// warms it up as well.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -27,19 +28,30 @@ using Json = nlohmann::ordered_json;
 
 constexpr double block_seconds = 0.3;
 
-double seconds(const Workload& workload, int units) {
+// Of some units, and what one of them evaluated.
+struct Block {
+  double seconds = 0;
+  int units = 1;
+  Index evaluations = 0;
+  // A unit, or one of its evaluations.
+  double milliseconds() const { return seconds / units / static_cast<double>(std::max<Index>(1, evaluations)) * 1e3; }
+};
+
+Block time(const Workload& workload, int units) {
+  Block block{.units = units};
   const auto start = std::chrono::steady_clock::now();
-  for (int i = 0; i < units; ++i) workload.run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (int i = 0; i < units; ++i) block.evaluations = workload.run();
+  block.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return block;
 }
 
 // Runs it until its caches and branches know it; returns the units of a block.
 int warm_up(const Workload& workload) {
-  double time = 0;
-  int units = 1;
-  for (; (time = seconds(workload, units)) < block_seconds / 3; units *= 2) {
+  workload.run();
+  Block block;
+  for (int units = 1; (block = time(workload, units)).seconds < block_seconds / 3; units *= 2) {
   }
-  return std::max(1, static_cast<int>(block_seconds / time * units));
+  return std::max(1, static_cast<int>(block_seconds / block.seconds * block.units));
 }
 
 void serve(int threads) {
@@ -55,8 +67,10 @@ void serve(int threads) {
         found = known.emplace(name, std::pair(std::move(workload), units)).first;
       }
       const auto& [workload, units] = found->second;
-      answer["milliseconds"] = seconds(workload, units) / units * 1e3;
+      const Block block = time(workload, units);
+      answer["milliseconds"] = block.milliseconds();
       answer["units"] = units;
+      if (block.evaluations > 0) answer["evaluations"] = block.evaluations;
     } catch (const Error& error) {
       answer["error"] = error.what();
     }
@@ -82,7 +96,7 @@ void measure(const std::vector<std::string>& names, const std::vector<int>& thre
         if (round < 0)
           units[count] = warm_up(workload);
         else
-          times[count].push_back(seconds(workload, units[count]) / units[count] * 1e3);
+          times[count].push_back(time(workload, units[count]).milliseconds());
       }
     for (int count : threads) {
       std::printf("%-4s %-48s %d threads %9.4f ms\n", name.c_str(), workload.what.c_str(), count, median(times[count]));
@@ -98,7 +112,7 @@ void measure(const std::vector<std::string>& names, const std::vector<int>& thre
 }  // namespace
 
 int main(int count, char** arguments) {
-  CLI::App app("Training steps, milliseconds each");
+  CLI::App app("Training steps, samplers, likelihoods: milliseconds each");
   std::vector<std::string> names = benchmarks::workload_names();
   std::vector<int> threads{1, 2};
   int rounds = 9;

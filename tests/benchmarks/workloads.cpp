@@ -1,7 +1,9 @@
 #include "tests/benchmarks/workloads.hpp"
 
 #include <cmath>
+#include <functional>
 #include <numbers>
+#include <optional>
 
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
@@ -28,8 +30,11 @@ Workload training(const std::string& name, const std::string& what, Net made, co
   auto all = std::make_shared<Training<Net>>(std::move(made), options);
   all->step = std::make_unique<nn::TrainStep>(
       compile(nn::train_step(all->adam, 1, [&, all = all.get()](Draw& draw) { return loss(all->net, draw); })));
-  return {name, what, [all] { all->step->run(); }, [all] { return all->step->explain(); },
-          [all] { return all->step->profile(); }};
+  const auto run = [all] {
+    all->step->run();
+    return Index{0};
+  };
+  return {name, what, run, [all] { return all->step->explain(); }, [all] { return all->step->profile(); }};
 }
 
 Array on_circle(Index count) {
@@ -140,6 +145,75 @@ Workload w8() {
                   });
 }
 
+// A network and a sampler of it.
+template <class Net>
+struct Sampling {
+  Net net;
+  std::optional<sde::Integrator> integrator{};
+};
+
+template <class Net, class Method, class Process>
+Workload sampling(const std::string& name, const std::string& what, Net net, const Method& method,
+                  const Process& process, const Array& start, const sde::Grid& grid) {
+  auto all = std::make_shared<Sampling<Net>>(Sampling<Net>{std::move(net)});
+  all->integrator.emplace(method, sde::reverse(process, std::cref(all->net)));
+  const auto run = [=] {
+    all->integrator->run(start, grid, {.noise = sde::Noise::drawn(3), .last_mean = true}).require();
+    return Index{0};
+  };
+  const auto after_run = [=](std::string (sde::Integrator::*what_of)() const) {
+    run();
+    return (*all->integrator.*what_of)();
+  };
+  return {name, what, run, [=] { return after_run(&sde::Integrator::explain); },
+          [=] { return after_run(&sde::Integrator::profile); }};
+}
+
+Workload w6() {
+  Rng rng(1);
+  const sde::VeConstant process{.sigma = 1};
+  nn::ScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
+  return sampling("W6", "circle: 1000 steps of 1500 by Euler-Maruyama", std::move(net), sde::EulerMaruyama{}, process,
+                  on_circle(1500), sde::Grid::uniform(1, 1e-5, 1000));
+}
+
+Workload w9() {
+  Rng rng(1);
+  return sampling("W9", "triangles: 100 steps of 1024, predictor and corrector", triangles_net(rng, false),
+                  sde::PredictorCorrector{.snr = 0.15}, sde::Ou{.theta = 0.3, .sigma = 0.5},
+                  Rng(2).normal({Dtype::f32, {1024, 4}}), sde::Grid::uniform(1, 0, 100));
+}
+
+// The energy landscape of the trained network: log densities on a grid of 75 x 75 points.
+Workload w7() {
+  struct All {
+    nn::ScoreNet net;
+    std::optional<sde::LogLikelihood> likelihood{};
+  };
+  Rng rng(1);
+  const sde::VeConstant process{.sigma = 1};
+  auto all =
+      std::make_shared<All>(All{nn::ScoreNet({.standard_deviation = [=](Var t) { return process.std(t); }}, rng)});
+  nn::NamedArrays weights;
+  for (const auto& [name, array] : nn::read_safetensors(TRAINED_CIRCLE))
+    if (name.starts_with("w/")) weights.emplace_back(name.substr(2), array);
+  nn::load(all->net, weights, TRAINED_CIRCLE);
+  all->likelihood.emplace(sde::probability_flow(process, sde::in_dtype(Dtype::f32, std::cref(all->net))),
+                          sde::LikelihoodOptions{.from = 0.15, .to = 1, .prior_std = 1});
+  Array points(Dtype::f64, {75 * 75, 2});
+  for (Index i = 0; i < 75 * 75; ++i) {
+    points.set(2 * i, -1.5 + 3.0 * static_cast<double>(i / 75) / 74);
+    points.set(2 * i + 1, -1.5 + 3.0 * static_cast<double>(i % 75) / 74);
+  }
+  const auto run = [=] { return (*all->likelihood)(points).require().solution.statistics.evaluations; };
+  const auto after_run = [=](std::string (sde::LogLikelihood::*what_of)() const) {
+    run();
+    return (*all->likelihood.*what_of)();
+  };
+  return {"W7", "circle: likelihood of 75 x 75 points", run, [=] { return after_run(&sde::LogLikelihood::explain); },
+          [=] { return after_run(&sde::LogLikelihood::profile); }};
+}
+
 const std::vector<std::pair<std::string, Workload (*)()>> makers = {
     {"W1", w1},
     {"W2", w2},
@@ -148,7 +222,10 @@ const std::vector<std::pair<std::string, Workload (*)()>> makers = {
     {"W4", w4},
     {"W5a", w5a},
     {"W5b", w5b},
+    {"W6", w6},
+    {"W7", w7},
     {"W8", w8},
+    {"W9", w9},
 };
 
 }  // namespace

@@ -1,17 +1,20 @@
-// The training steps that are compared with other frameworks, W1 to W5 and W8: one unit of work is a compiled step that
-// draws its batch, computes the loss and its gradient, and updates the parameters.
+// What is compared with other frameworks. W1 to W5 and W8 train: one unit of work is a compiled step that draws its
+// batch, computes the loss and its gradient, and updates the parameters. W6 and W9 are samplers, W7 a likelihood: one
+// unit is a whole run.
 #pragma once
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "autodiff/dtype.hpp"
+
 namespace wengert::benchmarks {
 
 struct Workload {
-  std::string name;           // "W1"
-  std::string what;           // "triangles: 32 x 68-256x4-4"
-  std::function<void()> run;  // one unit
+  std::string name;            // "W1"
+  std::string what;            // "triangles: 32 x 68-256x4-4"
+  std::function<Index()> run;  // one unit; where it evaluates an equation adaptively, how often, otherwise 0
   std::function<std::string()> explain, profile;
 };
 

@@ -1,0 +1,181 @@
+// Log-likelihoods by the probability flow against normal laws, for which all is known.
+#define BOOST_TEST_MODULE densities
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <numbers>
+
+#include "autodiff/autodiff.hpp"
+#include "nn/nn.hpp"
+#include "sde/sde.hpp"
+#include "tests/autodiff/helpers.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+// Data N(0, S) in the plane with S = [[a, b], [b, a]]: eigenvalues a + b and a - b along (1, 1) and (1, -1), which the
+// process keeps.
+constexpr double a = 0.5, b = 0.3;
+
+struct Eigenvalues {
+  double sum, difference;
+};
+template <class P>
+Eigenvalues eigenvalues_at(const P& process, double time) {
+  Tape tape(Dtype::f64);
+  const Var t = tape.full(Shape{1, 1}, time);
+  const double m = process.mean(t).item(), s = process.std(t).item();
+  return {m * m * (a + b) + s * s, m * m * (a - b) + s * s};
+}
+
+// -S_t^{-1} x
+template <class P>
+auto correlated_score(const P& process) {
+  return [process](Var x, Var t) -> Var {
+    const Var m = square(process.mean(t)), s = square(process.std(t));
+    const Var first = slice(x, 1, 0, 1), second = slice(x, 1, 1, 2);
+    const Var along = (first + second) / 2 / (m * (a + b) + s), across = (first - second) / 2 / (m * (a - b) + s);
+    return -concat({along + across, along - across}, 1);
+  };
+}
+
+double log_normal(double x, double y, const Eigenvalues& v) {
+  const double along = (x + y) * (x + y) / 2, across = (x - y) * (x - y) / 2;
+  return -0.5 * (along / v.sum + across / v.difference + std::log(v.sum * v.difference)) -
+         std::log(2 * std::numbers::pi);
+}
+
+Array plane_points(Index n) { return random_array(Dtype::f64, {n, 2}, 8, -1.5, 1.5); }
+
+// The law at the end of the flow is not isotropic: what it adds to the isotropic one that a likelihood assumes.
+double excess(const Array& end, Index i, const Eigenvalues& v, double prior_std) {
+  const double x = end.at(2 * i), y = end.at(2 * i + 1), variance = prior_std * prior_std;
+  return log_normal(x, y, v) - log_normal(x, y, {variance, variance});
+}
+
+constexpr double from = 0.01;
+
+template <class P>
+void check_exact(const P& process, const char* name) {
+  sde::LogLikelihood likelihood(
+      sde::probability_flow(process, correlated_score(process)),
+      {.from = from, .to = 1, .prior_std = process.prior_std(), .steps = {.rtol = 1e-6, .atol = 1e-6}});
+  const Array points = plane_points(40);
+  const sde::Likelihood got = likelihood(points).require();
+  const Eigenvalues start = eigenvalues_at(process, from), end = eigenvalues_at(process, 1);
+  for (Index i = 0; i < 40; ++i) {
+    const double wanted = log_normal(points.at(2 * i), points.at(2 * i + 1), start);
+    const double density = got.log_density.at(i) + excess(got.end, i, end, process.prior_std());
+    BOOST_TEST(std::abs(density - wanted) < 1e-5 * std::max(1.0, std::abs(wanted)),
+               name << ", point " << i << ": " << density << " against " << wanted);
+    BOOST_TEST(got.standard_error.at(i) == 0);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(exact_for_every_process) {
+  check_exact(sde::Ou{.theta = 0.5, .sigma = 0.5}, "ou");
+  check_exact(sde::VeConstant{.sigma = 1}, "ve constant");
+  check_exact(sde::VeExponential{.kappa = 5}, "ve exponential");
+  check_exact(sde::Vp{.beta_min = 0.1, .beta_max = 20}, "vp");
+}
+
+BOOST_AUTO_TEST_CASE(plans_serve_every_batch) {
+  const sde::VeConstant process{.sigma = 1};
+  sde::LogLikelihood likelihood(sde::probability_flow(process, correlated_score(process)),
+                                {.from = from, .prior_std = 1, .steps = {.rtol = 1e-8, .atol = 1e-8}});
+  const Array points = plane_points(30);
+  const sde::Likelihood all = likelihood(points);
+  for (Index rows : {1, 7, 30}) {
+    Array part(Dtype::f32, {rows, 2});
+    for (Index i = 0; i < part.size(); ++i) part.set(i, points.at(i));
+    const sde::Likelihood some = likelihood(part);
+    BOOST_TEST((some.log_density.type() == Type{Dtype::f64, {rows}}));
+    for (Index i = 0; i < rows; ++i) BOOST_TEST(std::abs(some.log_density.at(i) - all.log_density.at(i)) < 1e-5);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(probes_estimate_the_trace_and_their_own_error) {
+  const sde::VeConstant process{.sigma = 1};
+  const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
+  const Array points = plane_points(12);
+  const sde::Likelihood exact = sde::LogLikelihood(flow, {.from = from, .prior_std = 1})(points);
+  using Probe = sde::Divergence::Probe;
+  for (Probe probe : {Probe::rademacher, Probe::gaussian}) {
+    double squares = 0, expected = 0;
+    for (std::uint64_t seed = 0; seed < 8; ++seed) {
+      sde::LogLikelihood likelihood(
+          flow, {.from = from, .prior_std = 1, .divergence = {.probes = 24, .probe = probe, .seed = seed}});
+      const sde::Likelihood got = likelihood(points).require();
+      for (Index i = 0; i < 12; ++i) {
+        const double off = got.log_density.at(i) - exact.log_density.at(i), error = got.standard_error.at(i);
+        BOOST_TEST(error > 0.01);
+        BOOST_TEST(std::abs(off) < 6 * error);
+        squares += off * off;
+        expected += error * error;
+      }
+    }
+    // Of 96 estimates: 1 with a standard deviation of about 0.15.
+    BOOST_TEST(std::abs(squares / expected - 1) < 0.6, squares / expected);
+  }
+  const sde::Likelihood single = sde::LogLikelihood(flow, {.divergence = {.probes = 1}})(points);
+  BOOST_TEST(std::isnan(single.standard_error.at(0)));
+  BOOST_TEST(std::isfinite(single.log_density.at(0)));
+}
+
+BOOST_AUTO_TEST_CASE(probes_belong_to_rows) {
+  const sde::VeConstant process{.sigma = 1};
+  const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
+  const auto change = [&](const Array& points, Index first) {
+    return sde::LogLikelihood(flow, {.from = from,
+                                     .divergence = {.probes = 3, .seed = 5, .first_row = first},
+                                     .steps = {.rtol = 1e-8, .atol = 1e-8}})(points)
+        .change;
+  };
+  const Array points = plane_points(9);
+  Array last(Dtype::f64, {4, 2});
+  for (Index i = 0; i < 8; ++i) last.set(i, points.at(10 + i));
+  const Array all = change(points, 0), part = change(last, 5);
+  for (Index i = 0; i < 4; ++i) BOOST_TEST(std::abs(part.at(i) - all.at(5 + i)) < 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(a_grid_converges_to_the_integral) {
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
+  const Array points = plane_points(10);
+  const sde::Likelihood exact = sde::LogLikelihood(flow, {.from = from, .steps = {.rtol = 1e-9, .atol = 1e-9}})(points);
+  const auto error = [&](Index steps) {
+    const auto got = sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps)).require();
+    double largest = 0;
+    for (Index i = 0; i < 10; ++i)
+      largest = std::max(largest, std::abs(got.log_density.at(i) - exact.log_density.at(i)));
+    BOOST_TEST(got.standard_error.at(0) == 0);
+    return largest;
+  };
+  const double coarse = error(50), fine = error(100);
+  BOOST_TEST(std::abs(std::log2(coarse / fine) - 1) < 0.1);
+
+  // Fresh probes at each step: their error falls with the steps too.
+  const auto probed = [&](Index steps) {
+    return sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps), {.divergence = {.probes = 4}})
+        .require()
+        .standard_error.at(0);
+  };
+  BOOST_TEST(probed(400) < 0.5 * probed(20));
+}
+
+BOOST_AUTO_TEST_CASE(a_network_in_f32_serves_a_state_in_f64) {
+  Rng rng(4);
+  const nn::TimeMlp net({.dimension = 2, .hidden = {16, 16}, .activation = silu, .features = 4}, rng);
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const sde::Ode flow = sde::probability_flow(process, sde::in_dtype(Dtype::f32, std::cref(net)));
+  const Array points = plane_points(6);
+  const sde::Likelihood got = sde::LogLikelihood(flow, {.from = from})(points).require();
+  BOOST_TEST((got.end.dtype() == Dtype::f64));
+  const sde::Ode mixed = sde::probability_flow(process, std::cref(net));
+  const std::string refused = error_of([&] { sde::LogLikelihood(mixed, {.from = from})(points); });
+  BOOST_TEST(refused.find("f32") != std::string::npos, refused);
+  BOOST_TEST(refused.find("f64") != std::string::npos, refused);
+}

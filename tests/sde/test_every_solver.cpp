@@ -1,0 +1,152 @@
+// Every solver converges at the order that it declares.
+#define BOOST_TEST_MODULE every_solver
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+
+#include "autodiff/autodiff.hpp"
+#include "sde/sde.hpp"
+
+using namespace wengert;
+using sde::Grid;
+using sde::State;
+
+namespace {
+
+// y' = cos(t) y with z' = z y (2 - z): y = exp(sin t); coupled, not linear, of two arrays, with time in it.
+sde::Ode coupled() {
+  return [](const State& s, Var t) -> State {
+    const Var y = s[0], z = s[1];
+    return State({cos(t) * y, z * y * (2 - z)});
+  };
+}
+
+const std::vector<Array> start{Array::of<double>({2, 1}, {1, 1.5}), Array::of<double>({2, 1}, {0.3, 0.1})};
+
+double distance(const std::vector<Array>& a, const std::vector<Array>& b) {
+  double largest = 0;
+  for (std::size_t part = 0; part < a.size(); ++part)
+    for (Index i = 0; i < a[part].size(); ++i) largest = std::max(largest, std::abs(a[part].at(i) - b[part].at(i)));
+  return largest;
+}
+
+template <class Method>
+void check_order(const Method& method, Index steps, double from, double to) {
+  const std::vector<Array> exact =
+      sde::AdaptiveIntegrator(sde::DormandPrince{}, coupled(), {.rtol = 1e-13, .atol = 1e-13})
+          .run(start, from, to)
+          .require()
+          .state;
+  sde::Integrator integrator(method, coupled());
+  const auto error = [&](Index count) {
+    const sde::Solution end = integrator.run(start, Grid::uniform(from, to, count)).require();
+    BOOST_TEST(end.statistics.evaluations == count * method.evaluations);
+    BOOST_TEST(end.statistics.accepted == count);
+    BOOST_TEST(end.t == to);
+    return distance(end.state, exact);
+  };
+  const double order = std::log2(error(steps) / error(2 * steps));
+  BOOST_TEST(std::abs(order - method.order) < 0.25, method.name << " from " << from << ": order " << order);
+}
+
+template <class Method>
+void check_order(const Method& method, Index steps) {
+  check_order(method, steps, 0.2, 1.4);
+  check_order(method, steps, 1.4, 0.2);
+}
+
+// Noise [steps, n, 1] for a grid of 2^level steps, all of the same Brownian paths, of which the finest grid has
+// 2^finest.
+Array increments(int level, int finest, Index n) {
+  const Index steps = Index{1} << level, each = Index{1} << (finest - level);
+  const Array fine = Rng(7).normal({Dtype::f64, {steps * each, n, 1}});
+  Array coarse(Dtype::f64, {steps, n, 1});
+  for (Index k = 0; k < steps; ++k)
+    for (Index i = 0; i < n; ++i) {
+      double total = 0;
+      for (Index j = 0; j < each; ++j) total += fine.at((k * each + j) * n + i);
+      coarse.set(k * n + i, total / std::sqrt(static_cast<double>(each)));
+    }
+  return coarse;
+}
+
+// Of paths from 1 on [0, 1]: the mean distance to the exact ends, given W_1.
+double strong_error(const sde::Sde& equation, int level, const std::function<double(double w)>& exact) {
+  constexpr Index n = 4000;
+  constexpr int finest = 10;
+  Array ones(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) ones.set(i, 1);
+  sde::Integrator integrator(sde::EulerMaruyama{}, equation);
+  const Array x =
+      integrator
+          .run(ones, Grid::uniform(0, 1, Index{1} << level), {.noise = sde::Noise::given(increments(level, finest, n))})
+          .require()
+          .x();
+  const Array w = increments(0, finest, n);
+  double total = 0;
+  for (Index i = 0; i < n; ++i) total += std::abs(x.at(i) - exact(w.at(i)));
+  return total / static_cast<double>(n);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(ordinary_equations) {
+  check_order(sde::Euler{}, 400);
+  check_order(sde::Heun{}, 100);
+  check_order(sde::Rk4{}, 30);
+  check_order(sde::DormandPrince{}, 40);
+}
+
+BOOST_AUTO_TEST_CASE(euler_maruyama_has_strong_order_one_half) {
+  const double a = 0.5, b = 0.8;  // geometric Brownian motion
+  const sde::Sde equation{[=](Var x, Var) { return a * x; }, [=](Var x, Var) { return b * x; }};
+  const auto exact = [=](double w) { return std::exp(a - 0.5 * b * b + b * w); };
+  const double order = std::log2(strong_error(equation, 4, exact) / strong_error(equation, 8, exact)) / 4;
+  BOOST_TEST(std::abs(order - sde::EulerMaruyama::order) < 0.08, "order " << order);
+}
+
+BOOST_AUTO_TEST_CASE(euler_maruyama_has_weak_order_one) {
+  const double a = 0.5, b = 0.3;
+  const sde::Sde equation{[=](Var x, Var) { return a * x; }, [=](Var x, Var) { return b * x; }};
+  // Without noise in the mean: E x_1 = exp(a), and of the method (1 + a h)^(1/h), in which paths play no part.
+  constexpr Index n = 100000;
+  Array ones(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) ones.set(i, 1);
+  const auto bias = [&](Index steps) {
+    sde::Integrator integrator(sde::EulerMaruyama{}, equation);
+    const Array x = integrator.run(ones, Grid::uniform(0, 1, steps), {.noise = sde::Noise::drawn(3)}).require().x();
+    double mean = 0;
+    for (Index i = 0; i < n; ++i) mean += x.at(i) / static_cast<double>(n);
+    return mean - std::exp(a);
+  };
+  const double coarse = bias(2), fine = bias(4);  // -0.086 and -0.047, with an error of 0.002
+  BOOST_TEST(std::abs(coarse - (std::pow(1 + a / 2, 2) - std::exp(a))) < 0.01);
+  BOOST_TEST(std::abs(fine - (std::pow(1 + a / 4, 4) - std::exp(a))) < 0.01);
+}
+
+BOOST_AUTO_TEST_CASE(adaptive_steps_meet_their_tolerance) {
+  const auto end = [](double tolerance) {
+    sde::AdaptiveIntegrator solver(sde::DormandPrince{}, coupled(), {.rtol = tolerance, .atol = tolerance});
+    return solver.run(start, 0.2, 3).require();
+  };
+  const sde::Solution exact = end(1e-13);
+  Index before = 0;
+  for (double tolerance : {1e-3, 1e-5, 1e-7, 1e-9}) {
+    const sde::Solution got = end(tolerance);
+    BOOST_TEST(distance(got.state, exact.state) < 30 * tolerance);
+    BOOST_TEST(distance(got.state, exact.state) > 0.001 * tolerance);
+    BOOST_TEST(got.statistics.accepted > before);
+    BOOST_TEST(got.times.back() == 3);
+    before = got.statistics.accepted;
+  }
+}
+
+BOOST_AUTO_TEST_CASE(steps_are_bounded_as_asked) {
+  const sde::Ode still = [](Var x, Var) { return 0 * x; };
+  const Array x = Array::of<double>({1, 1}, {1});
+  const auto times = [&](const sde::AdaptiveOptions& options) {
+    return sde::AdaptiveIntegrator(sde::DormandPrince{}, still, options).run(x, 0, 1).require().times;
+  };
+  BOOST_TEST(times({.first_step = 0.01}) == (std::vector<double>{0.01, 0.11, 1}), boost::test_tools::tolerance(1e-12));
+  BOOST_TEST(times({.max_step = 0.25}).size() >= 4U);
+  for (double t : {0.25, 0.5}) BOOST_TEST(times({.first_step = t, .max_step = t}).front() == t);
+}
