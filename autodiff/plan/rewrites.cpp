@@ -207,9 +207,6 @@ Graph without_repeats(const Graph& graph) {
 }
 
 Graph with_weights_transposed(const Graph& graph) {
-  const Op* transpose_op = nullptr;
-  for (const Op* op : registry())
-    if (op->name() == "transpose") transpose_op = op;
   std::map<Id, Id> transposed;
   Rebuilt result(graph);
   for (Id id = 0; id < graph.nodes.size(); ++id) {
@@ -221,7 +218,7 @@ Graph with_weights_transposed(const Graph& graph) {
       if (shape.rank() == 2 && node.type.shape.size() / std::max<Index>(shape[0], 1) > shape[0]) {
         auto known = transposed.find(weight);
         if (known == transposed.end()) {
-          Node copy{.op = transpose_op, .type = {node.type.dtype, {shape[1], shape[0]}}, .place = node.place};
+          Node copy{.op = &op_named("transpose"), .type = {node.type.dtype, {shape[1], shape[0]}}, .place = node.place};
           copy.attributes.axes = {-1, -2};
           copy.operands = {weight};
           known = transposed.emplace(weight, result.add(std::move(copy))).first;
@@ -236,8 +233,6 @@ Graph with_weights_transposed(const Graph& graph) {
 }
 
 Graph with_sigmoids_shared(const Graph& graph) {
-  std::map<std::string_view, const Op*> ops;
-  for (const Op* op : registry()) ops[op->name()] = op;
   std::set<Id> wanted;  // whose sigmoid is there
   for (const Node& node : graph.nodes)
     if (has_name(node, "sigmoid")) wanted.insert(node.operands[0]);
@@ -246,8 +241,8 @@ Graph with_sigmoids_shared(const Graph& graph) {
     Node node = result.moved(id);
     if (has_name(node, "silu") && wanted.count(graph.nodes[id].operands[0]) != 0) {
       Node sigmoid = node;
-      sigmoid.op = ops.at("sigmoid");
-      node.op = ops.at("mul");
+      sigmoid.op = &op_named("sigmoid");
+      node.op = &op_named("mul");
       node.operands.push_back(result.add(std::move(sigmoid)));
     }
     result.put(id, result.add(std::move(node)));
