@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autodiff/tape.hpp"
@@ -28,6 +29,9 @@ struct Node {
 
   bool is_leaf() const { return input >= 0 || parameter || constant; }
 };
+
+// Whether a node computes this op.
+inline bool has_name(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
 
 struct Graph {
   std::vector<Node> nodes{};

@@ -9,14 +9,13 @@
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/plan/rebuilt.hpp"
 
 namespace wengert::plan {
 namespace {
 
 // Larger constants are computed anew at each run.
 constexpr std::size_t most_constant_bytes = std::size_t{1} << 20;
-
-bool has_name(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
 
 // The number that fills a constant; NaN where it has several.
 double splat_of(const Node& node) {
@@ -40,36 +39,6 @@ std::string bytes_of(const Attributes& a) {
   add(a.reals);
   return bytes;
 }
-
-// A graph built node by node from another: `place` says where each old node went.
-class Rebuilt {
- public:
-  explicit Rebuilt(const Graph& from) : from_(from), place_(from.nodes.size()) {
-    to.inputs = from.inputs;
-    to.names = from.names;
-  }
-  // The node with its operands where they are now; to be added or replaced.
-  Node moved(Id id) const {
-    Node node = from_.nodes[id];
-    for (Id& operand : node.operands) operand = place_[operand];
-    return node;
-  }
-  Id add(Node node) {
-    to.nodes.push_back(std::move(node));
-    return static_cast<Id>(to.nodes.size() - 1);
-  }
-  void put(Id old, Id now) { place_[old] = now; }
-  Graph finish() {
-    for (Id output : from_.outputs) to.outputs.push_back(place_[output]);
-    return std::move(to);
-  }
-
-  Graph to{};
-
- private:
-  const Graph& from_;
-  std::vector<Id> place_;
-};
 
 Array computed(const Graph& graph, const Node& node) {
   std::vector<const Type*> types;

@@ -9,7 +9,6 @@
 namespace wengert::plan {
 namespace {
 
-bool is_named(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
 bool is_draw(const Node& node) {
   for (const Op* draw : {&draw_uniform_op(), &draw_normal_op(), &draw_gamma_op(), &draw_index_op()})
     if (node.op == draw) return !node.is_leaf();
@@ -19,9 +18,9 @@ bool is_draw(const Node& node) {
 // Whether the order of a sum within a row depends on how many rows there are: groups are as many as the cache holds of
 // what is summed, so a range of rows might have more of them.
 bool groups_by_rows(const Graph& graph, const Node& node, int axis) {
-  if (is_named(node, "matmul"))
+  if (has_name(node, "matmul"))
     return node.attributes.integers[0] != 0 && group_count(graph.nodes[node.operands[0]].type.shape[-2], 0) > 1;
-  if (!is_named(node, "sum")) return false;
+  if (!has_name(node, "sum")) return false;
   for (int reduced : node.attributes.axes)
     if (reduced < axis && group_count(graph.nodes[node.operands[0]].type.shape[reduced], 0) > 1) return true;
   return false;
@@ -116,14 +115,14 @@ class Finder {
   bool reduces(Id id) {
     const Node& node = graph_.nodes[id];
     const auto axis_of = [&](std::size_t i) { return plan_.axis[node.operands[i]]; };
-    if (is_named(node, "sum")) {
+    if (has_name(node, "sum")) {
       const auto& axes = node.attributes.axes;
       if (axes.empty() || axis_of(0) == 0 || axes[0] != axis_of(0)) return false;
       for (std::size_t i = 1; i < axes.size(); ++i)
         if (axes[i] != axes[i - 1] + 1) return false;
       return true;
     }
-    return is_named(node, "matmul") && axis_of(0) == -2 && axis_of(1) == -2 && node.attributes.integers[0] != 0 &&
+    return has_name(node, "matmul") && axis_of(0) == -2 && axis_of(1) == -2 && node.attributes.integers[0] != 0 &&
            node.attributes.integers[1] == 0 && equal_leading(node);
   }
   bool equal_leading(const Node& node) const {
