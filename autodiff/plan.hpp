@@ -84,6 +84,10 @@ class Plan {
 struct CompileOptions {
   bool rewrites = true;    // merging, folding, fusing; without it every node is a step (to see what a pass does)
   bool split_rows = true;  // whether rows of the batch may go through several steps at a time
+
+  // Numbers of the inputs whose first axis counts the rows of the batch, {0} say; draws with that first extent are rows
+  // as well. None: the inputs whose first extent is the one that most elements have.
+  std::vector<std::size_t> rows = {};
 };
 
 using PlanFunction = std::function<std::vector<Var>(std::span<const Var>)>;

@@ -38,6 +38,7 @@ struct Graph {
   std::vector<Id> outputs{};
   std::vector<Type> inputs{};
   std::vector<std::string> names{};  // of the inputs, for errors
+  std::vector<std::size_t> rows{};   // numbers of the inputs that bring the rows of the batch; none: see batch_of()
 
   // The operand types and attributes of a node, as ops want them; valid while `types` and the graph live.
   Signature signature(Id id, std::vector<const Type*>& types) const;

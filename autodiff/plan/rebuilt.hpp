@@ -13,6 +13,7 @@ class Rebuilt {
   explicit Rebuilt(const Graph& from) : from_(from), place_(from.nodes.size()) {
     to.inputs = from.inputs;
     to.names = from.names;
+    to.rows = from.rows;
   }
   // The node with its operands where they are now; to be added or replaced.
   Node moved(Id id) const {

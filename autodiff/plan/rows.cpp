@@ -26,17 +26,6 @@ bool groups_by_rows(const Graph& graph, const Node& node, int axis) {
   return false;
 }
 
-// The first extent that most elements of inputs and draws have.
-Index batch_of(const Graph& graph) {
-  std::map<Index, Index> elements;
-  for (const Node& node : graph.nodes)
-    if ((node.input >= 0 || is_draw(node)) && node.type.shape.rank() > 0 && node.type.shape[0] > 1)
-      elements[node.type.shape[0]] += node.type.shape.size();
-  const auto most = std::max_element(elements.begin(), elements.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == elements.end() ? 0 : most->first;
-}
-
 class Finder {
  public:
   Finder(const Graph& graph, Index extent, const std::vector<bool>& barred) : graph_(graph), barred_(barred) {
@@ -60,13 +49,11 @@ class Finder {
     const Node& node = graph_.nodes[id];
     if (plan_.extent == 0) return;
     if (node.is_leaf()) {
-      const Shape& shape = node.type.shape;
-      if (node.input >= 0 && shape.rank() > 0 && shape[0] == plan_.extent) plan_.axis[id] = -shape.rank();
+      if (brings_rows(graph_, node, plan_.extent)) plan_.axis[id] = -node.type.shape.rank();
       return;
     }
     if (is_draw(node)) {
-      const Shape& shape = node.type.shape;
-      if (shape.rank() > 0 && shape[0] == plan_.extent) make_rows(id, -shape.rank());
+      if (brings_rows(graph_, node, plan_.extent)) make_rows(id, -node.type.shape.rank());
     } else if (const int axis = barred_[id] ? 0 : common_axis(id); axis < 0) {
       make_rows(id, axis);
     } else if (reduces(id)) {
@@ -184,8 +171,26 @@ bool RowPlan::sliced(const Graph& graph, Id reader, std::size_t operand) const {
   return false;
 }
 
+Index batch_of(const Graph& graph) {
+  if (!graph.rows.empty()) return graph.inputs[graph.rows[0]].shape[0];
+  std::map<Index, Index> elements;
+  for (const Node& node : graph.nodes)
+    if ((node.input >= 0 || is_draw(node)) && node.type.shape.rank() > 0 && node.type.shape[0] > 1)
+      elements[node.type.shape[0]] += node.type.shape.size();
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == elements.end() ? 0 : most->first;
+}
+
+bool brings_rows(const Graph& graph, const Node& node, Index extent) {
+  if (node.input >= 0 && !graph.rows.empty())
+    return std::find(graph.rows.begin(), graph.rows.end(), static_cast<std::size_t>(node.input)) != graph.rows.end();
+  const Shape& shape = node.type.shape;
+  return (node.input >= 0 || is_draw(node)) && shape.rank() > 0 && extent > 0 && shape[0] == extent;
+}
+
 RowPlan find_rows(const Graph& graph, bool batch) {
-  const Index extent = batch ? batch_of(graph) : 0;
+  const Index rows = batch ? batch_of(graph) : 0, extent = rows > 1 ? rows : 0;
   std::vector<bool> barred(graph.nodes.size(), false);
   while (true) {
     RowPlan plan = Finder(graph, extent, barred).run();
