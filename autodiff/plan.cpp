@@ -57,6 +57,8 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     pass("merged", plan::without_repeats);
     pass("simplified", plan::simplified);
     pass("transposed", plan::with_weights_transposed);
+    pass("merged", plan::without_repeats);
+    pass("shared rows apart", plan::with_shared_rows_apart);
     pass("sigmoids shared", plan::with_sigmoids_shared);
     pass("merged", plan::without_repeats);
     pass("without dead", plan::without_dead);
