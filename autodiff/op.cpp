@@ -43,6 +43,13 @@ std::vector<const Op*> registry() {
   return ops;
 }
 
+const Op& op_named(std::string_view name) {
+  const std::lock_guard lock(the_registry().mutex);
+  for (const Op* op : the_registry().ops)
+    if (op->name() == name) return *op;
+  throw Error(fmt::format("no op is named {}", name));
+}
+
 void reject(const std::string& text) { throw Error(text); }
 
 void Op::block(Index, const void* const*, void*, Dtype, const Attributes&) const {

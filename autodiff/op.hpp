@@ -189,6 +189,9 @@ class OpOf : public Op {
 // Every op alive but local ones, sorted by name.
 std::vector<const Op*> registry();
 
+// The one of this name among them. Throws Error where there is none.
+const Op& op_named(std::string_view name);
+
 // Records a call on the tape of its operands (numbers take the dtype of the others); runs it on an eager tape.
 // Throws Error with the op's name, the operands' shapes and the user's line.
 Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes = {});

@@ -1,9 +1,26 @@
 #include "autodiff/plan.hpp"
 
+#include <fmt/format.h>
+
 #include "autodiff/plan/rewrites.hpp"
 #include "autodiff/plan/schedule.hpp"
 
 namespace wengert {
+namespace {
+
+void check_rows(std::span<const std::size_t> rows, std::span<const Type> inputs) {
+  for (std::size_t input : rows) {
+    if (input >= inputs.size())
+      throw Error(fmt::format("[compile] rows: there is no input {}, only {} inputs", input, inputs.size()));
+    const Shape &shape = inputs[input].shape, &first = inputs[rows[0]].shape;
+    if (shape.rank() == 0) throw Error(fmt::format("[compile] rows: input {} has no axis to count them", input));
+    if (shape[0] != first[0])
+      throw Error(fmt::format("[compile] rows: inputs {} and {} differ in their number: {} and {}", rows[0], input,
+                              to_string(first), to_string(shape)));
+  }
+}
+
+}  // namespace
 
 Plan::Plan(std::unique_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
 Plan::Plan(Plan&&) noexcept = default;
@@ -23,10 +40,12 @@ std::size_t Plan::bytes() const { return schedule_->bytes(); }
 std::string Plan::explain() const { return schedule_->explain(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {
+  check_rows(options.rows, inputs);
   Tape tape(dtype, Tape::Mode::symbolic);
   std::vector<Var> vars;
   for (const Type& type : inputs) vars.push_back(tape.input(type));
   plan::Graph graph = plan::take_down(tape, vars, f(vars));
+  graph.rows = options.rows;
   std::vector<Plan::Schedule::Pass> passes{{"recorded", graph.nodes.size()}};
   const auto pass = [&](const char* name, plan::Graph (*rewrite)(const plan::Graph&)) {
     graph = rewrite(graph);
@@ -38,6 +57,8 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     pass("merged", plan::without_repeats);
     pass("simplified", plan::simplified);
     pass("transposed", plan::with_weights_transposed);
+    pass("merged", plan::without_repeats);
+    pass("shared rows apart", plan::with_shared_rows_apart);
     pass("sigmoids shared", plan::with_sigmoids_shared);
     pass("merged", plan::without_repeats);
     pass("without dead", plan::without_dead);

@@ -30,7 +30,9 @@ TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options) 
     return outputs;
   };
   const Dtype dtype = recipe.optimizer.parameters()[0].type.dtype;
-  return {wengert::compile(record, std::span<const Type>(types), options, dtype), recipe.optimizer, recipe.seed};
+  CompileOptions numbered = options;
+  for (std::size_t& input : numbered.rows) ++input;  // the state of the draws comes first
+  return {wengert::compile(record, std::span<const Type>(types), numbered, dtype), recipe.optimizer, recipe.seed};
 }
 
 TrainStep::TrainStep(Plan plan, Optimizer& optimizer, std::uint64_t seed)

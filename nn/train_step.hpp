@@ -68,7 +68,8 @@ class TrainStep {
   std::vector<PlanInput> given_;
 };
 
-// Throws Error unless the loss is one float. The optimizer must outlive the step.
+// Throws Error unless the loss is one float. The optimizer must outlive the step. options.rows counts the recipe's
+// inputs.
 TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options = {});
 
 }  // namespace wengert::nn

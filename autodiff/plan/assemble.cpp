@@ -337,12 +337,10 @@ class Assembler {
 
   void copy_leaf_outputs() {
     if (copies_.empty()) return;
-    const Op* copy_op = nullptr;
-    for (const Op* op : registry())
-      if (op->name() == "identity") copy_op = op;
     schedule_->stages.emplace_back();
     for (const Copy& copy : copies_) {
-      const Node node{.op = copy_op, .type = graph_.nodes[copy.from].type, .place = graph_.nodes[copy.from].place};
+      const Node node{
+          .op = &op_named("identity"), .type = graph_.nodes[copy.from].type, .place = graph_.nodes[copy.from].place};
       schedule_->stages.back().whole.push_back(
           op_step(node, {operand(copy.from, 0, 0)}, {{Memory::table, copy.entry}, node.type, 0}));
     }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autodiff/tape.hpp"
@@ -29,11 +30,15 @@ struct Node {
   bool is_leaf() const { return input >= 0 || parameter || constant; }
 };
 
+// Whether a node computes this op.
+inline bool has_name(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
+
 struct Graph {
   std::vector<Node> nodes{};
   std::vector<Id> outputs{};
   std::vector<Type> inputs{};
   std::vector<std::string> names{};  // of the inputs, for errors
+  std::vector<std::size_t> rows{};   // numbers of the inputs that bring the rows of the batch; none: see batch_of()
 
   // The operand types and attributes of a node, as ops want them; valid while `types` and the graph live.
   Signature signature(Id id, std::vector<const Type*>& types) const;

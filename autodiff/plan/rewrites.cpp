@@ -9,14 +9,13 @@
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/plan/rebuilt.hpp"
 
 namespace wengert::plan {
 namespace {
 
 // Larger constants are computed anew at each run.
 constexpr std::size_t most_constant_bytes = std::size_t{1} << 20;
-
-bool has_name(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
 
 // The number that fills a constant; NaN where it has several.
 double splat_of(const Node& node) {
@@ -40,36 +39,6 @@ std::string bytes_of(const Attributes& a) {
   add(a.reals);
   return bytes;
 }
-
-// A graph built node by node from another: `place` says where each old node went.
-class Rebuilt {
- public:
-  explicit Rebuilt(const Graph& from) : from_(from), place_(from.nodes.size()) {
-    to.inputs = from.inputs;
-    to.names = from.names;
-  }
-  // The node with its operands where they are now; to be added or replaced.
-  Node moved(Id id) const {
-    Node node = from_.nodes[id];
-    for (Id& operand : node.operands) operand = place_[operand];
-    return node;
-  }
-  Id add(Node node) {
-    to.nodes.push_back(std::move(node));
-    return static_cast<Id>(to.nodes.size() - 1);
-  }
-  void put(Id old, Id now) { place_[old] = now; }
-  Graph finish() {
-    for (Id output : from_.outputs) to.outputs.push_back(place_[output]);
-    return std::move(to);
-  }
-
-  Graph to{};
-
- private:
-  const Graph& from_;
-  std::vector<Id> place_;
-};
 
 Array computed(const Graph& graph, const Node& node) {
   std::vector<const Type*> types;
@@ -207,9 +176,6 @@ Graph without_repeats(const Graph& graph) {
 }
 
 Graph with_weights_transposed(const Graph& graph) {
-  const Op* transpose_op = nullptr;
-  for (const Op* op : registry())
-    if (op->name() == "transpose") transpose_op = op;
   std::map<Id, Id> transposed;
   Rebuilt result(graph);
   for (Id id = 0; id < graph.nodes.size(); ++id) {
@@ -221,7 +187,7 @@ Graph with_weights_transposed(const Graph& graph) {
       if (shape.rank() == 2 && node.type.shape.size() / std::max<Index>(shape[0], 1) > shape[0]) {
         auto known = transposed.find(weight);
         if (known == transposed.end()) {
-          Node copy{.op = transpose_op, .type = {node.type.dtype, {shape[1], shape[0]}}, .place = node.place};
+          Node copy{.op = &op_named("transpose"), .type = {node.type.dtype, {shape[1], shape[0]}}, .place = node.place};
           copy.attributes.axes = {-1, -2};
           copy.operands = {weight};
           known = transposed.emplace(weight, result.add(std::move(copy))).first;
@@ -236,8 +202,6 @@ Graph with_weights_transposed(const Graph& graph) {
 }
 
 Graph with_sigmoids_shared(const Graph& graph) {
-  std::map<std::string_view, const Op*> ops;
-  for (const Op* op : registry()) ops[op->name()] = op;
   std::set<Id> wanted;  // whose sigmoid is there
   for (const Node& node : graph.nodes)
     if (has_name(node, "sigmoid")) wanted.insert(node.operands[0]);
@@ -246,8 +210,8 @@ Graph with_sigmoids_shared(const Graph& graph) {
     Node node = result.moved(id);
     if (has_name(node, "silu") && wanted.count(graph.nodes[id].operands[0]) != 0) {
       Node sigmoid = node;
-      sigmoid.op = ops.at("sigmoid");
-      node.op = ops.at("mul");
+      sigmoid.op = &op_named("sigmoid");
+      node.op = &op_named("mul");
       node.operands.push_back(result.add(std::move(sigmoid)));
     }
     result.put(id, result.add(std::move(node)));

@@ -9,7 +9,6 @@
 namespace wengert::plan {
 namespace {
 
-bool is_named(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
 bool is_draw(const Node& node) {
   for (const Op* draw : {&draw_uniform_op(), &draw_normal_op(), &draw_gamma_op(), &draw_index_op()})
     if (node.op == draw) return !node.is_leaf();
@@ -19,23 +18,12 @@ bool is_draw(const Node& node) {
 // Whether the order of a sum within a row depends on how many rows there are: groups are as many as the cache holds of
 // what is summed, so a range of rows might have more of them.
 bool groups_by_rows(const Graph& graph, const Node& node, int axis) {
-  if (is_named(node, "matmul"))
+  if (has_name(node, "matmul"))
     return node.attributes.integers[0] != 0 && group_count(graph.nodes[node.operands[0]].type.shape[-2], 0) > 1;
-  if (!is_named(node, "sum")) return false;
+  if (!has_name(node, "sum")) return false;
   for (int reduced : node.attributes.axes)
     if (reduced < axis && group_count(graph.nodes[node.operands[0]].type.shape[reduced], 0) > 1) return true;
   return false;
-}
-
-// The first extent that most elements of inputs and draws have.
-Index batch_of(const Graph& graph) {
-  std::map<Index, Index> elements;
-  for (const Node& node : graph.nodes)
-    if ((node.input >= 0 || is_draw(node)) && node.type.shape.rank() > 0 && node.type.shape[0] > 1)
-      elements[node.type.shape[0]] += node.type.shape.size();
-  const auto most = std::max_element(elements.begin(), elements.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == elements.end() ? 0 : most->first;
 }
 
 class Finder {
@@ -61,13 +49,11 @@ class Finder {
     const Node& node = graph_.nodes[id];
     if (plan_.extent == 0) return;
     if (node.is_leaf()) {
-      const Shape& shape = node.type.shape;
-      if (node.input >= 0 && shape.rank() > 0 && shape[0] == plan_.extent) plan_.axis[id] = -shape.rank();
+      if (brings_rows(graph_, node, plan_.extent)) plan_.axis[id] = -node.type.shape.rank();
       return;
     }
     if (is_draw(node)) {
-      const Shape& shape = node.type.shape;
-      if (shape.rank() > 0 && shape[0] == plan_.extent) make_rows(id, -shape.rank());
+      if (brings_rows(graph_, node, plan_.extent)) make_rows(id, -node.type.shape.rank());
     } else if (const int axis = barred_[id] ? 0 : common_axis(id); axis < 0) {
       make_rows(id, axis);
     } else if (reduces(id)) {
@@ -116,14 +102,14 @@ class Finder {
   bool reduces(Id id) {
     const Node& node = graph_.nodes[id];
     const auto axis_of = [&](std::size_t i) { return plan_.axis[node.operands[i]]; };
-    if (is_named(node, "sum")) {
+    if (has_name(node, "sum")) {
       const auto& axes = node.attributes.axes;
       if (axes.empty() || axis_of(0) == 0 || axes[0] != axis_of(0)) return false;
       for (std::size_t i = 1; i < axes.size(); ++i)
         if (axes[i] != axes[i - 1] + 1) return false;
       return true;
     }
-    return is_named(node, "matmul") && axis_of(0) == -2 && axis_of(1) == -2 && node.attributes.integers[0] != 0 &&
+    return has_name(node, "matmul") && axis_of(0) == -2 && axis_of(1) == -2 && node.attributes.integers[0] != 0 &&
            node.attributes.integers[1] == 0 && equal_leading(node);
   }
   bool equal_leading(const Node& node) const {
@@ -185,8 +171,26 @@ bool RowPlan::sliced(const Graph& graph, Id reader, std::size_t operand) const {
   return false;
 }
 
+Index batch_of(const Graph& graph) {
+  if (!graph.rows.empty()) return graph.inputs[graph.rows[0]].shape[0];
+  std::map<Index, Index> elements;
+  for (const Node& node : graph.nodes)
+    if ((node.input >= 0 || is_draw(node)) && node.type.shape.rank() > 0 && node.type.shape[0] > 1)
+      elements[node.type.shape[0]] += node.type.shape.size();
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == elements.end() ? 0 : most->first;
+}
+
+bool brings_rows(const Graph& graph, const Node& node, Index extent) {
+  if (node.input >= 0 && !graph.rows.empty())
+    return std::find(graph.rows.begin(), graph.rows.end(), static_cast<std::size_t>(node.input)) != graph.rows.end();
+  const Shape& shape = node.type.shape;
+  return (node.input >= 0 || is_draw(node)) && shape.rank() > 0 && extent > 0 && shape[0] == extent;
+}
+
 RowPlan find_rows(const Graph& graph, bool batch) {
-  const Index extent = batch ? batch_of(graph) : 0;
+  const Index rows = batch ? batch_of(graph) : 0, extent = rows > 1 ? rows : 0;
   std::vector<bool> barred(graph.nodes.size(), false);
   while (true) {
     RowPlan plan = Finder(graph, extent, barred).run();

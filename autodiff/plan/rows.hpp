@@ -1,6 +1,7 @@
-// Which nodes go row by row. Rows are those of the batch: the extent that most of what comes in has along its first
-// axis. A row of a node in `rows` depends on the same row of its operands, so that any range of rows can be computed by
-// itself; what sums over rows is a reduction, in groups of rows; everything else is whole. No result depends on it.
+// Which nodes go row by row. Rows are those of the batch: the first axis of the inputs that are said to bring them, or
+// the extent that most of what comes in has along its first axis. A row of a node in `rows` depends on the same row of
+// its operands, so that any range of rows can be computed by itself; what sums over rows is a reduction, in groups of
+// rows; everything else is whole. No result depends on it.
 #pragma once
 #include "autodiff/plan/graph.hpp"
 
@@ -20,7 +21,14 @@ struct RowPlan {
   bool sliced(const Graph& graph, Id reader, std::size_t operand) const;
 };
 
-// With `batch` false nothing goes by rows.
+// The rows of the batch: the first extent of the inputs Graph::rows or, where it names none, the first extent above 1
+// that most elements of inputs and draws have; 0 where there are none.
+Index batch_of(const Graph& graph);
+
+// Whether a node brings in rows of a batch of this extent: one of those inputs, or a draw with this first extent.
+bool brings_rows(const Graph& graph, const Node& node, Index extent);
+
+// With `batch` false, or for a batch of one row, nothing goes by rows.
 RowPlan find_rows(const Graph& graph, bool batch = true);
 
 // The groups of rows of a reduction (groups.hpp).

@@ -7,29 +7,13 @@
 #include "autodiff/plan/fusion.hpp"
 #include "autodiff/plan/memory.hpp"
 #include "autodiff/plan/rewrites.hpp"
-#include "tests/autodiff/helpers.hpp"
+#include "tests/autodiff/plans.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
 using namespace wengert::plan;
 
 namespace {
-
-using Vars = std::span<const Var>;
-
-Graph graph_of(const std::function<std::vector<Var>(Vars)>& f, const std::vector<Type>& inputs) {
-  Tape tape(Dtype::f32, Tape::Mode::symbolic);
-  std::vector<Var> vars;
-  for (const Type& type : inputs) vars.push_back(tape.input(type));
-  return take_down(tape, vars, f(vars));
-}
-
-// How many nodes compute this op.
-int count(const Graph& graph, const std::string& name) {
-  return static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const plan::Node& node) {
-    return !node.is_leaf() && node.op->name() == name;
-  }));
-}
 
 const Type batch{Dtype::f32, {200, 3}}, matrix{Dtype::f32, {3, 3}};
 

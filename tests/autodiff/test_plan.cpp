@@ -6,37 +6,13 @@
 
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
-#include "tests/autodiff/helpers.hpp"
+#include "tests/autodiff/plans.hpp"
 #include "tests/autodiff/programs.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
 
 namespace {
-
-using Vars = std::span<const Var>;
-using Arrays = std::vector<Array>;
-
-Arrays eagerly(const PlanFunction& f, const Arrays& inputs, Dtype dtype) {
-  Tape tape(dtype);
-  std::vector<Var> vars;
-  for (const Array& input : inputs) vars.push_back(tape.input(input));
-  Arrays values;
-  for (Var var : f(vars)) values.push_back(var.value());
-  return values;
-}
-
-std::vector<Type> types_of(const Arrays& arrays) {
-  std::vector<Type> types;
-  for (const Array& array : arrays) types.push_back(array.type());
-  return types;
-}
-
-Arrays run(Plan& plan, const Arrays& inputs) {
-  std::vector<PlanInput> given(inputs.begin(), inputs.end());
-  const auto outputs = plan.run(std::span<const PlanInput>(given));
-  return Arrays(outputs.begin(), outputs.end());
-}
 
 const CompileOptions all_options[] = {
     {}, {.rewrites = false}, {.split_rows = false}, {.rewrites = false, .split_rows = false}};

@@ -1,0 +1,397 @@
+// What all rows of a batch share is computed once: values and derivatives stay those of an eager tape but for rounding,
+// and a row has the same bits in a batch of any size.
+#define BOOST_TEST_MODULE shared_rows
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <random>
+#include <regex>
+
+#include "autodiff/autodiff.hpp"
+#include "autodiff/plan/rewrites.hpp"
+#include "autodiff/plan/rows.hpp"
+#include "nn/nn.hpp"
+#include "tests/autodiff/plans.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+using Numbers = std::vector<std::size_t>;
+
+// Derivatives magnify the rounding of f32, on an eager tape as well: both are equally far from those in f64.
+double tolerance(Dtype dtype, bool derivative) { return dtype == Dtype::f64 ? 1e-12 : derivative ? 1e-5 : 2e-6; }
+
+// The first outputs are values, the others derivatives.
+void check_close(const Arrays& got, const Arrays& wanted, Dtype dtype, const std::string& what,
+                 std::size_t values = 1) {
+  BOOST_REQUIRE((types_of(got) == types_of(wanted)));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    BOOST_TEST(distance(got[i], wanted[i]) <= tolerance(dtype, i >= values),
+               "output " << i << " is off by " << distance(got[i], wanted[i]) << ", " << what);
+}
+
+plan::Graph apart(const PlanFunction& f, const std::vector<Type>& inputs, Numbers rows) {
+  plan::Graph graph = plan::simplified(graph_of(f, inputs));
+  graph.rows = std::move(rows);
+  return plan::without_repeats(plan::with_shared_rows_apart(graph));
+}
+
+// The products of so many columns and inner terms in what a plan says of itself, by their number of rows.
+std::vector<Index> products(const std::string& explanation, Index columns, Index inner) {
+  const std::regex product("product ([0-9]+)x" + std::to_string(columns) + "x" + std::to_string(inner) + "\\b");
+  std::vector<Index> rows;
+  for (std::sregex_iterator at(explanation.begin(), explanation.end(), product), end; at != end; ++at)
+    rows.push_back(std::stoll((*at)[1]));
+  return rows;
+}
+
+Var spread(Var t) { return sqrt(1 - exp(-2 * t)); }
+
+nn::ScoreNet circle(Dtype dtype, std::uint64_t seed = 1) {
+  Rng rng(seed);
+  return nn::ScoreNet({.standard_deviation = spread, .dtype = dtype}, rng);
+}
+
+// Networks on x [B,2] and one t [1,1].
+struct Network {
+  std::string name;
+  std::function<Var(Var x, Var t)> score;
+};
+std::vector<Network> networks(Dtype dtype, std::uint64_t seed = 1) {
+  Rng rng(seed);
+  const nn::TimeMlp plain({.dimension = 2, .hidden = {24, 24}, .activation = silu, .dtype = dtype}, rng);
+  const nn::TimeMlp wide({.dimension = 2, .hidden = {40, 40}, .activation = relu, .features = 64, .dtype = dtype}, rng);
+  const nn::TimeEmbeddedNet embedded({.dimension = 2, .dtype = dtype}, rng);
+  const nn::SinusoidalFeatures features(16, 1000, dtype);
+  const nn::Mlp mlp({.in = 18, .hidden = {33, 33}, .out = 2, .activation = tanh, .dtype = dtype}, rng);
+  return {{"ScoreNet", circle(dtype, seed)},
+          {"TimeMlp", plain},
+          {"TimeMlp with features", wide},
+          {"TimeEmbeddedNet", embedded},
+          {"Mlp with features on both sides of x", [=](Var x, Var t) {
+             const Var e = features(t);
+             return mlp(concat({slice(e, 1, 0, 5), x, slice(e, 1, 5, 16)}, -1));
+           }}};
+}
+
+// The score, its divergence, and what a cotangent of the score leads to at x.
+PlanFunction with_derivatives(const Network& network) {
+  return [score = network.score](Vars in) {
+    const auto [value, divergence] = value_and_divergence([&](Var x) { return score(x, in[1]); }, in[0]);
+    const Var again = score(in[0], in[1]);
+    return std::vector<Var>{value, divergence, vjp(again, sin(again), std::vector<Var>{in[0]})[0]};
+  };
+}
+
+// [..., w_0 + w_1 + ...] x [.., n] where some parts vary by row.
+struct Parts {
+  Dtype dtype;
+  Index batch, columns;
+  std::vector<Index> widths;
+  std::vector<bool> varying;
+  bool transposed;
+};
+
+Arrays inputs_of(const Parts& parts) {
+  Arrays inputs;
+  Index inner = 0;
+  for (std::size_t i = 0; i < parts.widths.size(); ++i) {
+    inputs.push_back(random_array(parts.dtype, {parts.varying[i] ? parts.batch : 1, parts.widths[i]}, 7 + i));
+    inner += parts.widths[i];
+  }
+  const Shape weight = parts.transposed ? Shape{parts.columns, inner} : Shape{inner, parts.columns};
+  inputs.push_back(random_array(parts.dtype, weight, 50));
+  inputs.push_back(random_array(parts.dtype, {parts.columns}, 51));
+  return inputs;
+}
+
+Numbers rows_of(const Parts& parts) {
+  Numbers rows;
+  for (std::size_t i = 0; i < parts.varying.size(); ++i)
+    if (parts.varying[i]) rows.push_back(i);
+  return rows;
+}
+
+// The layer's value, and the gradients of a loss by all that comes in.
+PlanFunction layer(const Parts& parts) {
+  return [transposed = parts.transposed](Vars in) {
+    const std::vector<Operand> operands(in.begin(), in.end() - 2);
+    const Var weight = in[in.size() - 2], bias = in.back();
+    const Var y = tanh(matmul(concat(operands, -1), weight, {.transpose_b = transposed}) + bias);
+    std::vector<Var> out{y};
+    for (Var g : grad(mean(square(y)), in)) out.push_back(g);
+    return out;
+  };
+}
+
+Parts random_parts(std::mt19937& random) {
+  const auto below = [&](Index n) { return static_cast<Index>(random() % static_cast<std::size_t>(n)); };
+  Parts parts{below(2) == 0 ? Dtype::f32 : Dtype::f64, 2 + below(250), 1 + below(40), {}, {}, below(2) == 0};
+  for (Index i = 0, n = 2 + below(5); i < n; ++i) {
+    parts.widths.push_back(1 + below(9));
+    parts.varying.push_back(i == 1 || (i > 1 && below(2) == 0));  // one varies, one does not
+  }
+  for (std::size_t i = parts.widths.size(); i-- > 1;) {
+    const std::size_t j = random() % (i + 1);
+    std::swap(parts.widths[i], parts.widths[j]);
+    std::vector<bool>::swap(parts.varying[i], parts.varying[j]);
+  }
+  return parts;
+}
+
+const Type x{Dtype::f32, {50, 2}}, thin{Dtype::f32, {2, 32}}, square_weight{Dtype::f32, {32, 32}},
+    row{Dtype::f32, {32}};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(parts_in_any_order_and_number) {
+  std::mt19937 random(1);
+  for (int i = 0; i < (SANITIZED ? 20 : 150); ++i) {
+    const Parts parts = random_parts(random);
+    const Arrays inputs = inputs_of(parts);
+    Plan plan = compile(layer(parts), types_of(inputs), {.rows = rows_of(parts)}, parts.dtype);
+    for (int threads : {1, 3}) {
+      const Threads guard(threads);
+      check_close(run(plan, inputs), eagerly(layer(parts), inputs, parts.dtype), parts.dtype, plan.explain());
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_product_for_the_rows_and_one_for_a_single_row) {
+  const auto f = [](Vars in) {
+    return std::vector<Var>{matmul(concat({in[1], in[0], in[2], in[0], in[0]}, -1), in[3])};
+  };
+  const Type shared{Dtype::f32, {1, 5}}, weight{Dtype::f32, {16, 7}};
+  const plan::Graph graph = apart(f, {x, shared, shared, weight}, {0});
+  BOOST_TEST(count(graph, "matmul") == 2);
+  BOOST_TEST(count(graph, "slice") == 4);  // of the weight: the runs of rows and of what is shared, two of each
+  const plan::Node& sum = graph.nodes[graph.outputs[0]];
+  BOOST_TEST(plan::has_name(sum, "add"));
+  BOOST_TEST(to_string(graph.nodes[sum.operands[0]].type.shape) == "[50, 7]");
+  BOOST_TEST(to_string(graph.nodes[sum.operands[1]].type.shape) == "[1, 7]");
+}
+
+BOOST_AUTO_TEST_CASE(without_anything_shared_nothing_changes) {
+  std::mt19937 random(2);
+  for (int i = 0; i < 20; ++i) {
+    Parts parts = random_parts(random);
+    parts.varying.assign(parts.varying.size(), true);
+    const Arrays inputs = inputs_of(parts);
+    Plan plan = compile(layer(parts), types_of(inputs), {.rows = rows_of(parts)}, parts.dtype);
+    BOOST_TEST(same_bits(run(plan, inputs), eagerly(layer(parts), inputs, parts.dtype)));
+    plan::Graph graph = plan::simplified(graph_of(layer(parts), types_of(inputs), parts.dtype));
+    graph.rows = rows_of(parts);
+    BOOST_TEST(plan::with_shared_rows_apart(graph).nodes.size() == graph.nodes.size());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(tangents_with_leading_axes) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    const Arrays inputs{random_array(dtype, {3, 40, 2}, 1), random_array(dtype, {40, 2}, 2),
+                        random_array(dtype, {1, 1, 4}, 3), random_array(dtype, {6, 5}, 4)};
+    const auto f = [](Vars in) {
+      const Var stack = in[0] * in[1];  // [3,40,2]
+      return std::vector<Var>{matmul(concat({in[2], stack}, -1), in[3]),
+                              matmul(concat({broadcast_to(in[2], {3, 1, 4}), reshape(in[1], {1, 40, 2})}, -1), in[3])};
+    };
+    Plan plan = compile(f, types_of(inputs), {.rows = {1}}, dtype);
+    check_close(run(plan, inputs), eagerly(f, inputs, dtype), dtype, plan.explain(), 2);
+    BOOST_TEST(count(apart(f, types_of(inputs), {1}), "matmul") == 4);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(shared_things_are_added_first) {
+  const auto f = [](Vars in) {
+    const Var p = matmul(in[0], in[1]);
+    return std::vector<Var>{in[2] + (in[2] + p) + exp(in[2])};
+  };
+  const plan::Graph graph = apart(f, {x, thin, row}, {0});
+  const plan::Node& sum = graph.nodes[graph.outputs[0]];
+  BOOST_TEST(plan::has_name(graph.nodes[sum.operands[0]], "matmul"));
+  BOOST_TEST(to_string(graph.nodes[sum.operands[1]].type.shape) == "[32]");
+  const auto read_twice = [](Vars in) {
+    const Var h = matmul(in[0], in[1]) + in[2];
+    return std::vector<Var>{h, h + exp(in[2])};
+  };
+  const plan::Graph kept = apart(read_twice, {x, thin, row}, {0});
+  BOOST_TEST(kept.nodes[kept.outputs[1]].operands[0] == kept.outputs[0]);
+}
+
+BOOST_AUTO_TEST_CASE(layers_without_an_activation_between_them_become_one_where_it_pays) {
+  const auto two = [](Vars in) { return std::vector<Var>{matmul(matmul(in[0], in[1]) + in[3], in[2])}; };
+  const auto rows_by = [](const plan::Graph& graph) {  // products of 50 rows
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const plan::Node& node) {
+      return plan::has_name(node, "matmul") && node.type.shape[-2] == 50;
+    });
+  };
+  BOOST_TEST(rows_by(apart(two, {x, thin, square_weight, row}, {0})) == 1);
+  // The rule does not look at the number of rows, but at the weights and at who else reads what is in between.
+  BOOST_TEST(count(apart(two, {{Dtype::f32, {1, 2}}, thin, square_weight, row}, {0}), "matmul") == 3);
+  const auto kept = [&](Index k, Index n) {
+    return rows_by(apart(two, {{Dtype::f32, {50, k}}, {Dtype::f32, {k, n}}, {Dtype::f32, {n, 3}}, {Dtype::f32, {n}}},
+                         {0})) == 2;
+  };
+  BOOST_TEST(!kept(16, 64));
+  BOOST_TEST(kept(16, 63));
+  BOOST_TEST(kept(17, 100));
+  const auto read_twice = [](Vars in) {
+    const Var h = matmul(in[0], in[1]);
+    return std::vector<Var>{h + 1, matmul(h, in[2])};
+  };
+  BOOST_TEST(count(apart(read_twice, {x, thin, square_weight}, {0}), "matmul") == 2);
+  const auto read_before_the_bias = [](Vars in) {
+    const Var h = matmul(in[0], in[1]);
+    return std::vector<Var>{exp(h), matmul(h + in[3], in[2])};
+  };
+  BOOST_TEST(count(apart(read_before_the_bias, {x, thin, square_weight, row}, {0}), "matmul") == 2);
+  const auto an_output = [](Vars in) {
+    const Var h = matmul(in[0], in[1]);
+    return std::vector<Var>{h, matmul(h, in[2])};
+  };
+  BOOST_TEST(count(apart(an_output, {x, thin, square_weight}, {0}), "matmul") == 2);
+  const auto varying = [](Vars in) { return std::vector<Var>{matmul(matmul(in[0], in[1]), in[2] * sum(in[0]))}; };
+  BOOST_TEST(count(apart(varying, {x, thin, square_weight}, {0}), "matmul") == 2);
+}
+
+BOOST_AUTO_TEST_CASE(layers_become_one_with_weights_of_any_layout) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (bool first : {false, true})
+      for (bool second : {false, true})
+        for (int biases : {0, 1, 2}) {
+          // More than 200 columns: a sum over them that was taken for one over rows would be cut into groups.
+          const nn::Parameter a(random_array(dtype, first ? Shape{400, 3} : Shape{3, 400}, 1)),
+              b(random_array(dtype, second ? Shape{9, 400} : Shape{400, 9}, 2, -0.05, 0.05));
+          const auto f = [&](Vars in) {
+            Tape& tape = in[0].tape();
+            Var h = matmul(in[0], a.on(tape), {.transpose_b = first});
+            if (biases > 0) h = h + in[1];
+            h = matmul(h, b.on(tape), {.transpose_b = second});
+            if (biases > 1) h = in[2] + h;
+            return std::vector<Var>{h, vjp(h, sin(h), std::vector<Var>{in[0]})[0]};
+          };
+          Arrays kept;
+          for (Index batch : {1, 100, 500}) {  // for more rows than columns a weight is transposed before
+            const Arrays inputs{random_array(dtype, {batch, 3}, 3), random_array(dtype, {400}, 4),
+                                random_array(dtype, {1, 9}, 5)};
+            Plan plan = compile(f, types_of(inputs), {.rows = {0}}, dtype);
+            BOOST_TEST(products(plan.explain(), 9, 3).size() == 1U, plan.explain());
+            const Arrays got = run(plan, inputs);
+            check_close(got, eagerly(f, inputs, dtype), dtype, plan.explain());
+            if (batch == 1) kept = got;
+            BOOST_TEST(std::memcmp(got[0].raw(), kept[0].raw(), kept[0].type().bytes()) == 0);
+          }
+        }
+}
+
+BOOST_AUTO_TEST_CASE(the_circle_network_needs_two_large_products_for_its_rows) {
+  const nn::ScoreNet net = circle(Dtype::f32);
+  const auto f = [&](Vars in) { return std::vector<Var>{net(in[0], in[1])}; };
+  Plan plan = compile(f, {{Dtype::f32, {90, 2}}, {Dtype::f32, {1, 1}}}, {.rows = {0}});
+  const std::string text = plan.explain();
+  const auto of_rows = [&](Index columns, Index inner) {
+    const auto all = products(text, columns, inner);
+    return std::count(all.begin(), all.end(), 90);
+  };
+  BOOST_TEST(of_rows(128, 128) == 2, text);
+  BOOST_TEST(of_rows(128, 2) == 1, text);
+  BOOST_TEST(of_rows(2, 128) == 1, text);
+  const std::regex any("product 90x");
+  BOOST_TEST(std::distance(std::sregex_iterator(text.begin(), text.end(), any), std::sregex_iterator()) == 4, text);
+}
+
+BOOST_AUTO_TEST_CASE(networks_and_their_derivatives) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (std::uint64_t seed = 1; seed <= (SANITIZED ? 1 : 12); ++seed)
+      for (const Network& network : networks(dtype, seed)) {
+        const Arrays inputs{random_array(dtype, {100, 2}, seed), random_array(dtype, {1, 1}, seed, 0.2, 0.9)};
+        const PlanFunction f = with_derivatives(network);
+        const Arrays wanted = eagerly(f, inputs, dtype);
+        for (const Numbers& rows : {Numbers{}, Numbers{0}}) {
+          Plan plan = compile(f, types_of(inputs), {.rows = rows}, dtype);
+          check_close(run(plan, inputs), wanted, dtype, network.name + ", seed " + std::to_string(seed));
+        }
+      }
+}
+
+BOOST_AUTO_TEST_CASE(gradients_by_parameters_and_by_the_shared_time) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    Rng rng(9);
+    nn::TimeMlp net({.dimension = 2, .hidden = {24, 24}, .activation = silu, .features = 32, .dtype = dtype}, rng);
+    const nn::Adam adam(net);
+    const auto f = [&](Vars in) {
+      std::vector<Var> by{in[1]};
+      for (const nn::Slot& slot : adam.parameters()) by.push_back(slot.on(in[0].tape()));
+      const Var loss = mean(square(net(in[0], in[1]) - 1));
+      std::vector<Var> out{loss};
+      for (Var g : grad(loss, by)) out.push_back(g);
+      return out;
+    };
+    const Arrays inputs{random_array(dtype, {300, 2}, 1), random_array(dtype, {1, 1}, 2, 0.2, 0.9)};
+    Plan plan = compile(f, types_of(inputs), {.rows = {0}}, dtype);
+    check_close(run(plan, inputs), eagerly(f, inputs, dtype), dtype, plan.explain());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_row_has_the_same_bits_in_a_batch_of_any_size) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    const Array points = random_array(dtype, {100, 2}, 1), time = random_array(dtype, {1, 1}, 2, 0.2, 0.9);
+    for (const Network& network : networks(dtype)) {
+      const auto of = [&](Index batch) {
+        Array first(dtype, {batch, 2});
+        for (Index i = 0; i < first.size(); ++i) first.set(i, points.at(i));
+        Plan plan = compile(with_derivatives(network), {first.type(), time.type()}, {.rows = {0}}, dtype);
+        return run(plan, {first, time});
+      };
+      const Arrays all = of(100);
+      for (Index batch : {1, 2, 7}) {
+        const Arrays some = of(batch);
+        for (std::size_t i = 0; i < some.size(); ++i)
+          BOOST_TEST(std::memcmp(some[i].raw(), all[i].raw(), some[i].type().bytes()) == 0,
+                     network.name << ", " << batch << " rows, output " << i);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(rows_of_parameters_are_read_as_they_are_at_each_run) {
+  Rng rng(4);
+  nn::Mlp net({.in = 3, .hidden = {20}, .out = 2, .activation = tanh}, rng);
+  const auto f = [&](Vars in) { return std::vector<Var>{net(concat({in[0], in[1]}, -1))}; };
+  const Arrays inputs{random_array(Dtype::f32, {30, 2}, 1), random_array(Dtype::f32, {1, 1}, 2)};
+  Plan plan = compile(f, types_of(inputs));
+  BOOST_TEST(!contains(plan.explain(), "slice"), plan.explain());
+  const Arrays before = run(plan, inputs);
+  for (const auto& [name, p] : net.parameters()) p->set(random_array(Dtype::f32, p->shape(), 7));
+  const Arrays after = run(plan, inputs);
+  BOOST_TEST(distance(before[0], after[0]) > 0.1);
+  check_close(after, eagerly(f, inputs, Dtype::f32), Dtype::f32, plan.explain());
+}
+
+BOOST_AUTO_TEST_CASE(rows_are_those_of_the_inputs_that_are_said_to_bring_them) {
+  const auto f = [](Vars in) { return std::vector<Var>{matmul(in[0], in[1])}; };
+  plan::Graph graph = graph_of(f, {{Dtype::f32, {5, 30}}, {Dtype::f32, {30, 30}}});
+  BOOST_TEST(plan::batch_of(graph) == 30);  // a guess, and a wrong one
+  graph.rows = {0};
+  BOOST_TEST(plan::batch_of(graph) == 5);
+  BOOST_TEST((plan::find_rows(graph).part[graph.outputs[0]] == plan::Part::rows));
+  const auto compiled = [&](Numbers rows) {
+    return error_of([&] { compile(f, {{Dtype::f32, {5, 30}}, {Dtype::f32, {30, 30}}}, {.rows = std::move(rows)}); });
+  };
+  BOOST_TEST(contains(compiled({2}), "there is no input 2, only 2 inputs"), compiled({2}));
+  BOOST_TEST(contains(compiled({0, 1}), "inputs 0 and 1 differ in their number: [5, 30] and [30, 30]"),
+             compiled({0, 1}));
+  const auto scalar = [](Vars in) { return std::vector<Var>{exp(in[0])}; };
+  BOOST_TEST(contains(error_of([&] { compile(scalar, {{Dtype::f32, {}}}, {.rows = {0}}); }), "input 0 has no axis"));
+}
+
+BOOST_AUTO_TEST_CASE(a_training_step_counts_its_own_inputs) {
+  Rng rng(6);
+  nn::TimeMlp net({.dimension = 2, .hidden = {8}, .activation = tanh}, rng);
+  nn::Adam adam(net);
+  const auto loss = [&](Draw&, Vars in) { return mean(square(net(in[0], in[1]))); };
+  auto step =
+      compile(nn::train_step(adam, 1, {{Dtype::f32, {200, 2}}, {Dtype::f32, {200, 1}}}, loss), {.rows = {0, 1}});
+  BOOST_TEST(contains(step.explain(), "rows of the batch: 200"), step.explain());
+}
