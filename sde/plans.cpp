@@ -26,7 +26,8 @@ void check_parts(std::string_view solver, const State& got, std::span<const Var>
 
 Plan compile_rows(const PlanFunction& f, std::span<const Type> types, std::size_t first_rows, Dtype dtype) {
   CompileOptions options;
-  (void)first_rows;
+  for (std::size_t i = first_rows; i < types.size(); ++i)
+    if (types[i].shape.rank() > 0 && types[i].shape[0] == types[first_rows].shape[0]) options.rows.push_back(i);
   return compile(f, types, options, dtype);
 }
 

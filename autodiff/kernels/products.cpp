@@ -122,6 +122,33 @@ void flat(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Str
   }
 }
 
+// Very few columns (a network's output): a's rows go into lanes first, where the exchange of rows and columns is
+// cheaper than tiles of which most lanes are empty. Then as above.
+constexpr Index narrow_columns = 4, narrow_depth = 512;
+
+template <class T>
+constexpr bool exchanges_fast() {
+#if defined(__AVX512F__)
+  return sizeof(T) == 4;
+#else
+  return false;
+#endif
+}
+
+template <class T>
+void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  constexpr Index block = 32;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(block * narrow_depth)> columns;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(block * narrow_columns)> rows;
+  for (Index i = 0; i < m; i += block) {
+    const Index height = std::min(block, m - i);
+    transpose_matrix(height, k, a.at(i, 0).data, a.row, columns.data(), block);
+    multiply_tiles(n, height, k, b.transposed(), Strided<const T>{columns.data(), block, 1},
+                   Strided<T>{rows.data(), block, 1});
+    transpose_matrix(n, height, rows.data(), block, out.at(i, 0).data, out.row);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -129,6 +156,8 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
   constexpr Index width = lanes<T>, piece = 256;
   constexpr int wide = most_vectors<T>;
   if (n < width && n < m && a.row == 1) return flat(m, n, k, a, b, out);
+  if (exchanges_fast<T>() && n <= narrow_columns && m >= 16 && a.column == 1 && k <= narrow_depth)
+    return narrow(m, n, k, a, b, out);
   Index j = 0;
   // Deep products go by pieces of k, with copies of b that lie together; sums wait in out, so that the chain goes on.
   if (k > piece && m >= 8) {

@@ -9,18 +9,30 @@ Chain::Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, st
       size_(shape.size()),
       columns_(shape.rank() == 0 ? 1 : shape[-1]),
       instructions_(std::move(instructions)) {
-  for (const Shape& own : from) {
-    const bool direct = own.size() == size_;
-    const Shape rows = own.rank() == 0 ? Shape{} : own.leading(own.rank() - 1);
-    const Shape all_rows = shape.rank() == 0 ? Shape{} : shape.leading(shape.rank() - 1);
-    const Index columns = own.rank() == 0 ? 1 : own[-1];
-    Walk row_walk = broadcast_walk(rows, all_rows);
-    for (Index& stride : row_walk.strides) stride *= columns;
-    const bool single = !direct && own.size() == 1;
-    const bool repeats = !direct && !single && own.size() == columns && columns == columns_ && block % columns == 0;
-    sources_.push_back({broadcast_walk(own, shape), direct, single, repeats, row_walk, columns == 1});
-  }
+  for (const Shape& own : from) sources_.push_back(source_of(own, shape));
   share_registers();
+}
+
+Chain::Source Chain::source_of(const Shape& own, const Shape& shape) {
+  const Index columns = shape.rank() == 0 ? 1 : shape[-1], row_length = own.rank() == 0 ? 1 : own[-1];
+  const Shape rows = own.rank() == 0 ? Shape{} : own.leading(own.rank() - 1);
+  const Shape all_rows = shape.rank() == 0 ? Shape{} : shape.leading(shape.rank() - 1);
+  Walk row_walk = broadcast_walk(rows, all_rows);
+  for (Index& stride : row_walk.strides) stride *= row_length;
+  // Its rows are the last ones of all: they begin anew along the axes before these.
+  int matching = 0;
+  while (matching < rows.rank() && rows[-1 - matching] == all_rows[-1 - matching]) ++matching;
+  const bool trailing = all_rows.trailing(matching).size() == rows.size();
+  Reach reach = Reach::walk;
+  if (own.size() == 1 && shape.size() != 1)
+    reach = Reach::single;
+  else if (own.size() == row_length && row_length == columns && shape.size() != own.size() && block % columns == 0)
+    reach = Reach::row;
+  else if (trailing && row_length == columns)
+    reach = Reach::in_place;
+  else if (trailing && row_length == 1)
+    reach = Reach::column;
+  return {reach, reach == Reach::column ? rows.size() : own.size(), row_length, broadcast_walk(own, shape), row_walk};
 }
 
 // A register is free again after its last reader.
@@ -66,34 +78,53 @@ namespace {
 constexpr std::size_t most_values = 96;  // of a chain, from outside and within; fusion stops before
 }
 
+// What is the same in every block; blocks begin with a row where that matters.
 template <class T>
-void Chain::run_piece(const void* const* from, void* const* outputs, Index at, Index n, std::byte* scratch) const {
-  T* buffers = reinterpret_cast<T*>(scratch);
-  std::array<const void*, most_values> operands;
+void Chain::lay_out(const void* const* from, Index begin, Index n, T* buffers) const {
   for (std::size_t s = 0; s < sources_.size(); ++s) {
-    const Source& source = sources_[s];
     const T* data = static_cast<const T*>(from[s]);
     T* buffer = buffers + static_cast<Index>(s) * block;
-    operands[s] = source.direct ? data + at : buffer;
-    if (source.direct || source.single || source.repeats) continue;
+    if (sources_[s].reach == Reach::single)
+      std::fill_n(buffer, n, *data);
+    else if (sources_[s].reach == Reach::row)
+      gather(sources_[s].walk, data, begin, n, buffer);
+  }
+}
+
+// Elements [at, at + n) of a value, in its buffer or where they lie.
+template <class T>
+const T* Chain::block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const {
+  if (source.reach == Reach::in_place) return data + at % source.period;
+  if (source.reach == Reach::column) {
+    Index row = at / columns_, left = columns_ - at % columns_;
+    row %= source.period;
+    for (Index done = 0; done < n; left = columns_) {
+      const Index count = std::min(left, n - done);
+      std::fill_n(buffer + done, count, data[row]);
+      done += count;
+      if (++row == source.period) row = 0;
+    }
+  } else if (source.reach == Reach::walk) {
     gather(source.walk, data, at, n, buffer);
   }
-  compute<T>(operands.data(), outputs, at, n, buffers + static_cast<Index>(sources_.size()) * block);
+  return buffer;
 }
 
 void Chain::run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const {
   dispatch_float(dtype_, [&]<class T>() {
-    // What is the same in every block is laid out once; blocks begin with a row where that matters.
-    const Index most = std::min(block, end - begin);
-    for (std::size_t s = 0; s < sources_.size(); ++s) {
-      const T* data = static_cast<const T*>(from[s]);
-      T* buffer = reinterpret_cast<T*>(scratch) + static_cast<Index>(s) * block;
-      if (sources_[s].single)
-        std::fill_n(buffer, most, *data);
-      else if (sources_[s].repeats)
-        gather(sources_[s].walk, data, begin, most, buffer);
+    T *buffers = reinterpret_cast<T*>(scratch), *registers = buffers + static_cast<Index>(sources_.size()) * block;
+    lay_out(from, begin, std::min(block, end - begin), buffers);
+    std::array<const void*, most_values> operands;
+    for (Index at = begin; at < end;) {
+      Index n = std::min(block, end - at);
+      for (const Source& source : sources_)  // what is read in place is cut where it begins anew
+        if (source.reach == Reach::in_place) n = std::min(n, source.period - at % source.period);
+      for (std::size_t s = 0; s < sources_.size(); ++s)
+        operands[s] =
+            block_of(sources_[s], static_cast<const T*>(from[s]), at, n, buffers + static_cast<Index>(s) * block);
+      compute<T>(operands.data(), outputs, at, n, registers);
+      at += n;
     }
-    for (Index at = begin; at < end; at += block) run_piece<T>(from, outputs, at, std::min(block, end - at), scratch);
   });
 }
 
@@ -109,8 +140,9 @@ void Chain::run_block(const void* const* from, void* const* outputs, Index top, 
           const Source& source = sources_[s];
           const T* data = static_cast<const T*>(from[s]) + position_of(source.row_walk, row);
           T* buffer = buffers + static_cast<Index>(s) * block;
-          operands[s] = source.stretched_row ? buffer : data + column;
-          if (source.stretched_row) std::fill_n(buffer, n, *data);
+          const bool stretched = source.row_length == 1;
+          operands[s] = stretched ? buffer : data + column;
+          if (stretched) std::fill_n(buffer, n, *data);
         }
         compute<T>(operands.data(), outputs, row * columns_ + column, n,
                    buffers + static_cast<Index>(sources_.size()) * block);

@@ -35,15 +35,25 @@ class Chain {
   std::size_t instructions() const { return instructions_.size(); }
 
  private:
-  struct Source {
-    Walk walk;  // to stretch it over the whole shape
-    bool direct, single;
-    bool repeats;   // one row for all rows, of which a block holds several whole ones
-    Walk row_walk;  // of its rows, for blocks
-    bool stretched_row;
+  // How a block of a value from outside comes to lie side by side.
+  enum class Reach {
+    single,    // one number: laid out once
+    row,       // one row for all rows, of which a block holds several whole ones: laid out once
+    in_place,  // it, or what repeats all along the leading axes: read where it lies
+    column,    // one number a row
+    walk       // anything else
   };
+  struct Source {
+    Reach reach;
+    Index period;         // elements, or rows of a column, after which it begins anew
+    Index row_length;     // of its own rows: columns_ or 1
+    Walk walk, row_walk;  // to stretch it over the whole shape, and its rows over all rows
+  };
+  static Source source_of(const Shape& own, const Shape& shape);
   template <class T>
-  void run_piece(const void* const* from, void* const* outputs, Index at, Index n, std::byte* scratch) const;
+  void lay_out(const void* const* from, Index begin, Index n, T* buffers) const;
+  template <class T>
+  const T* block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const;
   template <class T>
   void compute(const void** operands, void* const* outputs, Index at, Index n, T* registers) const;
   void share_registers();
