@@ -86,10 +86,12 @@ configure() {
   echo "$asked" >"$dir/.configured"
 }
 
-# build DIR [TARGET...]: after configure.
+# build DIR [TARGET...]: after configure. Where there is ccache, meson uses it; it needs to be told that it may serve
+# what reads a precompiled header.
 build() {
   local dir=$1
   shift
+  export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS-pch_defines,time_macros}
   echo "building ${*:-everything} in ${dir#"$root"/}" >&2
   quietly "$ninja" -C "$dir" "$@" || fail 'the build failed'
 }
