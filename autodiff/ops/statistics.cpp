@@ -112,8 +112,9 @@ Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) 
   const Axes all = all_axes(x);
   const auto last = std::span<const int>(all).last(static_cast<std::size_t>(options.axes));
   const Var from_mean = sub(x, mean(x, last, {.keepdims = true}));
-  const Var scale = sqrt(mean(square(from_mean), last, {.keepdims = true}) + options.eps);
-  return from_mean / scale * gain + bias;
+  // One division a row.
+  const Var inverse = 1 / sqrt(mean(square(from_mean), last, {.keepdims = true}) + options.eps);
+  return from_mean * inverse * gain + bias;
 }
 
 }  // namespace wengert

@@ -228,7 +228,11 @@ class Assembler {
     for (auto& each : instructions)
       std::replace(each.operands.begin(), each.operands.end(), product, static_cast<int>(operands.size()));
     if (!group.product) return chain_step(std::move(operands), std::move(outputs), own(std::move(instructions)));
-    Product p{read(head, 0, rows), read(head, 1, rows), {}, graph_.nodes[head].attributes.integers[1] != 0};
+    Product p{read(head, 0, rows),
+              read(head, 1, rows),
+              {},
+              graph_.nodes[head].attributes.integers[1] != 0,
+              rows == 0 || rows == rows_.extent};
     p.output = {product_place(group, instructions, outputs, rows),
                 with_rows(graph_.nodes[head].type, rows_.part[head] == Part::rows ? rows_.axis[head] : 0, rows), 0};
     return product_step(p, std::move(operands), std::move(outputs), own(std::move(instructions)));
@@ -305,13 +309,19 @@ class Assembler {
                                             {places_[first], graph_.nodes[first].type}, groups));
     }
     if (by_rows.empty()) return;
-    if (units == 0) units = std::max<Index>(1, rows_.extent / rows_of_a_range);
+    if (units == 0) units = ranges_of(rows_.extent);
     out.units = units;
     out.all = variant(by_rows, rows_.extent);
     if (units == 1) return;
     const Index shorter = rows_.extent / units;
     out.ranges.push_back(variant(by_rows, shorter));
     if (rows_.extent % units != 0) out.ranges.push_back(variant(by_rows, shorter + 1));
+  }
+
+  // Where no sum fixes them: as many as two or four threads can share evenly.
+  static Index ranges_of(Index extent) {
+    const Index ranges = extent / rows_of_a_range;
+    return ranges < 2 ? 1 : (ranges + 3) / 4 * 4;
   }
 
   Schedule::Variant variant(const std::vector<std::size_t>& by_rows, Index rows) {

@@ -10,7 +10,7 @@ namespace wengert::plan {
 
 class Chain {
  public:
-  static constexpr Index block = 256;  // elements
+  static constexpr Index block = 512;  // elements
 
   struct Instruction {
     const Op* op;

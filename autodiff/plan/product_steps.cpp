@@ -38,8 +38,9 @@ class ProductStep final : public Step {
         has_chain_(!instructions.empty()),
         chain_(p.output.type.dtype, p.output.type.shape, with_product(), std::move(instructions)) {
     // Few rows: blocks of columns, so that each thread reads its part of the weights alone.
-    block_columns_ = m_ >= 2 * block_rows ? n_ : 128;
-    down_ = p_.transposed ? 1 : (m_ + block_rows - 1) / block_rows;
+    block_columns_ = !p_.shared || m_ >= 2 * block_rows ? n_ : 128;
+    height_ = p_.shared && !p_.transposed ? block_rows : std::max<Index>(m_, 1);
+    down_ = (m_ + height_ - 1) / height_;
     across_ = (n_ + block_columns_ - 1) / std::max<Index>(block_columns_, 1);
     flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_);
     microseconds = flops / product_flops_per_us + static_cast<double>(p_.b.type.bytes()) / weight_bytes_per_us +
@@ -57,9 +58,8 @@ class ProductStep final : public Step {
   }
 
   void run(const Frame& frame, Index task) const override {
-    const Index top = task / across_ * block_rows, left = task % across_ * block_columns_;
-    const Index right = std::min(n_, left + block_columns_),
-                bottom = p_.transposed ? m_ : std::min(m_, top + block_rows);
+    const Index top = task / across_ * height_, left = task % across_ * block_columns_;
+    const Index right = std::min(n_, left + block_columns_), bottom = std::min(m_, top + height_);
     dispatch_float(p_.output.type.dtype, [&]<class T>() {
       const Strided<const T> a{address<const T>(frame, p_.a), k_, 1};
       const T* b = address<const T>(frame, p_.b);
@@ -70,8 +70,10 @@ class ProductStep final : public Step {
         follow(frame, top, bottom, left, right);
         return;
       }
-      // The chain takes a strip of rows while it is in the first-level cache.
-      const Index strip = has_chain_ ? std::clamp<Index>(4096 / (right - left) / 8 * 8, 8, block_rows) : block_rows;
+      // The chain takes a strip of rows while it is in the first-level cache: some tiles of 6 or of 8 rows.
+      const Index tile = right - left >= 64 ? 6 : 8;
+      const Index strip =
+          has_chain_ ? std::clamp<Index>(4096 / (right - left) / tile * tile + tile, tile, 64) : bottom - top;
       for (Index i = top; i < bottom; i += strip) {
         const Index height = std::min(strip, bottom - i);
         multiply_tiles(height, right - left, k_, a.at(i, 0), Strided<const T>{b + left, n_, 1}, out.at(i, left));
@@ -129,7 +131,7 @@ class ProductStep final : public Step {
   Index k_, n_, m_;
   bool has_chain_;
   Chain chain_;
-  Index block_columns_ = 0, down_ = 0, across_ = 0;
+  Index block_columns_ = 0, height_ = 0, down_ = 0, across_ = 0;
 };
 
 // What sums over rows: the groups of rows that a frame holds.

@@ -128,7 +128,7 @@ class ChainStep final : public Step {
   }
 
  private:
-  static constexpr Index piece = 16 * Chain::block;
+  static constexpr Index piece = 8 * Chain::block;
   std::vector<Operand> operands_, outputs_;
   Chain chain_;
 };

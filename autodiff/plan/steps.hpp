@@ -72,10 +72,10 @@ std::unique_ptr<Step> op_step(const Node& node, std::vector<Operand> operands, O
 std::unique_ptr<Step> chain_step(std::vector<Operand> operands, std::vector<Operand> outputs,
                                  std::vector<Chain::Instruction> instructions);
 // [..., m, k] x [k, n], b given as [n, k] when `transposed`; then the chain, in which the product is the operand after
-// the given ones; it is kept only where `output` has a place.
+// the given ones. One task where it is not to be shared among threads.
 struct Product {
   Operand a, b, output;
-  bool transposed = false, kept = true;
+  bool transposed = false, shared = true;
 };
 std::unique_ptr<Step> product_step(const Product& product, std::vector<Operand> operands, std::vector<Operand> outputs,
                                    std::vector<Chain::Instruction> instructions);
