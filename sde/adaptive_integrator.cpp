@@ -22,7 +22,7 @@ State slope_of(std::span<const Var> inputs, std::size_t parts) {
   return State({slope.begin(), slope.end()});
 }
 
-// The sum of (x / (atol + rtol y))^2 over all entries, [1,1].
+// The sum of (x / (atol + rtol y))^2 over all entries: one number.
 Var squares(const State& x, const State& y, const AdaptiveOptions& o) {
   Var total;
   for (std::size_t i = 0; i < x.size(); ++i) {
@@ -61,6 +61,7 @@ AdaptiveIntegrator::AdaptiveIntegrator(std::string name, Index evaluations, doub
       options_(options),
       attempt_(std::move(attempt)) {
   StepControl(0, 1, options, error_order);
+  options_.rtol = std::max(options_.rtol, 100 * std::numeric_limits<double>::epsilon());
 }
 
 std::vector<Var> AdaptiveIntegrator::record_slope(std::span<const Var> inputs, std::size_t parts) const {
@@ -84,6 +85,8 @@ std::vector<Var> AdaptiveIntegrator::record_change(std::span<const Var> inputs, 
 std::vector<Var> AdaptiveIntegrator::record_step(std::span<const Var> inputs, std::size_t parts) const {
   const State y = state_of(inputs, parts);
   const Trial trial = attempt_(y, slope_of(inputs, parts), inputs[input_t], inputs[input_h]);
+  for (const State* state : {&trial.y, &trial.slope, &trial.error})
+    check_parts(name_, *state, inputs.subspan(first_part, parts));
   std::vector<Var> outputs;
   append(outputs, trial.y, parts);
   append(outputs, trial.slope, parts);
@@ -177,7 +180,8 @@ class AdaptiveIntegrator::Run {
 
 Solution AdaptiveIntegrator::run(std::vector<Array> state, double from, double to, const AdaptiveRunOptions& options) {
   check_state(name_, state);
-  StepControl control(from, to, options_, error_order_);
+  StepControl control(from, to, options_, error_order_, state[0].dtype());
+  if (state[0].size() == 0) return {.state = std::move(state), .t = to};
   Plans& plans = compiled(state, options.fixed);
   Run run(*this, plans, std::move(state), from, options);
   constexpr std::string_view not_finite = "the equation gave NaN or an infinity";

@@ -21,7 +21,7 @@ namespace wengert::sde {
 template <class M>
 concept AdaptiveMethod = requires(const M& method, const Ode& f, const State& y, Var t) {
   { method.name } -> std::convertible_to<std::string>;
-  { method.evaluations } -> std::convertible_to<Index>;
+  { method.evaluations() } -> std::convertible_to<Index>;
   { method.error_order } -> std::convertible_to<double>;
   { method.attempt(f, y, y, t, t) } -> std::same_as<Trial>;
 };
@@ -36,7 +36,7 @@ class AdaptiveIntegrator {
   // Throws Error where an option is of no use.
   template <AdaptiveMethod M>
   AdaptiveIntegrator(M method, Ode equation, const AdaptiveOptions& options = {})
-      : AdaptiveIntegrator(method.name, method.evaluations, method.error_order, equation, options,
+      : AdaptiveIntegrator(method.name, method.evaluations(), method.error_order, equation, options,
                            [=](const State& y, const State& slope, Var t, Var h) {
                              return method.attempt(equation, y, slope, t, h);
                            }) {}

@@ -29,23 +29,24 @@ State combined(std::span<const double> weights, std::span<const State> slopes) {
 }
 
 // The six slopes k1 ... k6.
-std::vector<State> stages(const Ode& f, const State& y, const State& slope, Var t, Var h) {
+std::vector<State> stages(const Ode& f, const State& y, const State& slope, Var t, Var end, Var h) {
   std::vector<State> k{slope};
-  for (std::size_t s = 1; s < c.size(); ++s) k.push_back(f(y + h * combined(a[s], k), t + c[s] * h));
+  for (std::size_t s = 1; s < c.size(); ++s) k.push_back(f(y + h * combined(a[s], k), c[s] == 1 ? end : t + c[s] * h));
   return k;
 }
 
 }  // namespace
 
 Trial DormandPrince::attempt(const Ode& f, const State& y, const State& slope, Var t, Var h) const {
-  std::vector<State> k = stages(f, y, slope, t, h);
-  const State next = y + h * combined(b, k), last = f(next, t + h);
+  const Var end = t + h;
+  std::vector<State> k = stages(f, y, slope, t, end, h);
+  const State next = y + h * combined(b, k), last = f(next, end);
   k.push_back(last);
   return {next, last, h * combined(e, k)};
 }
 
 State DormandPrince::advance(const Ode& f, const State& y, Step& step) const {
-  return y + step.h * combined(b, stages(f, y, f(y, step.t), step.t, step.h));
+  return y + step.h * combined(b, stages(f, y, f(y, step.t), step.t, step.end, step.h));
 }
 
 }  // namespace wengert::sde

@@ -15,7 +15,8 @@ struct Trial {
 struct DormandPrince {
   static constexpr const char* name = "dormand_prince";
   static constexpr double order = 5, error_order = 4;
-  static constexpr Index evaluations = 6, draws = 0;  // a step
+  static constexpr Index evaluations() { return 6; }  // a step
+  static constexpr Index draws() { return 0; }
 
   // From the slope at (y, t).
   Trial attempt(const Ode& f, const State& y, const State& slope, Var t, Var h) const;

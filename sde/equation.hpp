@@ -18,7 +18,8 @@ class Ode {
   requires std::is_invocable_r_v<Var, const F&, Var, Var> Ode(F f)
       : f_([f = std::move(f)](const State& y, Var t) { return State(f(y[0], t)); }) {}
   template <class F>
-  requires std::is_invocable_r_v<State, const F&, const State&, Var> Ode(F f) : f_(std::move(f)) {}
+  requires(!std::is_invocable_r_v<Var, const F&, Var, Var>) &&
+      std::is_invocable_r_v<State, const F&, const State&, Var> Ode(F f) : f_(std::move(f)) {}
 
   State operator()(const State& y, Var t) const { return f_(y, t); }
 
@@ -26,10 +27,24 @@ class Ode {
   std::function<State(const State& y, Var t)> f_;
 };
 
-using Field = std::function<Var(Var x, Var t)>;
+// A value for each row, or one that stretches to it: written as f(Var x, Var t) -> Var, or as f(const State& y, Var t)
+// -> Var where it reads what the state takes along (a condition).
+class Field {
+ public:
+  template <class F>
+  requires std::is_invocable_r_v<Var, const F&, const State&, Var> Field(F f) : f_(std::move(f)) {}
+  template <class F>
+  requires(!std::is_invocable_r_v<Var, const F&, const State&, Var>) &&
+      std::is_invocable_r_v<Var, const F&, Var, Var> Field(F f)
+      : f_([f = std::move(f)](const State& y, Var t) { return f(y[0], t); }) {}
 
-// dx = drift(x, t) dt + diffusion(x, t) dW in Ito's sense: x, drift and dW are [B,d], the diffusion [B,d] or what
-// stretches to it.
+  Var operator()(const State& y, Var t) const { return f_(y, t); }
+
+ private:
+  std::function<Var(const State& y, Var t)> f_;
+};
+
+// dx = drift dt + diffusion dW in Ito's sense: x, drift and dW are [B,d], the diffusion [B,d] or what stretches to it.
 struct Sde {
   Field drift, diffusion;
 };
@@ -37,8 +52,8 @@ struct Sde {
 // The equation of a process itself.
 template <Process P>
 Sde forward(const P& process) {
-  return {[process](Var x, Var t) { return process.drift(x, t); },
-          [process](Var, Var t) { return process.diffusion(t); }};
+  return {[process](const State& y, Var t) { return process.drift(y[0], t); },
+          [process](const State&, Var t) { return process.diffusion(t); }};
 }
 
 // A process that runs back in time, and its score.
@@ -47,21 +62,20 @@ struct ReverseSde : Sde {
 };
 
 // dx = (f - g^2 score) dt + g dW with t falling (Anderson, "Reverse-time diffusion equation models", 1982).
-template <Process P, class Score>
-ReverseSde reverse(const P& process, Score score) {
-  const Field s = std::move(score);
-  const auto drift = [process, s](Var x, Var t) {
-    return process.drift(x, t) - square(process.diffusion(t)) * s(x, t);
+template <Process P>
+ReverseSde reverse(const P& process, Field score) {
+  const auto drift = [process, score](const State& y, Var t) {
+    return process.drift(y[0], t) - square(process.diffusion(t)) * score(y, t);
   };
-  return {{drift, forward(process).diffusion}, s};
+  return {{drift, forward(process).diffusion}, std::move(score)};
 }
 
 // dx/dt = f - g^2 score / 2: the ordinary equation with the same law at every time (Song et al., "Score-based
 // generative modeling through stochastic differential equations", ICLR 2021).
-template <Process P, class Score>
-Ode probability_flow(const P& process, Score score) {
-  return [process, score = std::move(score)](Var x, Var t) -> Var {
-    return process.drift(x, t) - 0.5 * square(process.diffusion(t)) * score(x, t);
+template <Process P>
+Ode probability_flow(const P& process, Field score) {
+  return [process, score = std::move(score)](const State& y, Var t) -> State {
+    return y.with({process.drift(y[0], t) - 0.5 * square(process.diffusion(t)) * score(y, t)});
   };
 }
 

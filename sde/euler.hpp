@@ -8,7 +8,8 @@ namespace wengert::sde {
 struct Euler {
   static constexpr const char* name = "euler";
   static constexpr double order = 1;
-  static constexpr Index evaluations = 1, draws = 0;  // a step
+  static constexpr Index evaluations() { return 1; }  // a step
+  static constexpr Index draws() { return 0; }
 
   State advance(const Ode& f, const State& y, Step& step) const { return y + step.h * f(y, step.t); }
 };

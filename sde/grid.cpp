@@ -14,6 +14,8 @@ Grid Grid::uniform(double from, double to, Index steps) {
   const double count = static_cast<double>(steps);
   for (Index i = 0; i <= steps; ++i)
     times.push_back((from * static_cast<double>(steps - i) + to * static_cast<double>(i)) / count);
+  times.front() = from;  // not as rounded
+  times.back() = to;
   return Grid(std::move(times));
 }
 

@@ -8,12 +8,13 @@ namespace wengert::sde {
 struct Heun {
   static constexpr const char* name = "heun";
   static constexpr double order = 2;
-  static constexpr Index evaluations = 2, draws = 0;  // a step
+  static constexpr Index evaluations() { return 2; }  // a step
+  static constexpr Index draws() { return 0; }
 
   State advance(const Ode& f, const State& y, Step& step) const {
     const Var h = step.h;
     const State k1 = f(y, step.t);
-    const State k2 = f(y + h * k1, step.t + h);
+    const State k2 = f(y + h * k1, step.end);
     return y + 0.5 * h * (k1 + k2);
   }
 };

@@ -9,7 +9,7 @@
 namespace wengert::sde {
 namespace {
 
-enum Input : std::size_t { input_t, input_h, input_scale, input_draw, first_part };
+enum Input : std::size_t { input_t, input_end, input_h, input_scale, input_draw, first_part };
 
 Array number(Dtype dtype) { return Array(dtype, {1, 1}); }
 
@@ -17,7 +17,8 @@ void copy(const Array& from, Array& to) { std::memcpy(to.raw(), from.raw(), from
 
 }  // namespace
 
-// Inputs: t, h, the noise's scale, the state of a draw; then arrays of rows: the state, what is fixed, given noise.
+// Inputs: t, its next value, h, the noise's scale, the state of a draw; then arrays of rows: the state, what is fixed,
+// given noise.
 std::vector<Var> Integrator::record(std::span<const Var> inputs, std::size_t parts, std::size_t fixed,
                                     bool drawn) const {
   const auto rows = inputs.subspan(first_part);
@@ -26,9 +27,9 @@ std::vector<Var> Integrator::record(std::span<const Var> inputs, std::size_t par
     return std::vector<Var>(some.begin(), some.end());
   };
   const State y(arrays(0, parts), arrays(parts, fixed));
-  const Var t = inputs[input_t], h = inputs[input_h], noise = inputs[input_scale];
-  Step step = drawn ? Step(t, h, noise, Draw(inputs[input_draw]), y[0].shape())
-                    : Step(t, h, noise, arrays(parts + fixed, rows.size() - parts - fixed));
+  const Step::Numbers numbers{inputs[input_t], inputs[input_end], inputs[input_h], inputs[input_scale]};
+  Step step = drawn ? Step(numbers, Draw(inputs[input_draw]), y[0].shape(), draws_)
+                    : Step(numbers, arrays(parts + fixed, rows.size() - parts - fixed));
   const State next = advance_(y, step);
   check_parts(name_, next, rows.first(parts));
   std::vector<Var> outputs;
@@ -56,8 +57,10 @@ Plan& Integrator::compiled(std::span<const Array> state, const RunOptions& optio
 Solution Integrator::run(std::vector<Array> state, const Grid& grid, const RunOptions& options) {
   check_state(name_, state);
   const Noise& noise = options.noise;
+  if (falls_ && grid[1] > grid[0]) throw Error(fmt::format("[{}] a reverse equation needs falling times", name_));
   if (draws_ > 0 && noise.is_none()) throw Error(fmt::format("[{}] draws, but was given no noise", name_));
   if (draws_ > 0 && !noise.is_drawn()) noise.check(state[0].type(), draws_ * grid.steps(), name_);
+  if (state[0].size() == 0) return {.state = std::move(state), .t = grid[grid.steps()]};
   Plan& plan = compiled(state, options);
 
   const Dtype dtype = state[0].dtype();
@@ -73,9 +76,10 @@ Solution Integrator::run(std::vector<Array> state, const Grid& grid, const RunOp
 
   for (Index k = 0; k < grid.steps(); ++k) {
     numbers[input_t].set(0, grid[k]);
+    numbers[input_end].set(0, grid[k + 1]);
     numbers[input_h].set(0, grid[k + 1] - grid[k]);
     numbers[input_scale].set(0, options.last_mean && k + 1 == grid.steps() ? 0 : 1);
-    numbers[input_draw].data<std::int32_t>()[2] = static_cast<std::int32_t>(k);
+    numbers[input_draw].data<std::int32_t>()[2] = noise.step(k);
     for (std::size_t i = first_noise; i < inputs.size(); ++i)
       inputs[i].data = noise.values(k * draws_ + static_cast<Index>(i - first_noise), solution.x().type());
     const std::span<const Array> next = plan.run(inputs);

@@ -26,8 +26,8 @@ namespace wengert::sde {
 template <class M, class Equation>
 concept Method = requires(const M& method, const Equation& equation, const State& y, Step& step) {
   { method.name } -> std::convertible_to<std::string>;
-  { method.evaluations } -> std::convertible_to<Index>;
-  { method.draws } -> std::convertible_to<Index>;
+  { method.evaluations() } -> std::convertible_to<Index>;
+  { method.draws() } -> std::convertible_to<Index>;
   { method.advance(equation, y, step) } -> std::same_as<State>;
 };
 
@@ -35,21 +35,22 @@ struct RunOptions {
   Noise noise{};               // for methods that draw; Error where there is none
   std::vector<Array> fixed{};  // what the state takes along
   Observer observe{};
-  bool last_mean = false;  // whether the last step is taken without noise
+  bool last_mean = false;  // the last step without noise: the mean of what is reached
 };
 
 class Integrator {
  public:
   template <class Equation, Method<Equation> M>
   Integrator(M method, Equation equation)
-      : Integrator(method.name, method.evaluations, method.draws,
+      : Integrator(method.name, method.evaluations(), method.draws(), std::is_base_of_v<ReverseSde, Equation>,
                    [method, equation = std::move(equation)](const State& y, Step& step) {
                      return method.advance(equation, y, step);
                    }) {}
 
   // The state at the grid's last time from that at its first. f32 or f64, the dtype of all computing. A value that is
   // not finite ends the run; what was reached before is kept. Throws Error where arrays do not fit each other or the
-  // equation, or the noise does not fit the state.
+  // equation, the noise does not fit the state, or a reverse equation is to
+  // go along a rising grid.
   Solution run(std::vector<Array> state, const Grid& grid, const RunOptions& options = {});
   Solution run(const Array& x, const Grid& grid, const RunOptions& options = {}) {
     return run(std::vector<Array>{x}, grid, options);
@@ -61,14 +62,15 @@ class Integrator {
 
  private:
   using Advance = std::function<State(const State& y, Step& step)>;
-  Integrator(std::string name, Index evaluations, Index draws, Advance advance)
-      : name_(std::move(name)), evaluations_(evaluations), draws_(draws), advance_(std::move(advance)) {}
+  Integrator(std::string name, Index evaluations, Index draws, bool falls, Advance advance)
+      : name_(std::move(name)), evaluations_(evaluations), draws_(draws), falls_(falls), advance_(std::move(advance)) {}
 
   Plan& compiled(std::span<const Array> state, const RunOptions& options);
   std::vector<Var> record(std::span<const Var> inputs, std::size_t parts, std::size_t fixed, bool drawn) const;
 
   std::string name_;
   Index evaluations_, draws_;
+  bool falls_;  // along falling times alone
   Advance advance_;
   ByTypes<Plan> plans_{};
 };

@@ -25,6 +25,7 @@ Slopes with_trace(const Ode& flow, Var x, Var t) {
 
 // The same with one estimate for each probe [B,d], [B,n].
 Slopes with_probes(const Ode& flow, Var x, Var t, std::span<const Var> probes) {
+  divergence([&](Var u) { return flow(u, t)[0]; }, x);  // refuses a flow that mixes rows; a plan drops what it records
   std::vector<Operand> estimates;
   Var value;
   for (Var probe : probes) {
@@ -48,16 +49,17 @@ Ode augmented(const Ode& flow, Index probes) {
 // A step of grid_likelihood().
 struct HeunWithLeftDivergence {
   static constexpr const char* name = "grid_likelihood";
-  static constexpr Index evaluations = 2;
-  Divergence::Probe probe;
-  Index draws;
+  static constexpr Index evaluations() { return 2; }
+  Index draws() const { return probes; }
+  Divergence::Probe kind;
+  Index probes;
 
   State advance(const Ode& flow, const State& y, Step& step) const {
     const Var x = y[0];
-    std::vector<Var> probes;
-    for (Index i = 0; i < draws; ++i)
-      probes.push_back(probe == Divergence::Probe::gaussian ? step.normal() : step.rademacher());
-    const Slopes left = draws == 0 ? with_trace(flow, x, step.t) : with_probes(flow, x, step.t, probes);
+    std::vector<Var> directions;
+    for (Index i = 0; i < probes; ++i)
+      directions.push_back(kind == Divergence::Probe::gaussian ? step.normal() : step.rademacher());
+    const Slopes left = probes == 0 ? with_trace(flow, x, step.t) : with_probes(flow, x, step.t, directions);
     const State next = Heun{}.advance(flow, x, step);
     return State({next[0], y[1] + step.h * left.change});
   }
@@ -68,7 +70,7 @@ void check_points(const char* name, const Array& points) {
     throw Error(fmt::format("[{}] needs points [B,d] of f32 or f64, got {}", name, to_string(points.type())));
 }
 void check_options(const char* name, double prior_std, const Divergence& divergence) {
-  if (!(prior_std > 0)) throw Error(fmt::format("[{}] prior_std must be positive, got {}", name, prior_std));
+  if (!(prior_std > 0)) throw Error(fmt::format("[{}] prior_std must be given and positive, got {}", name, prior_std));
   if (divergence.probes < 0)
     throw Error(fmt::format("[{}] probes must be at least 0 (exact), got {}", name, divergence.probes));
 }
@@ -130,6 +132,8 @@ Likelihood Likelihood::require() && {
 LogLikelihood::LogLikelihood(Ode flow, const LikelihoodOptions& options)
     : options_(options), integrator_(DormandPrince{}, augmented(flow, options.divergence.probes), options.steps) {
   check_options("log_likelihood", options.prior_std, options.divergence);
+  if (options.steps.atol == 0) throw Error("[log_likelihood] atol must be positive: integrals begin at 0");
+  Noise::drawn(0, options.divergence.first_row);  // refuses what is none
 }
 
 Likelihood LogLikelihood::operator()(const Array& points) {
@@ -147,9 +151,14 @@ Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& gri
   check_points("grid_likelihood", points);
   check_options("grid_likelihood", options.prior_std, options.divergence);
   const Divergence& d = options.divergence;
+  const bool given = options.probes.shape().rank() > 0;
+  const Shape wanted{grid.steps(), d.probes, points.shape()[0], points.shape()[1]};
+  if (given && (d.probes == 0 || options.probes.shape() != wanted))
+    throw Error(fmt::format("[grid_likelihood] needs probes {} with n = divergence.probes, was given {}",
+                            to_string(wanted), to_string(options.probes.type())));
   Integrator integrator(HeunWithLeftDivergence{d.probe, d.probes}, flow);
   const std::vector<Array> state{points, Array(points.dtype(), {points.shape()[0], std::max<Index>(1, d.probes)})};
-  const Noise probes = options.probes.shape().rank() > 0 ? Noise::given(options.probes) : Noise::drawn(d.seed, d.first_row);
+  const Noise probes = given ? Noise::given(options.probes) : Noise::drawn(d.seed, d.first_row);
   return likelihood_of(integrator.run(state, grid, {.noise = probes}), options.prior_std, d.probes == 0);
 }
 

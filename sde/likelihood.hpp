@@ -38,7 +38,7 @@ struct Likelihood {
 
 struct LikelihoodOptions {
   double from = 1e-5, to = 1;
-  double prior_std = 1;  // of the law at `to`
+  double prior_std = 0;  // of the law at `to`; to be given
   Divergence divergence{};
   AdaptiveOptions steps{};
 };
@@ -50,7 +50,7 @@ class LogLikelihood {
  public:
   LogLikelihood(Ode flow, const LikelihoodOptions& options);
 
-  // Throws Error unless points are [B,d] of f32 or f64.
+  // Throws Error unless points are [B,d] of f32 or f64, and where the flow mixes rows.
   Likelihood operator()(const Array& points);
 
   // What a step does for points of the shape that was met last, and where its time goes (Plan).
@@ -63,13 +63,13 @@ class LogLikelihood {
 };
 
 struct GridLikelihoodOptions {
-  double prior_std = 1;  // of the law at the grid's last time
+  double prior_std = 0;  // of the law at the grid's last time; to be given
   Divergence divergence{};
-  Array probes{};  // [steps, n, B, d] instead of drawn ones
+  Array probes{};  // [steps, n, B, d] instead of drawn ones; n is then divergence.probes
 };
 
-// On a fixed grid that rises: points by Heun's method, the divergence by its value at the start of each step (order 1).
-// Probes are drawn anew for each step: integrals are unbiased for the grid. In the dtype of the points.
+// On a fixed grid: points by Heun's method, the divergence by its value at the start of each step (order 1). Probes are
+// drawn anew for each step: integrals are unbiased for the grid. In the dtype of the points. Compiles at each call.
 Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid,
                            const GridLikelihoodOptions& options = {});
 

@@ -7,13 +7,15 @@
 
 namespace wengert::sde {
 
-Noise Noise::drawn(std::uint64_t seed, Index first_row) {
-  if (first_row < 0 || first_row >= Index{1} << 32)
-    throw Error(fmt::format("[noise] rows count from 0 to 2^32 - 1, got {}", first_row));
+Noise Noise::drawn(std::uint64_t seed, Index first_row, Index first_step) {
+  for (Index first : {first_row, first_step})
+    if (first < 0 || first >= Index{1} << 32)
+      throw Error(fmt::format("[noise] rows and steps count from 0 to 2^32 - 1, got {}", first));
   Noise noise;
   noise.kind_ = Kind::drawn;
   noise.seed_ = seed;
   noise.first_row_ = first_row;
+  noise.first_step_ = first_step;
   return noise;
 }
 
@@ -24,7 +26,13 @@ Noise Noise::given(Array values) {
   return noise;
 }
 
-Array Noise::state(Index step) const { return draw_state(seed_, static_cast<std::uint32_t>(step), first_row_); }
+Array Noise::state(Index step) const {
+  return draw_state(seed_, static_cast<std::uint32_t>(first_step_ + step), first_row_);
+}
+
+std::int32_t Noise::step(Index step) const {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(first_step_ + step));
+}
 
 void Noise::check(const Type& each, Index count, std::string_view solver) const {
   const Shape& all = values_.shape();

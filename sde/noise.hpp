@@ -11,16 +11,18 @@ class Noise {
   Noise() = default;  // none
 
   // Step k draws with counter k under this seed. Rows count from `first_row`: a part of the samples meets the noise
-  // that it would have met in the whole. Throws Error unless 0 <= first_row < 2^32.
-  static Noise drawn(std::uint64_t seed, Index first_row = 0);
+  // that it would have met in the whole. Steps count from `first_step`: a run that goes on where another ended meets
+  // new noise. Throws Error unless both lie in [0, 2^32).
+  static Noise drawn(std::uint64_t seed, Index first_row = 0, Index first_step = 0);
   // Of [n, B, d], or with more leading axes: a step that needs m numbers for each entry of the state takes the next m
   // arrays [B, d].
   static Noise given(Array values);
 
   bool is_none() const { return kind_ == Kind::none; }
   bool is_drawn() const { return kind_ == Kind::drawn; }
-  Array state(Index step) const;  // of a Draw at this step
-  // Throws Error, in the name of a solver, unless `count` arrays of this type were given.
+  Array state(Index step) const;        // of a Draw at this step
+  std::int32_t step(Index step) const;  // the word of it that is the step
+  // Throws Error, in the name of a solver, unless at least `count` arrays of this type were given.
   void check(const Type& each, Index count, std::string_view solver) const;
   const void* values(Index i, const Type& each) const;  // array i of those that were given
 
@@ -28,7 +30,7 @@ class Noise {
   enum class Kind { none, drawn, given };
   Kind kind_ = Kind::none;
   std::uint64_t seed_ = 0;
-  Index first_row_ = 0;
+  Index first_row_ = 0, first_step_ = 0;
   Array values_;
 };
 

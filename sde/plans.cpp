@@ -10,14 +10,16 @@ void check_state(std::string_view solver, std::span<const Array> state) {
   if (state.empty()) throw Error(fmt::format("[{}] needs a state of at least one array", solver));
   for (const Array& part : state) {
     const Type& type = part.type();
-    if (!is_float(type.dtype) || type.dtype != state[0].dtype() || type.shape.rank() == 0 ||
+    if (!is_float(type.dtype) || type.dtype != state[0].dtype() || type.shape.rank() < 2 ||
         type.shape[0] != state[0].shape()[0])
-      throw Error(fmt::format("[{}] needs a state of f32 or f64 with equal numbers of rows, got {} beside {}", solver,
-                              to_string(type), to_string(state[0].type())));
+      throw Error(fmt::format("[{}] needs a state of f32 or f64 of shapes [B,...] with the same B, got {} beside {}",
+                              solver, to_string(type), to_string(state[0].type())));
   }
 }
 
 void check_parts(std::string_view solver, const State& got, std::span<const Var> wanted) {
+  if (got.size() > wanted.size())
+    throw Error(fmt::format("[{}] the equation gives {} arrays for a state of {}", solver, got.size(), wanted.size()));
   for (std::size_t i = 0; i < wanted.size(); ++i)
     if (i >= got.size() || got[i].type() != wanted[i].type())
       throw Error(fmt::format("[{}] the equation of a state {} gives {}", solver, to_string(wanted[i].type()),

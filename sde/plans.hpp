@@ -1,7 +1,7 @@
 // What the integrators share: their plans by the types of a state, and checks.
 #pragma once
 #include <algorithm>
-#include <deque>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,34 +17,32 @@ namespace wengert::sde {
 template <class Value>
 class ByTypes {
  public:
-  template <class Make>
-  Value& find(std::span<const Type> types, Make&& make) {
-    for (Entry& entry : entries_)
-      if (std::equal(types.begin(), types.end(), entry.types.begin(), entry.types.end())) return found(entry);
-    entries_.push_back({{types.begin(), types.end()}, make()});
-    return found(entries_.back());
-  }
-
   struct Entry {
     std::vector<Type> types;
     Value value;
   };
+
+  template <class Make>
+  Value& find(std::span<const Type> types, Make&& make) {
+    last_ = 0;
+    while (last_ < entries_.size() && !std::ranges::equal(entries_[last_]->types, types)) ++last_;
+    if (last_ == entries_.size())
+      entries_.push_back(std::make_unique<Entry>(Entry{{types.begin(), types.end()}, make()}));
+    return entries_[last_]->value;
+  }
   // What was found last. Throws Error in a solver's name before.
   Entry& last(std::string_view solver) const {
-    if (last_ == nullptr) throw Error("[" + std::string(solver) + "] has no plan before the first run");
-    return *last_;
+    if (last_ >= entries_.size()) throw Error("[" + std::string(solver) + "] has no plan before the first run");
+    return *entries_[last_];
   }
 
  private:
-  Value& found(Entry& entry) {
-    last_ = &entry;
-    return entry.value;
-  }
-  std::deque<Entry> entries_{};
-  Entry* last_ = nullptr;
+  std::vector<std::unique_ptr<Entry>> entries_{};
+  std::size_t last_ = 0;
 };
 
-// Throws Error in a solver's name unless there is a state, of one floating dtype, whose arrays have rows, all as many.
+// Throws Error in a solver's name unless there is a state, of one floating dtype, whose arrays are [B,...] of rank 2 or
+// more, with the same B.
 void check_state(std::string_view solver, std::span<const Array> state);
 
 // Throws Error in a solver's name unless the types are those of the arrays.

@@ -1,5 +1,6 @@
-// The predictor-corrector sampler: a reverse Euler-Maruyama step, then Langevin steps at the time it started from
-// (Song et al., "Score-based generative modeling through stochastic differential equations", ICLR 2021).
+// The predictor-corrector sampler (Song et al., "Score-based generative modeling through stochastic differential
+// equations", ICLR 2021): a reverse Euler-Maruyama step, then Langevin steps. These take the score at the time that the
+// step started from, where Song et al. take the time that it reached.
 #pragma once
 #include "sde/euler_maruyama.hpp"
 
@@ -11,26 +12,33 @@ struct PredictorCorrector {
   // The size e of a Langevin step x + e score + sqrt(2 e) z.
   enum class Size {
     fixed,      // (snr g)^2
-    norm_ratio  // 2 (snr |z| / |score|)^2 with the batch's mean norms (Song et al., algorithms 4 and 5): mixes rows
+    norm_ratio  // 2 (snr |z| / |score|)^2 with the batch's mean norms (Song et al., algorithm 4): mixes rows
   };
   double snr = 0.15;
   Index corrections = 1;
   Size size = Size::fixed;
-  Index evaluations = 1 + corrections, draws = 1 + corrections;  // a step
 
+  Index evaluations() const { return 1 + corrections; }  // a step
+  Index draws() const { return 1 + corrections; }
+
+  // Throws Error where corrections are negative.
   State advance(const ReverseSde& equation, const State& y, Step& step) const {
-    Var x = EulerMaruyama{}.advance(equation, y, step)[0];
+    if (corrections < 0) throw Error("[predictor_corrector] corrections must be at least 0");
+    State now = EulerMaruyama{}.advance(equation, y, step);
     for (Index i = 0; i < corrections; ++i) {
-      const Var score = equation.score(x, step.t), z = step.normal();
-      const Var e = size == Size::fixed ? square(snr * equation.diffusion(x, step.t))
+      const Var score = equation.score(now, step.t), z = step.normal();
+      const Var e = size == Size::fixed ? square(snr * equation.diffusion(now, step.t))
                                         : 2 * square(snr * mean_norm(z) / mean_norm(score));
-      x = x + e * score + step.noise_scale * sqrt(2 * e) * z;
+      now = now.with({now[0] + e * score + step.noise_scale * sqrt(2 * e) * z});
     }
-    return x;
+    return now;
   }
 
  private:
-  static Var mean_norm(Var rows) { return mean(sqrt(sum(square(rows), {1}))); }
+  static Var mean_norm(Var rows) {
+    const Index count = rows.extent(0);
+    return mean(sqrt(sum(square(reshape(rows, {count, rows.size() / count})), {1})));
+  }
 };
 
 }  // namespace wengert::sde

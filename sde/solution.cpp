@@ -58,8 +58,9 @@ std::string describe_failure(std::string_view solver, const Solution& solution, 
       low = std::min(low, part.at(i));
       high = std::max(high, part.at(i));
     }
-  return fmt::format("[{}] step {} from t = {:.9g}: {}; the state lies in [{:.6g}, {:.6g}]", solver,
-                     solution.statistics.accepted + 1, solution.t, what, low, high);
+  return fmt::format(
+      "[{}] step {} from t = {:.9g}: {}; {}", solver, solution.statistics.accepted + 1, solution.t, what,
+      low <= high ? fmt::format("the state lies in [{:.6g}, {:.6g}]", low, high) : "the state has no number in it");
 }
 
 }  // namespace wengert::sde

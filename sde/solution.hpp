@@ -30,7 +30,8 @@ struct Solution {
   Statistics statistics{};
   std::vector<double> times{};  // of an adaptive method's accepted steps
 
-  const Array& x() const { return state.at(0); }
+  const Array& x() const& { return state.at(0); }
+  Array x() && { return std::move(state.at(0)); }
   // Itself. Throws Error with the message unless the end was reached.
   const Solution& require() const&;
   Solution require() &&;

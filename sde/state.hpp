@@ -1,7 +1,6 @@
 // State: what a solver advances.
 #pragma once
-#include <functional>
-#include <type_traits>
+#include <string>
 #include <vector>
 
 #include "autodiff/ops.hpp"
@@ -17,8 +16,9 @@ class State {
       : parts_(std::move(parts)), fixed_(std::move(fixed)) {}
 
   std::size_t size() const { return parts_.size(); }
-  Var operator[](std::size_t i) const { return parts_.at(i); }
-  Var fixed(std::size_t i) const { return fixed_.at(i); }
+  Var operator[](std::size_t i) const { return at(parts_, i, "array"); }
+  Var fixed(std::size_t i) const { return at(fixed_, i, "fixed array"); }
+  State with(std::vector<Var> parts) const { return State(std::move(parts), fixed_); }  // and what is fixed here
 
   // The sum takes what is fixed from the left. Throws Error where the numbers of arrays differ.
   friend State operator+(const State& a, const State& b) {
@@ -34,6 +34,11 @@ class State {
   }
 
  private:
+  static Var at(const std::vector<Var>& arrays, std::size_t i, const char* what) {
+    if (i < arrays.size()) return arrays[i];
+    throw Error(std::string("[state] there is no ") + what + " " + std::to_string(i) + ", only " +
+                std::to_string(arrays.size()));
+  }
   std::vector<Var> parts_, fixed_;
 };
 

@@ -10,12 +10,20 @@ namespace wengert::sde {
 class Step {
  public:
   // The noise is drawn, or given as arrays for one step.
-  Step(Var time, Var size, Var scale, Draw draw, const Shape& shape)
-      : t(time), h(size), noise_scale(scale), draw_(draw), shape_(shape) {}
-  Step(Var time, Var size, Var scale, std::vector<Var> given)
-      : t(time), h(size), noise_scale(scale), given_(std::move(given)) {}
+  struct Numbers {
+    Var t, end, h, noise_scale;
+  };
+  Step(const Numbers& n, Draw draw, const Shape& shape, Index most)
+      : t(n.t), end(n.end), h(n.h), noise_scale(n.noise_scale), draw_(draw), shape_(shape), most_(most) {}
+  Step(const Numbers& n, std::vector<Var> given)
+      : t(n.t),
+        end(n.end),
+        h(n.h),
+        noise_scale(n.noise_scale),
+        given_(std::move(given)),
+        most_(static_cast<Index>(given_.size())) {}
 
-  Var t, h;         // [1,1]; h is negative where time falls
+  Var t, end, h;    // [1,1]: the step goes from t to the grid's next time `end`, h = end - t before rounding
   Var noise_scale;  // [1,1]: 1, or 0 in a last step that is to give its mean
 
   // The next numbers for every entry of the state's first array, of mean 0 and variance 1: normal, or -1 and 1. Throws
@@ -25,15 +33,15 @@ class Step {
 
  private:
   Var next(Var (Draw::*draw)(const Shape&, Where)) {
-    if (draw_) return (*draw_.*draw)(shape_, Where::current());
-    if (taken_ == given_.size()) throw Error("[step] this method takes more noise than it declares");
-    return given_[taken_++];
+    if (taken_ == most_) throw Error("[step] this method takes more noise than it declares");
+    const Index number = taken_++;
+    return draw_ ? (*draw_.*draw)(shape_, Where::current()) : given_[static_cast<std::size_t>(number)];
   }
 
   std::optional<Draw> draw_{};
   Shape shape_{};
   std::vector<Var> given_{};
-  std::size_t taken_ = 0;
+  Index most_ = 0, taken_ = 0;
 };
 
 }  // namespace wengert::sde

@@ -36,15 +36,18 @@ double first_step(double h0, double norm_f, double norm_change, double error_ord
   return std::min(100 * h0, h1);
 }
 
-StepControl::StepControl(double from, double to, const AdaptiveOptions& options, double error_order)
-    : t_(from), to_(to), max_step_(options.max_step), exponent_(-1 / (error_order + 1)) {
+StepControl::StepControl(double from, double to, const AdaptiveOptions& options, double error_order, Dtype dtype)
+    : t_(from), to_(to), max_step_(options.max_step), exponent_(-1 / (error_order + 1)), single_(dtype == Dtype::f32) {
   check(options);
   if (!std::isfinite(from) || !std::isfinite(to) || from == to)
     throw Error(fmt::format("[adaptive] needs two finite times that differ, got {} and {}", from, to));
 }
 
 double StepControl::propose() {
-  const double least = 10 * std::abs(std::nextafter(t_, direction() * INFINITY) - t_);
+  const double end = direction() * INFINITY;
+  const float t = static_cast<float>(t_);
+  const double gap = single_ ? std::nextafter(t, static_cast<float>(end)) - t : std::nextafter(t_, end) - t_;
+  const double least = 10 * std::abs(gap);
   if (!rejected_) size_ = std::clamp(size_, least, std::max(least, max_step_));
   if (!(size_ >= least)) return 0;
   next_ = t_ + direction() * size_;

@@ -1,5 +1,6 @@
 // How an adaptive method chooses its steps: the control of scipy's RK45, which follows Hairer, Norsett and Wanner,
-// "Solving ordinary differential equations I", section II.4. It works on the host, in f64.
+// "Solving ordinary differential equations I", section II.4. It works on the host, in f64. Beside scipy's: the number
+// of steps is limited, times in f32 have steps that f32 can tell, a first step may be longer than the way.
 #pragma once
 #include <limits>
 
@@ -8,8 +9,10 @@
 namespace wengert::sde {
 
 struct AdaptiveOptions {
-  double rtol = 1e-5, atol = 1e-5;  // an error may be atol + rtol |y| in the root mean square over the state
-  double first_step = 0;            // 0: chosen
+  // An error may be atol + rtol |y|, in the root mean square over the state; rtol is at least 100 times the precision
+  // of f64.
+  double rtol = 1e-5, atol = 1e-5;
+  double first_step = 0;  // 0: chosen
   double max_step = std::numeric_limits<double>::infinity();
   Index max_steps = 100000;  // accepted and rejected
 };
@@ -21,7 +24,7 @@ double first_step(double h0, double norm_f, double norm_change, double error_ord
 class StepControl {
  public:
   // Throws Error unless both times are finite and differ, and the options are of use.
-  StepControl(double from, double to, const AdaptiveOptions& options, double error_order);
+  StepControl(double from, double to, const AdaptiveOptions& options, double error_order, Dtype dtype = Dtype::f64);
 
   void start(double step) { size_ = step; }
   // The next step to try, signed, which ends at most at `to`; 0 where the time could not tell it from none.
@@ -35,6 +38,7 @@ class StepControl {
 
  private:
   double t_, to_, next_ = 0, size_ = 0, max_step_, exponent_;
+  bool single_;  // whether times are f32
   bool rejected_ = false;
 };
 

@@ -13,6 +13,9 @@ Chain::Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, st
   share_registers();
 }
 
+// What repeats after fewer elements would cut blocks too short.
+constexpr Index shortest_run = 128;
+
 Chain::Source Chain::source_of(const Shape& own, const Shape& shape) {
   const Index columns = shape.rank() == 0 ? 1 : shape[-1], row_length = own.rank() == 0 ? 1 : own[-1];
   const Shape rows = own.rank() == 0 ? Shape{} : own.leading(own.rank() - 1);
@@ -28,7 +31,7 @@ Chain::Source Chain::source_of(const Shape& own, const Shape& shape) {
     reach = Reach::single;
   else if (own.size() == row_length && row_length == columns && shape.size() != own.size() && block % columns == 0)
     reach = Reach::row;
-  else if (trailing && row_length == columns)
+  else if (trailing && row_length == columns && (own.size() == shape.size() || own.size() >= shortest_run))
     reach = Reach::in_place;
   else if (trailing && row_length == 1)
     reach = Reach::column;

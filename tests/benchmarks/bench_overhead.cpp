@@ -127,7 +127,7 @@ void measure_solver(const Method& method, const Equation& equation, int rounds) 
     if (round >= 0) times.push_back(time / steps);
   }
   std::printf("%-15s %8.0f ns a step, %lld evaluations of the network\n", method.name, median(times),
-              static_cast<long long>(method.evaluations));
+              static_cast<long long>(method.evaluations()));
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(probes_estimate_the_trace_and_their_own_error) {
     // Of 96 estimates: 1 with a standard deviation of about 0.15.
     BOOST_TEST(std::abs(squares / expected - 1) < 0.6, squares / expected);
   }
-  const sde::Likelihood single = sde::LogLikelihood(flow, {.divergence = {.probes = 1}})(points);
+  const sde::Likelihood single = sde::LogLikelihood(flow, {.prior_std = 1, .divergence = {.probes = 1}})(points);
   BOOST_TEST(std::isnan(single.standard_error.at(0)));
   BOOST_TEST(std::isfinite(single.log_density.at(0)));
 }
@@ -130,6 +130,7 @@ BOOST_AUTO_TEST_CASE(probes_belong_to_rows) {
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
   const auto change = [&](const Array& points, Index first) {
     return sde::LogLikelihood(flow, {.from = from,
+                                     .prior_std = 1,
                                      .divergence = {.probes = 3, .seed = 5, .first_row = first},
                                      .steps = {.rtol = 1e-8, .atol = 1e-8}})(points)
         .change;
@@ -145,9 +146,10 @@ BOOST_AUTO_TEST_CASE(a_grid_converges_to_the_integral) {
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
   const Array points = plane_points(10);
-  const sde::Likelihood exact = sde::LogLikelihood(flow, {.from = from, .steps = {.rtol = 1e-9, .atol = 1e-9}})(points);
+  const sde::Likelihood exact =
+      sde::LogLikelihood(flow, {.from = from, .prior_std = 1, .steps = {.rtol = 1e-9, .atol = 1e-9}})(points);
   const auto error = [&](Index steps) {
-    const auto got = sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps)).require();
+    const auto got = sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps), {.prior_std = 1}).require();
     double largest = 0;
     for (Index i = 0; i < 10; ++i)
       largest = std::max(largest, std::abs(got.log_density.at(i) - exact.log_density.at(i)));
@@ -159,7 +161,8 @@ BOOST_AUTO_TEST_CASE(a_grid_converges_to_the_integral) {
 
   // Fresh probes at each step: their error falls with the steps too.
   const auto probed = [&](Index steps) {
-    return sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps), {.divergence = {.probes = 4}})
+    return sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps),
+                                {.prior_std = 1, .divergence = {.probes = 4}})
         .require()
         .standard_error.at(0);
   };
@@ -172,10 +175,78 @@ BOOST_AUTO_TEST_CASE(a_network_in_f32_serves_a_state_in_f64) {
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const sde::Ode flow = sde::probability_flow(process, sde::in_dtype(Dtype::f32, std::cref(net)));
   const Array points = plane_points(6);
-  const sde::Likelihood got = sde::LogLikelihood(flow, {.from = from})(points).require();
+  const sde::Likelihood got = sde::LogLikelihood(flow, {.from = from, .prior_std = 1})(points).require();
   BOOST_TEST((got.end.dtype() == Dtype::f64));
   const sde::Ode mixed = sde::probability_flow(process, std::cref(net));
-  const std::string refused = error_of([&] { sde::LogLikelihood(mixed, {.from = from})(points); });
+  const std::string refused = error_of([&] { sde::LogLikelihood(mixed, {.from = from, .prior_std = 1})(points); });
   BOOST_TEST(refused.find("f32") != std::string::npos, refused);
   BOOST_TEST(refused.find("f64") != std::string::npos, refused);
+}
+
+BOOST_AUTO_TEST_CASE(densities_have_the_same_bits_on_any_threads) {
+  Rng rng(4);
+  const nn::ScoreNet net({.width = 128, .features = 16, .standard_deviation = [](Var t) { return sqrt(t); }}, rng);
+  const sde::Ode flow = sde::probability_flow(sde::VeConstant{.sigma = 1}, sde::in_dtype(Dtype::f32, std::cref(net)));
+  const Array points = plane_points(500);
+  for (Index probes : {0, 2}) {
+    const auto run = [&](int count) {
+      const Threads guard(count);
+      return sde::LogLikelihood(flow, {.from = 0.2, .prior_std = 1, .divergence = {.probes = probes}})(points)
+          .require();
+    };
+    const sde::Likelihood one = run(1);
+    for (int count : {2, 3, 7}) {
+      const sde::Likelihood got = run(count);
+      BOOST_TEST(same_bits(got.log_density, one.log_density), probes << " probes on " << count);
+      BOOST_TEST(same_bits(got.end, one.end));
+      BOOST_TEST(got.solution.times == one.solution.times, boost::test_tools::per_element());
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_density_may_be_carried_either_way) {
+  // From data to noise and back: what is lost on one way is gained on the other.
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
+  const sde::LikelihoodOptions there{.from = from, .to = 1, .prior_std = 1, .steps = {.rtol = 1e-9, .atol = 1e-9}};
+  sde::LikelihoodOptions back = there;
+  std::swap(back.from, back.to);
+  const Array points = plane_points(5);
+  const sde::Likelihood first = sde::LogLikelihood(flow, there)(points).require(),
+                        second = sde::LogLikelihood(flow, back)(first.end).require();
+  for (Index i = 0; i < 5; ++i) {
+    BOOST_TEST(std::abs(first.change.at(i) + second.change.at(i)) < 1e-7);
+    BOOST_TEST(std::abs(second.end.at(2 * i) - points.at(2 * i)) < 1e-7);
+  }
+  const auto on_grid =
+      sde::grid_likelihood(flow, first.end, sde::Grid::uniform(1, from, 4000), {.prior_std = 1}).require();
+  for (Index i = 0; i < 5; ++i) BOOST_TEST(std::abs(on_grid.change.at(i) - second.change.at(i)) < 1e-2);
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_a_density_is_refused) {
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
+  const Array points = plane_points(3);
+  const auto says = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const auto on_grid = [&](const Shape& probes, Index n) {
+    return error_of([&] {
+      sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, 4),
+                           {.prior_std = 1, .divergence = {.probes = n}, .probes = Array(Dtype::f64, probes)});
+    });
+  };
+  for (const Shape& wrong : {Shape{4, 3, 3, 2}, Shape{2, 4, 3, 2}, Shape{8, 3, 2}, Shape{5, 2, 3, 2}})
+    BOOST_TEST(says(on_grid(wrong, 2), "needs probes [4, 2, 3, 2]"), on_grid(wrong, 2));
+  BOOST_TEST(says(on_grid({4, 2, 3, 2}, 0), "divergence.probes"));
+  const auto refused = [&](const sde::LikelihoodOptions& options) {
+    return error_of([&] { sde::LogLikelihood(flow, options)(points); });
+  };
+  BOOST_TEST(says(refused({.from = from}), "prior_std must be given"));
+  BOOST_TEST(says(refused({.prior_std = 1, .steps = {.atol = 0}}), "atol"));
+  BOOST_TEST(says(refused({.prior_std = 1, .divergence = {.first_row = -1}}), "-1"));
+  const sde::Ode mixing = [](Var x, Var) { return x - mean(x, 0, {.keepdims = true}); };
+  for (Index probes : {0, 2}) {
+    const std::string text =
+        error_of([&] { sde::LogLikelihood(mixing, {.prior_std = 1, .divergence = {.probes = probes}})(points); });
+    BOOST_TEST(says(text, "sum"), text);
+  }
 }

@@ -39,7 +39,7 @@ void check_order(const Method& method, Index steps, double from, double to) {
   sde::Integrator integrator(method, coupled());
   const auto error = [&](Index count) {
     const sde::Solution end = integrator.run(start, Grid::uniform(from, to, count)).require();
-    BOOST_TEST(end.statistics.evaluations == count * method.evaluations);
+    BOOST_TEST(end.statistics.evaluations == count * method.evaluations());
     BOOST_TEST(end.statistics.accepted == count);
     BOOST_TEST(end.t == to);
     return distance(end.state, exact);
@@ -138,6 +138,43 @@ BOOST_AUTO_TEST_CASE(adaptive_steps_meet_their_tolerance) {
     BOOST_TEST(got.times.back() == 3);
     before = got.statistics.accepted;
   }
+}
+
+BOOST_AUTO_TEST_CASE(tolerances_are_relative_and_absolute) {
+  // At y of about 10^4 the relative one rules.
+  const Array large = Array::of<double>({1, 1}, {1e4});
+  const sde::Ode f = [](Var x, Var t) { return cos(5 * t) * x; };
+  const auto steps = [&](double rtol, double atol) {
+    return sde::AdaptiveIntegrator(sde::DormandPrince{}, f, {.rtol = rtol, .atol = atol})
+        .run(large, 0, 5)
+        .require()
+        .statistics.accepted;
+  };
+  BOOST_TEST(steps(1e-9, 1e-3) > 2 * steps(1e-4, 1e-3));
+  BOOST_TEST(steps(1e-4, 1e-9) == steps(1e-4, 1e-3));
+  BOOST_TEST(steps(1e-20, 1e-3) > 0);  // which is taken for the least that f64 can tell
+}
+
+BOOST_AUTO_TEST_CASE(f32_states_are_integrated_both_ways) {
+  const sde::Ode f = [](Var x, Var t) { return cos(t) * x; };
+  sde::AdaptiveIntegrator solver(sde::DormandPrince{}, f, {.rtol = 1e-6, .atol = 1e-6});
+  const Array one = Array::of<float>({2, 1}, {1, 2});
+  const Array there = solver.run(one, 0, 2).require().x(), back = solver.run(there, 2, 0).require().x();
+  BOOST_TEST(std::abs(there.at(0) - std::exp(std::sin(2))) < 1e-5);
+  for (Index i = 0; i < 2; ++i) BOOST_TEST(std::abs(back.at(i) - one.at(i)) < 2e-5);
+  // Times beyond what f32 can tell: no endless crawl.
+  const sde::Solution s =
+      sde::AdaptiveIntegrator(sde::DormandPrince{}, sde::Ode([](Var x, Var) { return square(x); })).run(one, 0, 3);
+  BOOST_TEST((s.outcome == sde::Outcome::step_too_small), name_of(s.outcome));
+}
+
+BOOST_AUTO_TEST_CASE(the_last_stage_is_on_the_grid) {
+  // In f32 t + h misses 1e-8 and meets 0, where this is infinite.
+  const sde::Ode f = [](Var x, Var t) { return x / sqrt(t); };
+  const Array one = Array::of<float>({1, 1}, {1});
+  const Grid grid({1, 1e-8});
+  BOOST_TEST((sde::Integrator(sde::Heun{}, f).run(one, grid).outcome == sde::Outcome::reached));
+  BOOST_TEST((sde::Integrator(sde::Rk4{}, f).run(one, grid).outcome == sde::Outcome::reached));
 }
 
 BOOST_AUTO_TEST_CASE(steps_are_bounded_as_asked) {

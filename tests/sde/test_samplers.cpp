@@ -192,3 +192,51 @@ BOOST_AUTO_TEST_CASE(what_is_fixed_comes_along) {
     BOOST_TEST(std::abs(by_control.at(i) - exact) < 1e-7);
   }
 }
+
+BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_score) {
+  // The score of N(c, 0.25 I) data for a condition c of each row.
+  const auto score = [](const sde::State& y, Var t) -> Var {
+    const Var m = ou.mean(t);
+    return (m * y.fixed(0) - y[0]) / (data_variance * square(m) + square(ou.std(t)));
+  };
+  const Index n = 20000;
+  Array conditions(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) conditions.set(i, i % 2 == 0 ? 1.5 : -0.5);
+  Array start = normal(n, 1, std::sqrt(variance_at(ou, 1)));
+  for (Index i = 0; i < n; ++i) start.set(i, start.at(i) + std::exp(-0.5) * conditions.at(i));
+  const auto check = [&](const auto& method) {
+    sde::Integrator sampler(method, sde::reverse(ou, score));
+    const Array x =
+        sampler.run({start}, Grid::uniform(1, 0, 100), {.noise = Noise::drawn(5), .fixed = {conditions}}).require().x();
+    double even = 0, odd = 0;
+    for (Index i = 0; i < n; ++i) (i % 2 == 0 ? even : odd) += x.at(i) / static_cast<double>(n / 2);
+    BOOST_TEST(std::abs(even - 1.5) < 0.03);
+    BOOST_TEST(std::abs(odd + 0.5) < 0.03);
+  };
+  check(sde::EulerMaruyama{});
+  check(sde::PredictorCorrector{});
+}
+
+BOOST_AUTO_TEST_CASE(a_run_may_go_on_where_another_ended) {
+  sde::Integrator sampler(sde::EulerMaruyama{}, sde::reverse(ou, gaussian_score(ou)));
+  const Array start = normal(5, 2, 1);
+  const Array whole = sampler.run(start, Grid({1, 0.8, 0.5, 0.2}), {.noise = Noise::drawn(3)}).x();
+  const Array half = sampler.run(start, Grid({1, 0.8}), {.noise = Noise::drawn(3)}).x();
+  BOOST_TEST(same_bits(sampler.run(half, Grid({0.8, 0.5, 0.2}), {.noise = Noise::drawn(3, 0, 1)}).x(), whole));
+}
+
+BOOST_AUTO_TEST_CASE(methods_say_what_they_take_after_a_change) {
+  sde::PredictorCorrector method;
+  method.corrections = 3;
+  method.size = sde::PredictorCorrector::Size::norm_ratio;
+  sde::Integrator sampler(method, sde::reverse(ou, gaussian_score(ou)));
+  const Array images = random_array(Dtype::f64, {4, 2, 3}, 1);  // rows of any shape
+  const sde::Solution s =
+      sampler.run(images, Grid::uniform(1, 0, 5), {.noise = Noise::given(random_array(Dtype::f64, {20, 4, 2, 3}, 2))});
+  BOOST_TEST((s.outcome == sde::Outcome::reached), s.message);
+  BOOST_TEST(s.statistics.evaluations == 20);
+  method.corrections = -1;
+  sde::Integrator refused(method, sde::reverse(ou, gaussian_score(ou)));
+  const std::string text = error_of([&] { refused.run(images, Grid::uniform(1, 0, 5), {.noise = Noise::drawn(1)}); });
+  BOOST_TEST(text.find("corrections") != std::string::npos, text);
+}

@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(steps_are_counted_and_limited) {
 }
 
 BOOST_AUTO_TEST_CASE(a_likelihood_that_does_not_end_holds_no_number) {
-  sde::LogLikelihood likelihood(sde::Ode(broken), {.from = 0, .to = 1});
+  sde::LogLikelihood likelihood(sde::Ode(broken), {.from = 0, .to = 1, .prior_std = 1});
   const sde::Likelihood got = likelihood(points);
   BOOST_TEST((got.solution.outcome == Outcome::not_finite));
   for (const Array* each : {&got.log_density, &got.change, &got.standard_error}) BOOST_TEST(std::isnan(each->at(0)));
@@ -107,6 +107,11 @@ BOOST_AUTO_TEST_CASE(grids_are_strictly_monotone) {
   BOOST_TEST(says(error_of([] { Grid(std::vector<double>{}); }), {"at least two times, got 0"}));
   BOOST_TEST(says(error_of([] { Grid({1}); }), {"at least two times"}));
   BOOST_TEST(says(error_of([] { Grid({1, NAN}); }), {"time 1 is nan"}));
+  for (double to : {0.1, 0.05, 0.2, 0.7, 1e-5, -0.3})
+    for (Index steps = 1; steps <= 1000; ++steps) {
+      const Grid grid = Grid::uniform(0.9, to, steps);
+      if (grid[0] != 0.9 || grid[steps] != to) BOOST_ERROR("a grid to " << to << " of " << steps);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
@@ -132,6 +137,16 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
                     {"[euler_maruyama] needs noise of 4 arrays f64 [2, 1]", "given"}));
   BOOST_TEST(says(error_of([] { Noise::drawn(1, -1); }), {"[noise]", "-1"}));
 
+  sde::Integrator backward(sde::EulerMaruyama{}, sde::reverse(sde::Ou{}, [](Var x, Var) { return -x; }));
+  BOOST_TEST(says(error_of([&] { backward.run(points, grid, {.noise = Noise::drawn(1)}); }), {"falling times"}));
+  BOOST_TEST(says(error_of([&] { euler.run(Array(Dtype::f64, {5}), grid); }), {"[euler]", "f64 [5]"}));
+  const sde::Ode two = [](const sde::State& y, Var) -> sde::State { return sde::State({y[0], y[0]}); };
+  BOOST_TEST(says(error_of([&] { sde::AdaptiveIntegrator(sde::DormandPrince{}, two).run(points, 0, 1); }),
+                  {"2 arrays for a state of 1"}));
+  const sde::Ode conditioned = [](const sde::State& y, Var) -> sde::State { return y.fixed(0); };
+  BOOST_TEST(
+      says(error_of([&] { sde::Integrator(sde::Euler{}, conditioned).run(points, grid); }), {"no fixed array 0"}));
+
   const auto refused = [&](const sde::AdaptiveOptions& options) {
     return error_of([&] { sde::AdaptiveIntegrator(sde::DormandPrince{}, same, options); });
   };
@@ -146,7 +161,38 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   BOOST_TEST(says(error_of([&] { adaptive.run(points, 0, INFINITY); }), {"inf"}));
 
   BOOST_TEST(says(error_of([&] { sde::LogLikelihood(same, {.prior_std = 0}); }), {"prior_std"}));
-  BOOST_TEST(says(error_of([&] { sde::LogLikelihood(same, {.divergence = {.probes = -2}}); }), {"probes", "-2"}));
-  sde::LogLikelihood likelihood(same, {});
+  BOOST_TEST(says(error_of([&] { sde::LogLikelihood(same, {.prior_std = 1, .divergence = {.probes = -2}}); }),
+                  {"probes", "-2"}));
+  sde::LogLikelihood likelihood(same, {.prior_std = 1});
   BOOST_TEST(says(error_of([&] { likelihood(Array(Dtype::f32, {4})); }), {"[B,d]", "f32 [4]"}));
+}
+
+BOOST_AUTO_TEST_CASE(no_points_are_carried_to_the_end) {
+  const Array none(Dtype::f64, {0, 2});
+  const sde::Ode f = [](Var x, Var) { return -x; };
+  const sde::Solution on_grid = sde::Integrator(sde::Heun{}, f).run(none, Grid::uniform(0, 1, 3));
+  const sde::Solution adaptive = sde::AdaptiveIntegrator(sde::DormandPrince{}, f).run(none, 0, 1);
+  for (const sde::Solution* s : {&on_grid, &adaptive}) {
+    BOOST_TEST((s->outcome == Outcome::reached));
+    BOOST_TEST(s->t == 1);
+    BOOST_TEST(s->x().size() == 0);
+  }
+  BOOST_TEST(sde::LogLikelihood(f, {.prior_std = 1})(none).require().log_density.size() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(integrators_move_and_go_on_after_an_observer_threw) {
+  const sde::Ode f = [](Var x, Var t) { return cos(t) * x; };
+  std::vector<sde::Integrator> all;
+  for (int i = 0; i < 3; ++i) all.emplace_back(sde::Rk4{}, f);
+  const Grid grid = Grid::uniform(0, 1, 5);
+  const Array first = all[0].run(points, grid).require().x();
+  sde::Integrator moved = std::move(all[0]);
+  BOOST_TEST(same_bits(moved.run(points, grid).require().x(), first));
+  BOOST_TEST(says(error_of([&] { (void)all[0].explain(); }), {"before the first run"}));
+  BOOST_TEST(moved.explain().find("stage 0") != std::string::npos);
+  const auto stop = [](Index step, double, auto) {
+    if (step == 3) throw Error("enough");
+  };
+  BOOST_TEST(error_of([&] { moved.run(points, grid, {.observe = stop}); }) == "enough");
+  BOOST_TEST(same_bits(moved.run(points, grid).require().x(), first));
 }
