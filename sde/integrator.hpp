@@ -21,7 +21,7 @@
 
 namespace wengert::sde {
 
-// A method: a name, how often a step evaluates the equation, how many normal numbers it takes for an entry of the
+// A method: a name, how often a step evaluates the equation, how many random numbers it takes for an entry of the
 // state, and the step itself, recorded in ops.
 template <class M, class Equation>
 concept Method = requires(const M& method, const Equation& equation, const State& y, Step& step) {
@@ -49,8 +49,7 @@ class Integrator {
 
   // The state at the grid's last time from that at its first. f32 or f64, the dtype of all computing. A value that is
   // not finite ends the run; what was reached before is kept. Throws Error where arrays do not fit each other or the
-  // equation, the noise does not fit the state, or a reverse equation is to
-  // go along a rising grid.
+  // equation, the noise does not fit the state, or a reverse equation is to go along a rising grid.
   Solution run(std::vector<Array> state, const Grid& grid, const RunOptions& options = {});
   Solution run(const Array& x, const Grid& grid, const RunOptions& options = {}) {
     return run(std::vector<Array>{x}, grid, options);

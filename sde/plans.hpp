@@ -25,7 +25,7 @@ class ByTypes {
   template <class Make>
   Value& find(std::span<const Type> types, Make&& make) {
     last_ = 0;
-    while (last_ < entries_.size() && !std::ranges::equal(entries_[last_]->types, types)) ++last_;
+    while (last_ < entries_.size() && !is(*entries_[last_], types)) ++last_;
     if (last_ == entries_.size())
       entries_.push_back(std::make_unique<Entry>(Entry{{types.begin(), types.end()}, make()}));
     return entries_[last_]->value;
@@ -37,6 +37,9 @@ class ByTypes {
   }
 
  private:
+  static bool is(const Entry& entry, std::span<const Type> types) {
+    return std::equal(entry.types.begin(), entry.types.end(), types.begin(), types.end());
+  }
   std::vector<std::unique_ptr<Entry>> entries_{};
   std::size_t last_ = 0;
 };
