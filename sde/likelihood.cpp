@@ -17,31 +17,34 @@ struct Slopes {
   Var x, change;
 };
 
-// The flow at (x, t) and its divergence, [B,1].
-Slopes with_trace(const Ode& flow, Var x, Var t) {
-  const auto [value, trace] = value_and_divergence([&](Var u) { return flow(u, t)[0]; }, x);
-  return {value, reshape(trace, {x.extent(0), 1})};
+// The flow at points y[0] [B,d] and its divergence, [B,1].
+Slopes with_trace(const Ode& flow, const State& y, Var t) {
+  const auto [value, trace] = value_and_divergence([&](Var u) { return flow(y.with({u}), t)[0]; }, y[0]);
+  return {value, reshape(trace, {y[0].extent(0), 1})};
 }
 
 // The same with one estimate for each probe [B,d], [B,n].
-Slopes with_probes(const Ode& flow, Var x, Var t, std::span<const Var> probes) {
-  divergence([&](Var u) { return flow(u, t)[0]; }, x);  // refuses a flow that mixes rows; a plan drops what it records
+Slopes with_probes(const Ode& flow, const State& y, Var t, std::span<const Var> probes) {
+  const Function along_points = [&](Var u) { return flow(y.with({u}), t)[0]; };
+  divergence(along_points, y[0]);  // refuses a flow that mixes rows; a plan drops what it records
   std::vector<Operand> estimates;
   Var value;
   for (Var probe : probes) {
-    const auto [v, along] = jvp([&](Var u) { return flow(u, t)[0]; }, x, probe);
+    const auto [v, along] = jvp(along_points, y[0], probe);
     value = v;
     estimates.push_back(sum(probe * along, {1}, {.keepdims = true}));
   }
   return {value, concat(estimates, 1)};
 }
 
-// Points and integrals; probes are fixed with the state.
+// Points and integrals; probes are fixed with the state, after what the flow itself reads.
 Ode augmented(const Ode& flow, Index probes) {
   return [=](const State& y, Var t) -> State {
-    std::vector<Var> fixed;
-    for (Index i = 0; i < probes; ++i) fixed.push_back(y.fixed(static_cast<std::size_t>(i)));
-    const Slopes slopes = probes == 0 ? with_trace(flow, y[0], t) : with_probes(flow, y[0], t, fixed);
+    const State points = y.with({y[0]});
+    const std::size_t count = static_cast<std::size_t>(probes), first = y.fixed_size() - count;
+    std::vector<Var> directions;
+    for (std::size_t i = 0; i < count; ++i) directions.push_back(y.fixed(first + i));
+    const Slopes slopes = probes == 0 ? with_trace(flow, points, t) : with_probes(flow, points, t, directions);
     return State({slopes.x, slopes.change});
   };
 }
@@ -55,12 +58,12 @@ struct HeunWithLeftDivergence {
   Index probes;
 
   State advance(const Ode& flow, const State& y, Step& step) const {
-    const Var x = y[0];
+    const State points = y.with({y[0]});
     std::vector<Var> directions;
     for (Index i = 0; i < probes; ++i)
       directions.push_back(kind == Divergence::Probe::gaussian ? step.normal() : step.rademacher());
-    const Slopes left = probes == 0 ? with_trace(flow, x, step.t) : with_probes(flow, x, step.t, directions);
-    const State next = Heun{}.advance(flow, x, step);
+    const Slopes left = probes == 0 ? with_trace(flow, points, step.t) : with_probes(flow, points, step.t, directions);
+    const State next = Heun{}.advance(flow, points, step);
     return State({next[0], y[1] + step.h * left.change});
   }
 };
@@ -136,14 +139,15 @@ LogLikelihood::LogLikelihood(Ode flow, const LikelihoodOptions& options)
   Noise::drawn(0, options.divergence.first_row);  // refuses what is none
 }
 
-Likelihood LogLikelihood::operator()(const Array& points) {
+Likelihood LogLikelihood::operator()(const Array& points, std::vector<Array> fixed) {
   check_points("log_likelihood", points);
   const Array x = points.cast(Dtype::f64);
   const Index estimates = std::max<Index>(1, options_.divergence.probes);
   const std::vector<Array> state{x, Array(Dtype::f64, {x.shape()[0], estimates})};
-  return likelihood_of(
-      integrator_.run(state, options_.from, options_.to, {.fixed = draw_probes(options_.divergence, x.type())}),
-      options_.prior_std, options_.divergence.probes == 0);
+  for (Array& each : fixed) each = each.cast(Dtype::f64);
+  for (Array& probe : draw_probes(options_.divergence, x.type())) fixed.push_back(std::move(probe));
+  return likelihood_of(integrator_.run(state, options_.from, options_.to, {.fixed = std::move(fixed)}),
+                       options_.prior_std, options_.divergence.probes == 0);
 }
 
 Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid,
@@ -159,7 +163,8 @@ Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& gri
   Integrator integrator(HeunWithLeftDivergence{d.probe, d.probes}, flow);
   const std::vector<Array> state{points, Array(points.dtype(), {points.shape()[0], std::max<Index>(1, d.probes)})};
   const Noise probes = given ? Noise::given(options.probes) : Noise::drawn(d.seed, d.first_row);
-  return likelihood_of(integrator.run(state, grid, {.noise = probes}), options.prior_std, d.probes == 0);
+  return likelihood_of(integrator.run(state, grid, {.noise = probes, .fixed = options.fixed}), options.prior_std,
+                       d.probes == 0);
 }
 
 }  // namespace wengert::sde

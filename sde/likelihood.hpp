@@ -51,7 +51,8 @@ class LogLikelihood {
   LogLikelihood(Ode flow, const LikelihoodOptions& options);
 
   // Throws Error unless points are [B,d] of f32 or f64, and where the flow mixes rows.
-  Likelihood operator()(const Array& points);
+  // `fixed` comes along to the flow (conditions of the score, [B,...]), in f64.
+  Likelihood operator()(const Array& points, std::vector<Array> fixed = {});
 
   // What a step does for points of the shape that was met last, and where its time goes (Plan).
   std::string explain() const { return integrator_.explain(); }
@@ -65,7 +66,8 @@ class LogLikelihood {
 struct GridLikelihoodOptions {
   double prior_std = 0;  // of the law at the grid's last time; to be given
   Divergence divergence{};
-  Array probes{};  // [steps, n, B, d] instead of drawn ones; n is then divergence.probes
+  std::vector<Array> fixed{};  // comes along to the flow
+  Array probes{};              // [steps, n, B, d] instead of drawn ones; n is then divergence.probes
 };
 
 // On a fixed grid: points by Heun's method, the divergence by its value at the start of each step (order 1). Probes are

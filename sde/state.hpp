@@ -17,6 +17,7 @@ class State {
 
   std::size_t size() const { return parts_.size(); }
   Var operator[](std::size_t i) const { return at(parts_, i, "array"); }
+  std::size_t fixed_size() const { return fixed_.size(); }
   Var fixed(std::size_t i) const { return at(fixed_, i, "fixed array"); }
   State with(std::vector<Var> parts) const { return State(std::move(parts), fixed_); }  // and what is fixed here
 

@@ -250,3 +250,59 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_a_density_is_refused) {
     BOOST_TEST(says(text, "sum"), text);
   }
 }
+
+BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_density) {
+  // The law of rows with condition c is that of the others, moved by m c.
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const auto centred = correlated_score(process);
+  const auto moved = [&](const sde::State& y, Var t) { return centred(y[0] - process.mean(t) * y.fixed(0), t); };
+  const Array points = plane_points(6), conditions = random_array(Dtype::f32, {6, 2}, 3);
+  Array at_centre = points;
+  Tape tape(Dtype::f64);
+  const double m = process.mean(tape.full(Shape{1, 1}, from)).item();
+  for (Index i = 0; i < 12; ++i) at_centre.set(i, points.at(i) - m * conditions.at(i));
+  for (Index probes : {0, 3}) {
+    const sde::LikelihoodOptions options{
+        .from = from, .prior_std = 1, .divergence = {.probes = probes}, .steps = {.rtol = 1e-8, .atol = 1e-8}};
+    const auto with =
+        sde::LogLikelihood(sde::probability_flow(process, moved), options)(points, {conditions}).require();
+    const auto without = sde::LogLikelihood(sde::probability_flow(process, centred), options)(at_centre).require();
+    for (Index i = 0; i < 6; ++i) BOOST_TEST(std::abs(with.change.at(i) - without.change.at(i)) < 1e-6);
+  }
+  const auto on_grid = [&](const auto& score, const Array& x, std::vector<Array> fixed) {
+    return sde::grid_likelihood(sde::probability_flow(process, score), x, sde::Grid::uniform(from, 1, 200),
+                                {.prior_std = 1, .divergence = {.probes = 2}, .fixed = std::move(fixed)})
+        .require()
+        .change.at(5);
+  };
+  BOOST_TEST(std::abs(on_grid(moved, points, {conditions.cast(Dtype::f64)}) - on_grid(centred, at_centre, {})) < 1e-9);
+}
+
+BOOST_AUTO_TEST_CASE(a_score_may_be_the_gradient_of_an_energy) {
+  // A network's energy [B,1]: its score is a vjp within the step, the divergence a second derivative.
+  Rng rng(8);
+  const nn::Mlp energy({.in = 3, .hidden = {16, 16}, .out = 1, .activation = tanh, .dtype = Dtype::f64}, rng);
+  const auto score = [&](Var x, Var t) { return -grad(sum(energy(concat({x, t}, 1))), x); };
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const Array points = plane_points(7);
+  const auto got = sde::LogLikelihood(sde::probability_flow(process, score),
+                                      {.from = from, .prior_std = 1, .steps = {.rtol = 1e-8, .atol = 1e-8}})(points);
+  BOOST_TEST(got.require().solution.statistics.accepted > 0);
+  // The change of volume by finite differences of the flow itself.
+  sde::AdaptiveIntegrator flow(sde::DormandPrince{}, sde::probability_flow(process, score),
+                               {.rtol = 1e-10, .atol = 1e-10});
+  constexpr double h = 1e-4;
+  const auto end = [&](Index axis, double by) {
+    Array x = points;
+    for (Index i = 0; i < 7; ++i) x.set(2 * i + axis, x.at(2 * i + axis) + by);
+    return flow.run(x, from, 1).require().x();
+  };
+  const Array right = end(0, h), left = end(0, -h), up = end(1, h), down = end(1, -h);
+  for (Index i = 0; i < 7; ++i) {
+    const auto slope = [&](const Array& ahead, const Array& behind, Index j) {
+      return (ahead.at(2 * i + j) - behind.at(2 * i + j)) / (2 * h);
+    };
+    const double volume = slope(right, left, 0) * slope(up, down, 1) - slope(right, left, 1) * slope(up, down, 0);
+    BOOST_TEST(std::abs(got.change.at(i) - std::log(std::abs(volume))) < 1e-5);
+  }
+}
