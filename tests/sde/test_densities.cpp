@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(densities_have_the_same_bits_on_any_threads) {
   Rng rng(4);
   const nn::ScoreNet net({.width = 128, .features = 16, .standard_deviation = [](Var t) { return sqrt(t); }}, rng);
   const sde::Ode flow = sde::probability_flow(sde::VeConstant{.sigma = 1}, sde::in_dtype(Dtype::f32, std::cref(net)));
-  const Array points = plane_points(500);
+  const Array points = plane_points(250);
   for (Index probes : {0, 2}) {
     const auto run = [&](int count) {
       const Threads guard(count);
@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(densities_have_the_same_bits_on_any_threads) {
           .require();
     };
     const sde::Likelihood one = run(1);
-    for (int count : {2, 3, 7}) {
+    for (int count : {2, 7}) {
       const sde::Likelihood got = run(count);
       BOOST_TEST(same_bits(got.log_density, one.log_density), probes << " probes on " << count);
       BOOST_TEST(same_bits(got.end, one.end));
