@@ -7,7 +7,9 @@
 //
 // The state is one system: the control of the step looks at all of its rows, in all of its arrays.
 #pragma once
-#include <memory>
+#include <concepts>
+#include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 

@@ -1,7 +1,6 @@
 // The pair of orders 5 and 4 of Dormand and Prince ("A family of embedded Runge-Kutta formulae", 1980): the step goes
 // on with the fifth order, its last slope is the next one's first.
 #pragma once
-
 #include "sde/equation.hpp"
 #include "sde/step.hpp"
 

@@ -3,8 +3,9 @@
 // Functions are kept by copy; a network that is trained further goes in by std::ref or a lambda that captures it by
 // reference.
 #pragma once
-#include <concepts>
 #include <functional>
+#include <type_traits>
+#include <utility>
 
 #include "sde/process.hpp"
 #include "sde/state.hpp"

@@ -9,6 +9,10 @@
 // A step is compiled at the first run with a state of some shape; the next runs replay it. The state has the same bits
 // for any number of threads and, where the equation keeps rows apart, for any split of the rows.
 #pragma once
+#include <concepts>
+#include <functional>
+#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 

@@ -17,7 +17,8 @@ struct AdaptiveOptions {
   Index max_steps = 100000;  // accepted and rejected
 };
 
-// The norms of y, of its slope f, and of the change of f over a first Euler step h0, each over atol + rtol |y|.
+// The size h0 of the Euler step that shows how fast the slope changes, and from what it showed the size of the first
+// step. Norms of y, of its slope f, and of the change of f over h0 are root mean squares over atol + rtol |y|.
 double first_euler_step(double length, double norm_y, double norm_f);
 double first_step(double h0, double norm_f, double norm_change, double error_order);
 
