@@ -7,6 +7,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -79,6 +81,10 @@ class Temporary {
   bool moved_ = false;
 };
 
+std::size_t physical_memory() {
+  return static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(::sysconf(_SC_PAGE_SIZE));
+}
+
 // A rename lasts once the folder is on the disk; some file systems cannot say so, which is no failure of the write.
 void sync_folder(const fs::path& folder) {
   const Descriptor opened(folder.empty() ? fs::path(".") : folder, O_RDONLY | O_DIRECTORY);
@@ -94,23 +100,49 @@ void replace_file(const fs::path& path, std::string_view bytes) {
   sync_folder(path.parent_path());
 }
 
-std::string read_file(const fs::path& path) {
-  // O_NONBLOCK: to open a pipe would wait for its writer.
-  const Descriptor file(path, O_RDONLY | O_NONBLOCK);
+// O_NONBLOCK: to open a pipe would wait for its writer.
+InputFile::InputFile(const fs::path& path) : InputFile(path, ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
   struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0) fail("read", path, errno);
+  if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) fail("read", path, errno);
   if (!S_ISREG(status.st_mode)) throw Error(fmt::format("cannot read '{}': it is not a regular file", path.string()));
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ::ssize_t count = ::read(file.get(), bytes.data() + done, bytes.size() - done);
+  size_ = static_cast<std::size_t>(status.st_size);
+  // A sparse file claims any size; asking for what no machine has may end the program instead of throwing.
+  if (const std::size_t memory = physical_memory(); size_ > memory)
+    throw Error(
+        fmt::format("cannot read '{}': it has {} bytes, this machine's memory {}", path.string(), size_, memory));
+}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void InputFile::read(std::size_t offset, void* to, std::size_t bytes) const {
+  while (bytes > 0) {
+    const ::ssize_t count = ::pread(descriptor_, to, bytes, static_cast<::off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("read", path, errno);
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
+    if (count < 0) fail("read", path_, errno);
+    if (count == 0) throw Error(fmt::format("cannot read '{}': it ends at byte {}", path_.string(), offset));
+    const std::size_t done = static_cast<std::size_t>(count);
+    to = static_cast<std::byte*>(to) + done;
+    offset += done;
+    bytes -= done;
   }
-  bytes.resize(done);
-  return bytes;
+}
+
+std::string InputFile::text(std::size_t offset, std::size_t bytes) const {
+  std::string text;
+  try {
+    text.resize(bytes);
+  } catch (const std::bad_alloc&) {
+    throw Error(fmt::format("cannot read '{}': there is no memory for {} bytes", path_.string(), bytes));
+  }
+  read(offset, text.data(), bytes);
+  return text;
+}
+
+std::string read_file(const fs::path& path) {
+  const InputFile file(path);
+  return file.text(0, file.size());
 }
 
 void make_folder(const fs::path& folder) {

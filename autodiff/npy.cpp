@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <cstring>
+#include <new>
+#include <string>
 #include <string_view>
 
 #if __has_include(<xtensor/io/xnpy.hpp>)  // xtensor 0.26 and later
@@ -42,12 +43,17 @@ class Header {
     rest_.remove_prefix(text.size());
     return text;
   }
+  // As Python reads it: without a sign, without leading zeros.
   Index extent() {
     Index value = -1;
     const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
-    if (error != std::errc{} || value < 0) throw Error("an extent in its header is no whole number");
+    const bool odd = rest_.starts_with('-') || (rest_.starts_with('0') && end != rest_.data() + 1);
+    if (error != std::errc{} || odd) throw Error("an extent in its header is no whole number");
     rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
     return value;
+  }
+  void end() const {
+    if (!rest_.empty()) throw Error("its header goes on behind its end");
   }
 
  private:
@@ -73,6 +79,7 @@ Type parse(std::string_view text) {
     if (type.shape.rank() == static_cast<int>(max_rank)) throw Error(fmt::format("it has more than {} axes", max_rank));
     type.shape.append(header.extent());
     if (!header.skips(",")) {
+      if (type.shape.rank() == 1) header.expect(",");  // (6) is a number to Python, no shape
       header.expect(")");
       break;
     }
@@ -80,23 +87,27 @@ Type parse(std::string_view text) {
   header.skips(",");
   header.expect("}");
   header.expect("\n");
+  header.end();
   return type;
 }
 
-Array from_npy(std::string_view bytes) {
+// The array of a file whose header is believed only where the file's size bears it out.
+Array from_npy(const InputFile& file) {
   constexpr std::string_view magic("\x93NUMPY\x01\x00", 8);
-  if (!bytes.starts_with(magic.substr(0, 6))) throw Error("it does not begin as .npy files do");
-  if (!bytes.starts_with(magic)) throw Error("its version is not 1.0");
-  if (bytes.size() < 10) throw Error("it ends within its header");
+  constexpr std::size_t preamble = magic.size() + 2;
+  const std::string start = file.text(0, std::min(preamble, file.size()));
+  if (!start.starts_with(magic.substr(0, 6))) throw Error("it does not begin as .npy files do");
+  if (!start.starts_with(magic)) throw Error("its version is not 1.0");
+  if (start.size() < preamble) throw Error("it ends within its header");
   const std::size_t length =
-      static_cast<unsigned char>(bytes[8]) + std::size_t{256} * static_cast<unsigned char>(bytes[9]);
-  if (bytes.size() < 10 + length) throw Error("it ends within its header");
-  const Type type = parse(bytes.substr(10, length));
-  const std::string_view elements = bytes.substr(10 + length);
-  if (type.bytes() != elements.size())
-    throw Error(fmt::format("its {} bytes of elements are not those of {}", elements.size(), to_string(type)));
+      static_cast<unsigned char>(start[8]) + std::size_t{256} * static_cast<unsigned char>(start[9]);
+  if (file.size() - preamble < length) throw Error("it ends within its header");
+  const Type type = parse(file.text(preamble, length));
+  const std::size_t elements = file.size() - preamble - length;
+  if (type.bytes() != elements)
+    throw Error(fmt::format("its {} bytes of elements are not those of {}", elements, to_string(type)));
   Array array(type);
-  std::memcpy(array.raw(), elements.data(), elements.size());
+  file.read(preamble + length, array.raw(), elements);
   return array;
 }
 
@@ -107,11 +118,13 @@ void save_npy(const std::filesystem::path& path, const Array& array) {
 }
 
 Array load_npy(const std::filesystem::path& path) {
-  const std::string bytes = read_file(path);
+  const InputFile file(path);
   try {
-    return from_npy(bytes);
+    return from_npy(file);
   } catch (const Error& error) {
     throw Error(fmt::format("cannot read '{}': {}", path.string(), error.what()));
+  } catch (const std::bad_alloc&) {
+    throw Error(fmt::format("cannot read '{}': there is no memory for its elements", path.string()));
   }
 }
 

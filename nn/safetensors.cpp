@@ -2,84 +2,46 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <limits>
+#include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <new>
 
 #include "autodiff/error.hpp"
 #include "autodiff/files.hpp"
+#include "nn/safetensors_header.hpp"
 
 namespace wengert::nn {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::size_t length_bytes = 8;
-constexpr std::size_t largest_header = 100'000'000;  // the format's own limit
 
-const char* format_name(Dtype dtype) { return dtype == Dtype::f32 ? "F32" : dtype == Dtype::f64 ? "F64" : "I32"; }
-
-Dtype dtype_named(const std::string& name) {
-  for (Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::i32})
-    if (name == format_name(dtype)) return dtype;
-  throw Error(fmt::format("type {} is not supported (F32, F64 and I32 are)", name));
-}
-
-// One entry of the header, checked against the bytes of data that the file has.
-Array read_tensor(const Json& entry, std::string_view data) {
-  Type type{dtype_named(entry.at("dtype").get<std::string>()), {}};
-  std::size_t bytes = size_of(type.dtype);
-  for (const Json& extent : entry.at("shape")) {
-    const auto value = extent.get<std::uint64_t>();
-    if (!extent.is_number_unsigned() ||
-        (value != 0 && bytes > std::numeric_limits<std::uint32_t>::max() * std::size_t{1024} / value))
-      throw Error("its shape is too large");
-    bytes *= value;
-    type.shape.append(static_cast<Index>(value));
-  }
-  const auto begin = entry.at("data_offsets").at(0).get<std::uint64_t>(),
-             end = entry.at("data_offsets").at(1).get<std::uint64_t>();
-  if (begin > end || end > data.size() || end - begin != bytes)
-    throw Error(fmt::format("its {} bytes do not fit offsets {} to {} of {} bytes", bytes, begin, end, data.size()));
-  Array array(type);
-  std::memcpy(array.raw(), data.data() + begin, bytes);
-  return array;
-}
-
-NamedArrays parse(std::string_view file) {
+NamedArrays parse(const InputFile& file) {
   if (file.size() < length_bytes) throw Error("the file is shorter than a header");
+  const std::string start = file.text(0, length_bytes);
   std::uint64_t length = 0;
   for (std::size_t i = 0; i < length_bytes; ++i)
-    length |= std::uint64_t{static_cast<unsigned char>(file[i])} << (8 * i);
+    length |= std::uint64_t{static_cast<unsigned char>(start[i])} << (8 * i);
   if (length > largest_header || length > file.size() - length_bytes)
-    throw Error(fmt::format("the header claims {} bytes, the file has {}", length, file.size() - length_bytes));
-  const std::string_view data = file.substr(length_bytes + length);
-  const Json header = Json::parse(file.substr(length_bytes, length));
-  if (!header.is_object()) throw Error("the header is no JSON object");
+    throw Error(fmt::format("the header claims {} bytes, the file has {} and a header at most {}", length,
+                            file.size() - length_bytes, largest_header));
+  const std::size_t data = length_bytes + length;
+  const std::vector<TensorEntry> entries = parse_header(file.text(length_bytes, length), file.size() - data);
   NamedArrays arrays;
-  std::map<std::uint64_t, std::uint64_t> taken;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
-    try {
-      arrays.emplace_back(name, read_tensor(entry, data));
-    } catch (const std::exception& error) {
-      throw Error(fmt::format("tensor {}: {}", name, error.what()));
-    }
-    if (arrays.back().second.size() > 0)
-      if (!taken.emplace(entry["data_offsets"][0], entry["data_offsets"][1]).second)
-        throw Error(fmt::format("tensor {} overlaps another", name));
+  arrays.reserve(entries.size());
+  for (const TensorEntry& entry : entries) {
+    arrays.emplace_back(entry.name, Array(entry.type));
+    file.read(data + entry.begin, arrays.back().second.raw(), entry.end - entry.begin);
   }
-  std::uint64_t covered = 0;
-  for (const auto& [begin, end] : taken) {
-    if (begin != covered)
-      throw Error(fmt::format("tensors overlap or leave a gap at byte {}", std::min(begin, covered)));
-    covered = end;
-  }
-  if (covered != data.size()) throw Error(fmt::format("{} bytes of data belong to no tensor", data.size() - covered));
   return arrays;
+}
+
+std::string header_for(const NamedArrays& arrays, const std::filesystem::path& path) {
+  try {
+    return format_header(arrays);
+  } catch (const Error& error) {
+    throw Error(fmt::format("cannot write '{}': {}", path.string(), error.what()));
+  }
 }
 
 // What keeps an array from becoming the value of a parameter; empty when nothing does.
@@ -96,16 +58,7 @@ std::string objection(const Parameter& parameter, const Array& array) {
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const NamedArrays& arrays) {
-  Json header = Json::object();
-  std::size_t offset = 0;
-  for (const auto& [name, array] : arrays) {
-    const std::size_t end = offset + array.type().bytes();
-    header[name] = {{"dtype", format_name(array.dtype())},
-                    {"shape", std::vector<Index>(array.shape().extents().begin(), array.shape().extents().end())},
-                    {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = header.dump();
+  std::string text = header_for(arrays, path);
   text.append((alignment - (length_bytes + text.size()) % alignment) % alignment, ' ');  // data start on a cache line
   std::string file;
   for (std::size_t i = 0; i < length_bytes; ++i) file.push_back(static_cast<char>(text.size() >> (8 * i) & 0xff));
@@ -115,11 +68,13 @@ void write_safetensors(const std::filesystem::path& path, const NamedArrays& arr
 }
 
 NamedArrays read_safetensors(const std::filesystem::path& path) {
-  const std::string file = read_file(path);
+  const InputFile file(path);
   try {
     return parse(file);
-  } catch (const std::exception& error) {
+  } catch (const Error& error) {
     throw Error(fmt::format("{}: not a usable safetensors file: {}", path.string(), error.what()));
+  } catch (const std::bad_alloc&) {
+    throw Error(fmt::format("{}: there is no memory for its {} bytes", path.string(), file.size()));
   }
 }
 
@@ -133,7 +88,8 @@ void load(Module& module, const std::filesystem::path& path) { load(module, read
 
 void load(Module& module, const NamedArrays& arrays, const std::string& source) {
   std::map<std::string, const Array*> given;
-  for (const auto& [name, array] : arrays) given[name] = &array;
+  for (const auto& [name, array] : arrays)
+    if (!given.emplace(name, &array).second) throw Error(fmt::format("{}: two arrays are named {}", source, name));
   const auto parameters = module.parameters();
   for (const auto& [name, parameter] : parameters) {
     const auto found = given.find(name);
@@ -144,7 +100,8 @@ void load(Module& module, const NamedArrays& arrays, const std::string& source) 
   if (given.size() != parameters.size()) {
     std::map<std::string, const Array*> unexpected = given;
     for (const auto& [name, parameter] : parameters) unexpected.erase(name);
-    throw Error(fmt::format("{}: {} is not a parameter of the module", source, unexpected.begin()->first));
+    if (!unexpected.empty())
+      throw Error(fmt::format("{}: {} is not a parameter of the module", source, unexpected.begin()->first));
   }
   for (const auto& [name, parameter] : parameters) parameter->set(*given[name]);
 }

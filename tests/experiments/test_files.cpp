@@ -120,6 +120,34 @@ BOOST_AUTO_TEST_CASE(only_regular_files_are_read) {
   BOOST_TEST(contains(error_of([&] { read_file(folder / "pipe"); }), "is not a regular file"));
 }
 
+BOOST_AUTO_TEST_CASE(files_larger_than_memory_are_refused) {
+  const Folder folder;
+  replace_file(folder / "text", "");
+  replace_file(folder / "a.npy", npy(header("<f4", "(2199023255552,)"), ""));
+  for (const char* name : {"text", "a.npy"}) {
+    std::error_code unable;
+    fs::resize_file(folder / name, fs::file_size(folder / name) + 8796093022208, unable);
+    if (unable) {
+      BOOST_TEST_MESSAGE("skipped: this file system holds no sparse file of 8 TB");
+      continue;
+    }
+    const std::string error =
+        error_of([&] { name[0] == 'a' ? (void)load_npy(folder / name) : (void)read_file(folder / name); });
+    BOOST_TEST(contains(error, "cannot read '" + (folder / name).string() + "': it has 87960930"), error);
+    BOOST_TEST(contains(error, "this machine's memory"), error);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(parts_of_a_file_are_read) {
+  const Folder folder;
+  replace_file(folder / "f", "0123456789");
+  const InputFile file(folder / "f");
+  BOOST_TEST(file.size() == 10u);
+  BOOST_TEST(file.text(3, 4) == "3456");
+  BOOST_TEST(file.text(10, 0).empty());
+  BOOST_TEST(error_of([&] { file.text(8, 3); }) == "cannot read '" + (folder / "f").string() + "': it ends at byte 10");
+}
+
 BOOST_AUTO_TEST_CASE(folders_are_made_with_their_parents_if_they_can_be_written_to) {
   const Folder folder;
   make_folder(folder / "a/b/c");
@@ -219,7 +247,8 @@ BOOST_AUTO_TEST_CASE(hostile_files_are_refused_with_a_reason) {
   for (const char* descr : {">f4", "<f2", "<i8", "|u1", "|O", "", "<f4x"})
     BOOST_TEST(
         contains(error(npy(header(descr, "(2, 3)"), elements)), "its elements are '" + std::string(descr) + "'"));
-  for (const char* shape : {"(-2, -3)", "(2.5, 3)", "(99999999999999999999,)", "(,)", "(2, x)", "(0x2, 3)"})
+  for (const char* shape : {"(-2, -3)", "(2.5, 3)", "(99999999999999999999,)", "(,)", "(2, x)", "(0x2, 3)", "(6)", "6",
+                            "(02, 3)", "(-0, 6)", "(+6,)", "(6 ,,)", "[2, 3]", "(2, 3", "((2, 3))", "(1_0,)"})
     BOOST_TEST(contains(error(npy(header("<f4", shape), elements)), "its header"), shape);
   BOOST_TEST(contains(error(npy(header("<f4", "(1, 1, 1, 1, 1, 1, 2, 3, 1)"), elements)), "more than 8 axes"));
   BOOST_TEST(contains(error(npy(header("<f4", "(2, 4)"), elements)), "are not those of f32 [2, 4]"));
@@ -230,6 +259,10 @@ BOOST_AUTO_TEST_CASE(hostile_files_are_refused_with_a_reason) {
   BOOST_TEST(contains(error(npy("{'descr': '<f4'}", elements)), "lacks ,"));
   BOOST_TEST(contains(error(npy("", elements)), "lacks {"));
   BOOST_TEST(contains(error(npy(good + "; import os", elements)), "its header lacks"));
+  BOOST_TEST(contains(error(npy(good + "\n; import os", elements)), "its header goes on behind its end"));
+  BOOST_TEST(contains(error(npy(good + "\n", elements)), "its header goes on behind its end"));
+  BOOST_TEST(
+      contains(error(npy(header("<f4", "(0, 9223372036854775807, 9223372036854775807)"), "")), "no machine holds"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
