@@ -149,12 +149,40 @@ void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, S
   }
 }
 
+// Elements of the result whose partial sums a level of the tree holds on the stack: 64 rows of 128 bytes.
+template <class T>
+inline constexpr Index deep_elements = 64 * 2 * 64 / static_cast<Index>(sizeof(T));
+
+// The tree over chains, of no more than deep_elements.
+template <class T>
+void multiply_by_chains(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  if (k <= deep_chain) return multiply_tiles(m, n, k, a, b, out);
+  Index left = deep_chain;
+  while (2 * left < k) left *= 2;
+  multiply_by_chains(m, n, left, a, b, out);
+  alignas(alignment) std::array<T, static_cast<std::size_t>(deep_elements<T>)> right;
+  multiply_by_chains(m, n, k - left, a.at(0, left), b.at(left, 0), Strided<T>{right.data(), n, 1});
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) out.at(i, j).data[0] += right[static_cast<std::size_t>(i * n + j)];
+}
+
+// The same of any size, in parts. Where there are few rows of a, those of b are read in longer runs.
+template <class T>
+void multiply_deep(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  const Index rows = std::min<Index>(m, 64),
+              columns = deep_elements<T> / std::max<Index>(rows, 8) / lanes<T> * lanes<T>;
+  for (Index i = 0; i < m; i += rows)
+    for (Index j = 0; j < n; j += columns)
+      multiply_by_chains(std::min(rows, m - i), std::min(columns, n - j), k, a.at(i, 0), b.at(0, j), out.at(i, j));
+}
+
 }  // namespace
 
 template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
   constexpr Index width = lanes<T>, piece = 256;
   constexpr int wide = most_vectors<T>;
+  if (k > longest_chain) return multiply_deep(m, n, k, a, b, out);
   if (n < width && n < m && a.row == 1) return flat(m, n, k, a, b, out);
   if (exchanges_fast<T>() && n <= narrow_columns && m >= 16 && a.column == 1 && k <= narrow_depth)
     return narrow(m, n, k, a, b, out);

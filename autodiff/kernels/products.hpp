@@ -1,9 +1,10 @@
 // Matrix products on register tiles over xsimd.
 //
-// Contract: an element of a product is one chain of fused multiply-adds over k, ascending, from zero. Which tile,
-// remainder or thread computes it never shows in its bits. OpenBLAS cannot keep that: on a SkylakeX kernel a block of
-// one row sums in another order than the same row among others, so that a sample would depend on its batch. It is at
-// hand (multiply_blas) for what has no rows to keep apart, and as a second opinion in tests.
+// Contract: an element of a product is one chain of fused multiply-adds over k, ascending, from zero; of more than
+// longest_chain of them, chains of deep_chain terms, the last of which may be shorter, added in a fixed tree. Which
+// tile, remainder or thread computes it never shows in its bits. OpenBLAS cannot keep that: on a SkylakeX kernel a
+// block of one row sums in another order than the same row among others, so that a sample would depend on its batch. It
+// is at hand (multiply_blas) for what has no rows to keep apart, and as a second opinion in tests.
 #pragma once
 #include "autodiff/dtype.hpp"
 
@@ -18,6 +19,10 @@ struct Strided {
   Strided at(Index i, Index j) const { return {data + i * row + j * column, row, column}; }
   Strided transposed() const { return {data, column, row}; }
 };
+
+// Rounding errors of a chain add up: long products are cut. The tree takes the largest power of two of whole chains
+// that leaves some to its right: (chains 0 to 2^p - 1) + (the others), each part in the same way.
+inline constexpr Index longest_chain = 4096, deep_chain = 512;
 
 // out[m,n] = a[m,k] b[k,n]; the rows of b and of out are contiguous (b.column == 1, out.column == 1). One thread.
 template <class T>

@@ -150,10 +150,11 @@ struct Matmul final : OpOf<Matmul> {
     for (Index r = 0; r < result.size(); ++r) {
       const Index batch = r / (e.m * e.n), i = r / e.n % e.m, j = r % e.n;
       const Index a = position_of(a_walk, batch) * e.m * e.k, b = position_of(b_walk, batch) * e.k * e.n;
-      double total = 0;
+      long double total = 0;
       for (Index p = 0; p < e.k; ++p)
-        total += in[0].at(a + (ta ? p * e.m + i : i * e.k + p)) * in[1].at(b + (tb ? j * e.k + p : p * e.n + j));
-      result.set(r, total);
+        total += static_cast<long double>(in[0].at(a + (ta ? p * e.m + i : i * e.k + p))) *
+                 in[1].at(b + (tb ? j * e.k + p : p * e.n + j));
+      result.set(r, static_cast<double>(total));
     }
     return result;
   }

@@ -1,11 +1,27 @@
 // What reductions share: their attributes, shapes and rows, and the walk over runs of axes.
 #pragma once
 #include <algorithm>
+#include <cmath>
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/ops/axes.hpp"
 
 namespace wengert {
+
+// A sum for references: in long double, with what additions round away (Knuth's TwoSum), so that it serves for f64 too.
+class ReferenceSum {
+ public:
+  void add(long double x) {
+    const long double before = sum_;
+    sum_ += x;
+    const long double added = sum_ - before, lost = (before - (sum_ - added)) + (x - added);
+    if (std::isfinite(lost)) lost_ += lost;
+  }
+  long double value() const { return std::isfinite(sum_) ? sum_ + lost_ : sum_; }
+
+ private:
+  long double sum_ = 0, lost_ = 0;
+};
 
 // x -> x reduced over `axes` (ascending); integers: keepdims
 class Reduction : public Op {

@@ -78,11 +78,12 @@ struct Sum final : Reduction {
             {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    std::vector<ReferenceSum> totals(static_cast<std::size_t>(out.shape.size()));
+    for (Index i = 0; i < in[0].size(); ++i)
+      totals[static_cast<std::size_t>(target(a, in[0].shape(), i))].add(in[0].at(i));
     Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < in[0].size(); ++i) {
-      const Index to = target(a, in[0].shape(), i);
-      result.set(to, result.at(to) + in[0].at(i));
-    }
+    for (Index i = 0; i < result.size(); ++i)
+      result.set(i, static_cast<double>(totals[static_cast<std::size_t>(i)].value()));
     return result;
   }
 };

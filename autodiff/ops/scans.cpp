@@ -1,4 +1,8 @@
 // Sums of all elements up to each along an axis.
+#include <algorithm>
+#include <array>
+#include <cmath>
+
 #include "autodiff/ops/axes.hpp"
 #include "autodiff/parallel.hpp"
 
@@ -7,7 +11,23 @@ namespace {
 
 using namespace special_values;
 
-// x -> its running sums along axes[0], one addition after the other; integers: reverse
+// A running sum in f64: of f32 as it is, of f64 with what each addition rounds away (Knuth's TwoSum).
+template <class T>
+struct RunningSum {
+  double sum, lost;
+
+  void add(T x) {
+    const double before = sum;
+    sum += static_cast<double>(x);
+    if constexpr (sizeof(T) == 8) {
+      const double added = sum - before, error = (before - (sum - added)) + (x - added);
+      if (std::isfinite(error)) lost += error;
+    }
+  }
+  T value() const { return static_cast<T>(std::isfinite(sum) ? sum + lost : sum); }
+};
+
+// x -> its running sums along axes[0]; integers: reverse
 struct CumSum final : OpOf<CumSum> {
   CumSum() : OpOf({.name = "cumsum", .linearity = Linearity::linear}) {}
 
@@ -21,15 +41,25 @@ struct CumSum final : OpOf<CumSum> {
     const int axis = k.attributes().axes[0];
     const bool reverse = k.attributes().integers[0] != 0;
     const Index outer = outside(k.out_shape(), axis), n = k.out_shape()[axis], inner = inside(k.out_shape(), axis);
-    const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, n * inner));
-    parallel_pieces(outer, grain, [&](Index begin, Index end) {
-      for (Index o = begin; o < end; ++o)
+    // Lines go side by side, some at a time, so that neighbours are read together.
+    constexpr Index together = 64;
+    const Index across = (inner + together - 1) / together;
+    const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, n * std::min(inner, together)));
+    parallel_pieces(outer * across, grain, [&](Index begin, Index end) {
+      for (Index task = begin; task < end; ++task) {
+        const Index left = task % across * together, width = std::min(together, inner - left);
+        const Index first = task / across * n * inner + left;
+        std::array<RunningSum<T>, together> sums;
+        std::fill_n(sums.begin(), width, RunningSum<T>{});
         for (Index i = 0; i < n; ++i) {
-          const Index here = (o * n + (reverse ? n - 1 - i : i)) * inner, before = here + (reverse ? inner : -inner);
-          const T* x = k.in<T>(0) + here;
-          T* out = k.out<T>();
-          for (Index j = 0; j < inner; ++j) out[here + j] = i == 0 ? x[j] : out[before + j] + x[j];
+          const Index here = first + (reverse ? n - 1 - i : i) * inner;
+          for (Index j = 0; j < width; ++j) {
+            RunningSum<T>& sum = sums[static_cast<std::size_t>(j)];
+            sum.add(k.in<T>(0)[here + j]);
+            k.out<T>()[here + j] = sum.value();
+          }
         }
+      }
     });
   }
   Var vjp(const Call& c, int, Var g) const override {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/sums.hpp"
 #include "autodiff/ops/reduction.hpp"
 
 namespace wengert {
@@ -52,15 +53,15 @@ struct Lines {
   simd::Batch<T> at(Index i) const { return load_some(x + i * step(), count(i)); }
 };
 
-// The largest element and the sum of exp(x - largest) of each line; the sum ascends within a lane.
+// The largest element and the sum of exp(x - largest) of each line; lanes are added last.
 template <class T>
 struct Weight {
   simd::Batch<T> largest, sum;
 
-  explicit Weight(const Lines<T>& lines) : largest(static_cast<T>(-infinity)), sum(T(0)) {
+  explicit Weight(const Lines<T>& lines) : largest(static_cast<T>(-infinity)) {
     for (Index i = 0; i < lines.steps(); ++i) largest = simd::max(largest, lines.at(i));
     if (lines.stride == 1) largest = fold(largest, [](T a, T b) { return a > b || std::isnan(a) ? a : b; });
-    for (Index i = 0; i < lines.steps(); ++i) sum += xsimd::exp(lines.at(i) - largest);
+    sum = sum_pairwise<T, 1>(lines.steps(), [&](Index i, std::size_t) { return xsimd::exp(lines.at(i) - largest); })[0];
     if (lines.stride == 1) sum = fold(sum, [](T a, T b) { return a + b; });
   }
 };
@@ -127,12 +128,16 @@ struct LogSumExp final : SharedReduction {
             {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    std::vector<double> largest(static_cast<std::size_t>(out.shape.size()), -infinity);
+    std::vector<ReferenceSum> totals(largest.size());
+    const auto visit = [&](auto f) {
+      for (Index i = 0; i < in[0].size(); ++i) f(static_cast<std::size_t>(target(a, in[0].shape(), i)), in[0].at(i));
+    };
+    visit([&](std::size_t to, double x) { largest[to] = std::max(largest[to], x); });
+    visit([&](std::size_t to, double x) { totals[to].add(std::exp(static_cast<long double>(x) - largest[to])); });
     Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < in[0].size(); ++i) {
-      const Index to = target(a, in[0].shape(), i);
-      result.set(to, result.at(to) + std::exp(in[0].at(i)));
-    }
-    for (Index i = 0; i < result.size(); ++i) result.set(i, std::log(result.at(i)));
+    for (std::size_t i = 0; i < totals.size(); ++i)
+      result.set(static_cast<Index>(i), static_cast<double>(largest[i] + std::log(totals[i].value())));
     return result;
   }
 };

@@ -59,8 +59,15 @@ double count(const Operand& x, const Axes& axes) {
   return product;
 }
 
+// x minus its mean. The mean is rounded, by more than a small spread about a large mean: what is left of it after a
+// first subtraction is subtracted as well. The first one counts as a constant, since no shift changes the result.
+Var from_mean_of(const Operand& x, std::span<const int> axes) {
+  const Var shifted = sub(x, stop_gradient(mean(x, axes, {.keepdims = true})));
+  return shifted - mean(shifted, axes, {.keepdims = true});
+}
+
 Var spread(const Operand& x, const Axes& axes, Deviations options) {
-  const Var from_mean = sub(x, mean(x, axes, {.keepdims = true}));
+  const Var from_mean = from_mean_of(x, axes);
   const double freedom = std::max(0.0, count(x, axes) - options.ddof);
   const Var total = sum(square(from_mean), axes, {.keepdims = options.keepdims});
   return freedom > 0 ? total / freedom : total * std::numeric_limits<double>::quiet_NaN();
@@ -111,7 +118,7 @@ Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) 
   const Scope scope(x, "layer_norm");
   const Axes all = all_axes(x);
   const auto last = std::span<const int>(all).last(static_cast<std::size_t>(options.axes));
-  const Var from_mean = sub(x, mean(x, last, {.keepdims = true}));
+  const Var from_mean = from_mean_of(x, last);
   // One division a row.
   const Var inverse = 1 / sqrt(mean(square(from_mean), last, {.keepdims = true}) + options.eps);
   return from_mean * inverse * gain + bias;
