@@ -114,9 +114,9 @@ Padded<T> by_groups(Index groups, const Padded<T>& a, const Padded<T>& b) {
   return out;
 }
 
-// The chain over [begin, end) of element (i, j), and what a plain loop in f64 makes of it.
+// Element (i, j) over [begin, end) as the contract states it, and what a plain loop in f64 makes of it.
 template <class T>
-T chain(const Padded<T>& a, const Padded<T>& b, Index i, Index j, Index begin, Index end) {
+T one_chain(const Padded<T>& a, const Padded<T>& b, Index i, Index j, Index begin, Index end) {
   T sum = 0;
   double exact = 0, size = 0;
   for (Index p = begin; p < end; ++p) {
@@ -130,16 +130,28 @@ T chain(const Padded<T>& a, const Padded<T>& b, Index i, Index j, Index begin, I
     BOOST_ERROR("the chain at " << i << "," << j << " is " << sum << ", by a plain loop " << exact);
   return sum;
 }
-// The same in groups, added in pairs; one left over moves up as it is.
+// Chains of 512, added in pairs; one left over moves up as it is.
+template <class T>
+T pairs(std::vector<T> sums) {
+  for (; sums.size() > 1; sums.resize((sums.size() + 1) / 2))
+    for (std::size_t s = 0; s < sums.size(); s += 2)
+      sums[s / 2] = s + 1 < sums.size() ? sums[s] + sums[s + 1] : sums[s];
+  return sums[0];
+}
+template <class T>
+T chain(const Padded<T>& a, const Padded<T>& b, Index i, Index j, Index begin, Index end) {
+  if (end - begin <= 4096) return one_chain(a, b, i, j, begin, end);
+  std::vector<T> sums;
+  for (; begin < end; begin += 512) sums.push_back(one_chain(a, b, i, j, begin, std::min(end, begin + 512)));
+  return pairs(sums);
+}
+// The same in groups, added in pairs as well.
 template <class T>
 T tree(Index groups, const Padded<T>& a, const Padded<T>& b, Index i, Index j) {
   std::vector<T> sums;
   for (Index g = 0; g < groups; ++g)
     sums.push_back(chain(a, b, i, j, g * a.width / groups, (g + 1) * a.width / groups));
-  for (; sums.size() > 1; sums.resize((sums.size() + 1) / 2))
-    for (std::size_t s = 0; s < sums.size(); s += 2)
-      sums[s / 2] = s + 1 < sums.size() ? sums[s] + sums[s + 1] : sums[s];
-  return sums[0];
+  return pairs(sums);
 }
 
 // Compares products with the first rows and columns of what is wanted, and tells of the first ones that differ.

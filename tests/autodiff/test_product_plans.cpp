@@ -109,3 +109,16 @@ BOOST_AUTO_TEST_CASE(random_sizes_to_700) {
     BOOST_CHECK_NO_THROW(check_all(m, n, k));
   }
 }
+
+// Chains that are cut: long rows, and gradients of weights over so many rows that each of their groups is cut as well.
+BOOST_AUTO_TEST_CASE(long_sums) {
+  using Weight = Layer::Weight;
+  using Mask = Layer::Mask;
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    BOOST_CHECK_NO_THROW(check({33, 5, 5000, {"tanh", tanh}, true, false, Weight::parameter, Mask::elements, dtype}));
+    BOOST_CHECK_NO_THROW(check({70, 9, 4097, {"relu", relu}, true, true, Weight::input, Mask::rows, dtype}));
+    BOOST_CHECK_NO_THROW(check({3, 150, 4700, {"none", nullptr}, false, true, Weight::parameter, Mask::rows, dtype}));
+    if (!SANITIZED)
+      BOOST_CHECK_NO_THROW(check({200001, 2, 3, {"relu", relu}, true, false, Weight::input, Mask::columns, dtype}));
+  }
+}

@@ -123,6 +123,50 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(random_sizes_to_700_are_the_chain, T, Types) {
   }
 }
 
+// Long products: at the borders of chains and of the tree, and through every part of the kernels. Values are positive,
+// so that roundings add up.
+BOOST_AUTO_TEST_CASE_TEMPLATE(long_products_are_chains_in_a_tree, T, Types) {
+  const std::vector<Size> sizes{{1, 1, 4096},   {3, 2, 4097},     {9, 17, 4608}, {70, 5, 4609},  {5, 70, 5120},
+                                {65, 33, 5121}, {130, 100, 6001}, {17, 1, 8191}, {2, 300, 9217}, {2, 3, 100003}};
+  for (const auto& [m, n, k] : sizes) {
+    if (SANITIZED && m * n > 2000) continue;
+    std::vector<T> left = random_values<T>(m * k, 9), right = random_values<T>(k * n, 10);
+    for (std::vector<T>* all : {&left, &right})
+      for (T& value : *all) value = std::abs(value);
+    const bool flip_a = k % 2 != 0, flip_b = k % 4 == 0;
+    const Padded<T> a(m, k, flip_a, left, k), b(k, n, flip_b, right, n);
+    const auto run = [&](int threads) {
+      const Threads guard(threads);
+      std::vector<Padded<T>> all{by_multiply(a, b), by_groups(2, a, b)};
+      if (!flip_b) all.push_back(by_tiles(a, b));
+      return all;
+    };
+    const std::vector<Padded<T>> outs = run(1);
+    for (const int threads : {2, 3, 7}) {
+      const std::vector<Padded<T>> team = run(threads);
+      for (std::size_t o = 0; o < outs.size(); ++o)
+        BOOST_TEST(same(outs[o].memory.data(), team[o].memory.data(), static_cast<Index>(outs[o].memory.size())),
+                   threads << " threads");
+    }
+    const Index step = std::max<Index>(1, m * n / 60);
+    for (Index e = 0; e < m * n; e += step) {
+      const Index i = e / n, j = e % n;
+      const T stated = chain(a, b, i, j, 0, k), grouped = tree(2, a, b, i, j);
+      long double exact = 0;
+      for (Index p = 0; p < k; ++p) exact += static_cast<long double>(a.at(i, p)) * b.at(p, j);
+      for (std::size_t o = 0; o < outs.size(); ++o) {
+        const T got = outs[o].at(i, j), &wanted = o == 1 ? grouped : stated;
+        const auto error =
+            std::abs(static_cast<long double>(got) - exact) / (exact * std::numeric_limits<T>::epsilon());
+        BOOST_TEST((same(&got, &wanted, 1) && error < ((o == 1 ? k / 2 : k) > 4096 ? 8 : 24)),
+                   "[" << m << "," << k << "] x [" << k << "," << n << "] by way " << o << " at " << i << "," << j
+                       << ": " << got << ", wanted " << wanted << ", error " << static_cast<double>(error) << " eps");
+      }
+    }
+    for (const Padded<T>& out : outs) BOOST_TEST(out.untouched_around());
+  }
+}
+
 // An element of a product is the same alone, in its row alone, in its column alone, and among neighbours that are NaN.
 BOOST_AUTO_TEST_CASE_TEMPLATE(an_element_does_not_know_its_neighbours, T, Types) {
   std::vector<Size> sizes = random_sizes(SANITIZED ? 20 : 120, 700, 6);
