@@ -152,7 +152,7 @@ class Checker {
     std::memset(end, 0x5a, mark);
     const bool in_place = op_.may_run_in_place() && !inputs.empty() && inputs[0].type() == wanted.type();
     {
-      const FlushDenormals flush;
+      const FloatingPointMode mode;
       op_.run({signature, operands, wanted.type(), in_place ? copies[0].raw() : output.raw(), scratch.raw()});
     }
     const Array& result = in_place ? copies[0] : output;

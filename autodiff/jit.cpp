@@ -2,9 +2,17 @@
 
 #include <algorithm>
 
+#include "autodiff/error.hpp"
+
 namespace wengert {
 
-Plan& Jit::plan_for(std::span<const PlanInput> inputs) {
+Jit::Jit(PlanFunction f, const CompileOptions& options, Dtype dtype)
+    : f_(std::move(f)), options_(options), dtype_(dtype) {
+  if (!f_) throw Error("[jit] got an empty function");
+}
+
+Plan& Jit::plan_for(std::span<const PlanInput> inputs) & {
+  if (!f_) throw Error("[jit] this Jit was moved from");
   for (auto& [types, plan] : plans_)
     if (std::equal(types.begin(), types.end(), inputs.begin(), inputs.end(),
                    [](const Type& type, const PlanInput& input) { return type == *input.type; }))

@@ -4,6 +4,7 @@
 //   Jit f = jit([&](std::span<const Var> in) { return std::vector<Var>{net(in[0])}; });
 //   const Array& y = f({x})[0];      // compiles for [500,2]; again for [123,2]
 #pragma once
+#include <deque>
 #include <utility>
 #include <vector>
 
@@ -11,18 +12,20 @@
 
 namespace wengert {
 
+// One that was moved from throws Error when it is called.
 class Jit {
  public:
-  Jit(PlanFunction f, const CompileOptions& options, Dtype dtype)
-      : f_(std::move(f)), options_(options), dtype_(dtype) {}
+  // Throws Error where f is empty.
+  Jit(PlanFunction f, const CompileOptions& options, Dtype dtype);
 
   // As Plan::run: the outputs hold until the next call with inputs of these types. What f captures lives as long as it.
-  std::span<const Array> operator()(std::span<const PlanInput> inputs) { return plan_for(inputs).run(inputs); }
-  std::span<const Array> operator()(std::initializer_list<PlanInput> inputs = {}) {
+  std::span<const Array> operator()(std::span<const PlanInput> inputs) & { return plan_for(inputs).run(inputs); }
+  std::span<const Array> operator()(std::initializer_list<PlanInput> inputs = {}) & {
     return (*this)(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
-  // The plan for inputs of these types, compiled where there is none yet.
-  Plan& plan_for(std::span<const PlanInput> inputs);
+  // The plan for inputs of these types, compiled where there is none yet. It stays where it is as long as the Jit
+  // lives, or the one that it is moved to.
+  Plan& plan_for(std::span<const PlanInput> inputs) &;
 
   std::size_t plans() const { return plans_.size(); }
 
@@ -30,7 +33,7 @@ class Jit {
   PlanFunction f_;
   CompileOptions options_;
   Dtype dtype_;
-  std::vector<std::pair<std::vector<Type>, Plan>> plans_;
+  std::deque<std::pair<std::vector<Type>, Plan>> plans_;
 };
 
 inline Jit jit(PlanFunction f, const CompileOptions& options = {}, Dtype dtype = Dtype::f32) {

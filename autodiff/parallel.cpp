@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 #include <omp.h>
+#include <pthread.h>
 
-#include <atomic>
+#include <algorithm>
+#include <exception>
+#include <limits>
+#include <mutex>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -16,12 +20,14 @@ namespace {
 
 std::atomic<int> wanted{0};
 std::atomic<bool> team_at_work{false};
+std::atomic<bool> team_left_behind{false};  // in the parent process
 thread_local bool alone_in_region = false;  // what it calls stays on this thread
 
 #if defined(__SSE2__)
 std::uint64_t control() { return _mm_getcsr(); }
 void set_control(std::uint64_t bits) { _mm_setcsr(static_cast<unsigned>(bits)); }
-constexpr std::uint64_t flush_bits = 0x8040;  // flush to zero, denormals are zero
+// Flush to zero, denormals are zero, every exception masked; with the two bits of rounding, all that is not a flag.
+constexpr std::uint64_t mode_bits = 0x9fc0, settings = mode_bits | 0x6000;
 #elif defined(__aarch64__)
 std::uint64_t control() {
   std::uint64_t bits;
@@ -29,41 +35,107 @@ std::uint64_t control() {
   return bits;
 }
 void set_control(std::uint64_t bits) { asm volatile("msr fpcr, %0" : : "r"(bits)); }
-constexpr std::uint64_t flush_bits = std::uint64_t{1} << 24;
+// Flush to zero; with the two bits of rounding and the traps.
+constexpr std::uint64_t mode_bits = std::uint64_t{1} << 24, settings = mode_bits | 0xc00000 | 0x9f00;
 #else
 std::uint64_t control() { return 0; }
 void set_control(std::uint64_t) {}
-constexpr std::uint64_t flush_bits = 0;
+constexpr std::uint64_t mode_bits = 0, settings = 0;
 #endif
+
+// The whole team, for the caller that comes first; nested and concurrent callers work alone rather than oversubscribe
+// the cores.
+class Team {
+ public:
+  explicit Team(int size)
+      : taken_(size > 1 && !alone_in_region && !team_at_work.exchange(true)), size_(taken_ ? size : 1) {
+    if (!taken_) return;
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { team_left_behind.store(true); });
+    static_cast<void>(registered);
+  }
+  ~Team() {
+    if (taken_) team_at_work.store(false);
+  }
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+  bool taken() const { return taken_; }
+  int size() const { return size_; }
+
+ private:
+  bool taken_;
+  int size_;
+};
+
+class AloneInRegion {
+ public:
+  AloneInRegion() : before_(std::exchange(alone_in_region, true)) {}
+  ~AloneInRegion() { alone_in_region = before_; }
+  AloneInRegion(const AloneInRegion&) = delete;
+  AloneInRegion& operator=(const AloneInRegion&) = delete;
+
+ private:
+  bool before_;
+};
+
+// Of the exceptions of a team, the one of the lowest place.
+class FirstError {
+ public:
+  void keep(Index place) {
+    const std::lock_guard lock(mutex_);
+    if (place >= place_.load(std::memory_order_relaxed)) return;
+    place_.store(place, std::memory_order_relaxed);
+    error_ = std::current_exception();
+  }
+  bool before(Index place) const { return place_.load(std::memory_order_relaxed) < place; }
+  void rethrow() {
+    const std::lock_guard lock(mutex_);
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<Index> place_{std::numeric_limits<Index>::max()};
+  std::exception_ptr error_;
+};
 
 }  // namespace
 
-FlushDenormals::FlushDenormals() : before_(control()) {
-  if ((before_ & flush_bits) != flush_bits) set_control(before_ | flush_bits);
+FloatingPointMode::FloatingPointMode() : before_(control()) {
+  if ((before_ & settings) != mode_bits) set_control((before_ & ~settings) | mode_bits);
 }
 
-FlushDenormals::~FlushDenormals() {
-  if ((before_ & flush_bits) != flush_bits) set_control(before_);
+FloatingPointMode::~FloatingPointMode() {
+  if ((before_ & settings) != mode_bits) set_control(before_);
 }
 
 OneThread::OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
 OneThread::~OneThread() { omp_set_num_threads(before_); }
 
+int most_threads() {
+  static const int most = std::max(16, 4 * omp_get_num_procs());
+  return most;
+}
+
 int threads() {
+  if (team_left_behind.load(std::memory_order_relaxed)) return 1;
   const int count = wanted.load(std::memory_order_relaxed);
-  return count > 0 ? count : omp_get_max_threads();
+  return std::min(count > 0 ? count : omp_get_max_threads(), most_threads());
 }
 
 void set_threads(int count) {
-  if (count < 1 || count > 1024)
-    throw Error(fmt::format("the number of threads lies between 1 and 1024, got {}", count));
+  if (count < 1 || count > most_threads())
+    throw Error(fmt::format("the number of threads lies between 1 and {} here, got {}", most_threads(), count));
   wanted.store(count);
 }
 
 void Barrier::wait() {
   const int threads = threads_.load(std::memory_order_relaxed);
   if (threads == 1) return;
-  const std::uint32_t round = round_.load(std::memory_order_relaxed);
+  const std::uint32_t round = round_.load(std::memory_order_acquire);
+  const auto go_on = [this] {
+    if (abandoned_.load(std::memory_order_relaxed)) throw Abandoned();
+  };
+  go_on();
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
     arrived_.store(0, std::memory_order_relaxed);
     round_.store(round + 1, std::memory_order_release);
@@ -76,50 +148,72 @@ void Barrier::wait() {
   static const int processors = omp_get_num_procs();
   const int spins = threads > processors ? 200 : 10000;
   for (int i = 0; i < spins; ++i) {
-    if (round_.load(std::memory_order_acquire) != round) return;
+    if (round_.load(std::memory_order_acquire) != round) return go_on();
 #if defined(__SSE2__)
     _mm_pause();
 #endif
   }
   while (round_.load(std::memory_order_acquire) == round) round_.wait(round, std::memory_order_acquire);
+  go_on();
+}
+
+// Whoever waits, or comes later, is let go. The caller has left every round that it came to, so nobody ends one now.
+void Barrier::abandon() {
+  abandoned_.store(true, std::memory_order_relaxed);
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
 }
 
 namespace detail {
 
 void parallel_for(Index count, void (*body)(void*, Index), void* context) {
-  const int team = static_cast<int>(count < threads() ? count : threads());
-  // One team at a time: nested and concurrent callers work alone rather than oversubscribe the cores.
-  if (team <= 1 || alone_in_region || team_at_work.exchange(true)) {
-    const FlushDenormals flush;
+  const Team team(static_cast<int>(std::min<Index>(count, threads())));
+  if (!team.taken()) {
+    const FloatingPointMode mode;
     for (Index i = 0; i < count; ++i) body(context, i);
     return;
   }
-#pragma omp parallel num_threads(team)
+  FirstError error;
+#pragma omp parallel num_threads(team.size())
   {
-    const FlushDenormals flush;
+    const FloatingPointMode mode;
 #pragma omp for schedule(static)
-    for (Index i = 0; i < count; ++i) body(context, i);
+    for (Index i = 0; i < count; ++i) {
+      if (error.before(i)) continue;
+      try {
+        body(context, i);
+      } catch (...) {
+        error.keep(i);
+      }
+    }
   }
-  team_at_work.store(false);
+  error.rethrow();
 }
 
-void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context) {
-  if (team <= 1 || alone_in_region || team_at_work.exchange(true)) {
-    const FlushDenormals flush;
-    Barrier barrier(1);
-    const bool before = std::exchange(alone_in_region, true);
-    body(context, 0, 1, barrier);
-    alone_in_region = before;
-    return;
+void parallel_region(int size, void (*body)(void*, int, int, Barrier&), void* context) {
+  const Team team(team_left_behind.load(std::memory_order_relaxed) ? 1 : std::min(size, most_threads()));
+  Barrier barrier(team.size());
+  if (!team.taken()) {
+    const FloatingPointMode mode;
+    const AloneInRegion alone;
+    return body(context, 0, 1, barrier);
   }
-  Barrier barrier(team);
-#pragma omp parallel num_threads(team)
+  FirstError error;
+#pragma omp parallel num_threads(team.size())
   {
-    const FlushDenormals flush;
+    const FloatingPointMode mode;
+    const int thread = omp_get_thread_num();
     barrier.expect(omp_get_num_threads());
-    body(context, omp_get_thread_num(), omp_get_num_threads(), barrier);
+    try {
+      body(context, thread, omp_get_num_threads(), barrier);
+    } catch (const Barrier::Abandoned&) {
+      // It left because of another one's exception, which is kept.
+    } catch (...) {
+      error.keep(thread);
+      barrier.abandon();
+    }
   }
-  team_at_work.store(false);
+  error.rethrow();
 }
 
 }  // namespace detail

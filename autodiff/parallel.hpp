@@ -1,4 +1,9 @@
 // Threads. This file and its source are the only ones that know where they come from (OpenMP).
+//
+// threads() of them work: what set_threads() said, else OMP_NUM_THREADS, else one for each processor; never more than
+// most_threads(), which is four for each processor that the process may use, and at least 16: more would wait for each
+// other. A child made by fork() after its parent had a team computes on one thread: the team's threads are not copied,
+// and OpenMP would wait for them for ever. Results never depend on the number.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -9,14 +14,16 @@
 
 namespace wengert {
 
-// Denormal numbers flushed to zero, on the calling thread, until the end of the scope: moments of dead units decay
-// into denormals, on which every operation takes a hundred cycles more.
-class FlushDenormals {
+// How the calling thread computes until the end of the scope, whatever its caller set; all kernels run so. Results are
+// rounded to nearest. Denormal numbers are zeros of their sign, in f32 and f64, as operands and as results (below
+// 1.2e-38 and 2.2e-308: moments of dead units decay into them, and every operation on them takes a hundred cycles
+// more). No exception traps.
+class FloatingPointMode {
  public:
-  FlushDenormals();
-  ~FlushDenormals();
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
+  FloatingPointMode();
+  ~FloatingPointMode();
+  FloatingPointMode(const FloatingPointMode&) = delete;
+  FloatingPointMode& operator=(const FloatingPointMode&) = delete;
 
  private:
   std::uint64_t before_;
@@ -34,17 +41,18 @@ class OneThread {
   int before_;
 };
 
-// The number of threads that kernels use: OMP_NUM_THREADS or the number of processors until set. Results never depend
-// on it. Throws Error unless 1 <= count <= 1024.
 int threads();
+int most_threads();
+// Throws Error unless 1 <= count <= most_threads().
 void set_threads(int count);
 
 namespace detail {
 void parallel_for(Index count, void (*body)(void*, Index), void* context);
 }
 
-// body(i) for every i in [0, count), spread over the threads; body must not throw. A call from within another call, or
-// from a second thread while the team is at work, runs on its caller alone.
+// body(i) for every i in [0, count), spread over the threads. An exception ends the loop; of several the one of the
+// lowest i reaches the caller, as on one thread. A call from within another call, or from a second thread while the
+// team is at work, runs on its caller alone.
 template <class Body>
 void parallel_for(Index count, Body&& body) {
   using B = std::remove_reference_t<Body>;
@@ -63,6 +71,11 @@ void parallel_pieces(Index size, Index grain, Body&& body) {
   });
 }
 
+class Barrier;
+namespace detail {
+void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context);
+}
+
 // Where all threads of a region wait for each other: at work for a while, then asleep, so that a busy machine is not
 // held up by those who wait.
 class Barrier {
@@ -70,21 +83,24 @@ class Barrier {
   explicit Barrier(int threads) : threads_(threads) {}
   // Each thread says so before it first waits: a runtime may give fewer of them than were asked for.
   void expect(int threads) { threads_.store(threads, std::memory_order_relaxed); }
+  // Throws Abandoned, no std::exception, where another thread left the region by an exception: let it pass.
   void wait();
+  struct Abandoned {};
 
  private:
+  friend void detail::parallel_region(int, void (*)(void*, int, int, Barrier&), void*);
+  void abandon();
+
   std::atomic<int> threads_;
   std::atomic<int> arrived_{0};
+  std::atomic<bool> abandoned_{false};
   std::atomic<std::uint32_t> round_{0};
 };
 
-namespace detail {
-void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context);
-}
-
-// body(thread, threads, barrier) once on each of `team` threads, with denormals flushed; body must not throw, and
-// parallel_for within it stays on its caller. A call from within a region or a parallel_for, or from a second thread
-// meanwhile, has one thread.
+// body(thread, threads, barrier) once on each of `team` threads (at most most_threads()), in FloatingPointMode;
+// parallel_for within it stays on its caller. An exception abandons the barrier, so that nobody waits for its thread,
+// and reaches the caller when all threads have ended; of several that of the first thread does. A call from within a
+// region or a parallel_for, or from a second thread meanwhile, has one thread.
 template <class Body>
 void parallel_region(int team, Body&& body) {
   using B = std::remove_reference_t<Body>;

@@ -27,19 +27,25 @@ Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-std::span<const Array> Plan::run(std::span<const PlanInput> inputs) { return schedule_->run(inputs, {}); }
-std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const Finish& finish) {
-  return schedule_->run(inputs, finish);
+Plan::Schedule& Plan::schedule() const {
+  if (!schedule_) throw Error("[plan] this Plan was moved from");
+  return *schedule_;
 }
-std::span<const Array> Plan::accumulate(std::span<const PlanInput> inputs, const Finish& finish) {
-  return schedule_->accumulate(inputs, finish);
+
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs) & { return schedule().run(inputs, {}); }
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const Finish& finish) & {
+  return schedule().run(inputs, finish);
 }
-std::span<const Array> Plan::outputs() const { return schedule_->outputs; }
-std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return schedule_->profile(inputs, runs); }
-std::size_t Plan::bytes() const { return schedule_->bytes(); }
-std::string Plan::explain() const { return schedule_->explain(); }
+std::span<const Array> Plan::accumulate(std::span<const PlanInput> inputs, const Finish& finish) & {
+  return schedule().accumulate(inputs, finish);
+}
+std::span<const Array> Plan::outputs() const& { return schedule().outputs; }
+std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return schedule().profile(inputs, runs); }
+std::size_t Plan::bytes() const { return schedule().bytes(); }
+std::string Plan::explain() const { return schedule().explain(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {
+  if (!f) throw Error("[compile] got an empty function");
   check_rows(options.rows, inputs);
   Tape tape(dtype, Tape::Mode::symbolic);
   std::vector<Var> vars;

@@ -38,6 +38,7 @@ struct PlanInput {
   const void* data;
 };
 
+// One that was moved from throws Error whatever it is asked.
 class Plan {
  public:
   Plan(Plan&&) noexcept;
@@ -45,26 +46,28 @@ class Plan {
   ~Plan();
 
   // The outputs, in the plan's own memory: they hold until the next run. Throws Error naming an input of another type,
-  // or, with the op and the user's line, values that cannot be served (an index out of range). One run at a time; two
-  // plans may run on two threads, of which one then works alone.
-  std::span<const Array> run(std::span<const PlanInput> inputs);
-  std::span<const Array> run(std::initializer_list<PlanInput> inputs = {}) {
+  // or, with the op and the user's line, values that cannot be served (an index out of range): the outputs are then
+  // void. One run at a time; two plans may run on two threads, of which one then works alone.
+  std::span<const Array> run(std::span<const PlanInput> inputs) &;
+  std::span<const Array> run(std::initializer_list<PlanInput> inputs = {}) & {
     return run(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
 
   // The same; then `finish(thread, threads, barrier)` on every thread, after all outputs are there and before run()
-  // returns.
+  // returns. What it throws reaches the caller, as from a body of parallel_region(), and the outputs are void.
   using Finish = std::function<void(int, int, Barrier&)>;
-  std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish);
+  std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish) &;
 
   // The same, but every element is added to the output that was there (micro-batches: run() for the first, accumulate()
-  // for the others). Throws Error where an output is not f32 or f64, and before the first run().
-  std::span<const Array> accumulate(std::span<const PlanInput> inputs, const Finish& finish = {});
-  std::span<const Array> accumulate(std::initializer_list<PlanInput> inputs = {}) {
+  // for the others). Throws Error where an output is not f32 or f64, and where there is nothing to add to: before the
+  // first run(), and after one that threw. Values that cannot be served leave the sums as they were.
+  std::span<const Array> accumulate(std::span<const PlanInput> inputs, const Finish& finish = {}) &;
+  std::span<const Array> accumulate(std::initializer_list<PlanInput> inputs = {}) & {
     return accumulate(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
 
-  std::span<const Array> outputs() const;  // as the last run left them
+  std::span<const Array> outputs() const&;  // as the last run left them
+  std::span<const Array> outputs() const&& = delete;
 
   // What it does: passes, stages, kernels with their operations, bytes.
   std::string explain() const;
@@ -83,6 +86,7 @@ class Plan {
   explicit Plan(std::unique_ptr<Schedule> schedule);
 
  private:
+  Schedule& schedule() const;
   std::unique_ptr<Schedule> schedule_;
 };
 
@@ -99,7 +103,7 @@ struct CompileOptions {
 using PlanFunction = std::function<std::vector<Var>(std::span<const Var>)>;
 
 // Records f on a symbolic tape with inputs of these types and makes a plan of what its outputs need. `dtype` is the
-// tape's.
+// tape's. Throws Error where f is empty.
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options = {},
              Dtype dtype = Dtype::f32);
 Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options = {},

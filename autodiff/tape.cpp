@@ -198,7 +198,7 @@ void Tape::stop_at_nonfinite() const {
 }
 
 void Tape::evaluate(Node& node) {
-  const FlushDenormals flush;
+  const FloatingPointMode mode;
   pointers_.clear();
   for (std::uint32_t index : operands(node)) pointers_.push_back(this->node(index).data);
   const Signature signature{types_, *node.attributes};

@@ -50,7 +50,7 @@ Array computed(const Graph& graph, const Node& node) {
   const Signature signature{types, node.attributes};
   Array output(node.type);
   Array scratch(Dtype::i32, {static_cast<Index>(node.op->scratch_bytes(signature, node.type) / 4 + 1)});
-  const FlushDenormals flush;
+  const FloatingPointMode mode;
   node.op->run({signature, operands, node.type, output.raw(), scratch.raw()});
   return output;
 }

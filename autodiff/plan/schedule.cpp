@@ -32,6 +32,21 @@ bool overlap(const Type& type, const void* data, const Array& output) {
   return std::less<>()(from, to + output.type().bytes()) && std::less<>()(to, from + type.bytes());
 }
 
+// While it lives nobody else runs the plan.
+class Turn {
+ public:
+  explicit Turn(std::atomic<bool>& running) : running_(running) {
+    if (running_.exchange(true))
+      throw Error("[run] this plan is running on another thread: its memory serves one run at a time");
+  }
+  ~Turn() { running_.store(false); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  std::atomic<bool>& running_;
+};
+
 Array room(std::size_t bytes) { return Array(Dtype::i32, {static_cast<Index>(bytes / 4 + 1)}); }
 
 }  // namespace
@@ -82,17 +97,9 @@ Frame Plan::Schedule::frame_of(int thread) {
   return {table.data(), shared_.data(), local_[which].data(), scratch_[which].data()};
 }
 
-void Plan::Schedule::keep_error() {
-  if (!failed_.exchange(true)) error_ = std::current_exception();
-}
-
 void Plan::Schedule::run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier) {
   const auto run = [&](const plan::Step& step, Index begin, Index end) {
-    try {
-      for (Index task = begin; task < end; ++task) step.run(frame, task);
-    } catch (...) {
-      keep_error();
-    }
+    for (Index task = begin; task < end; ++task) step.run(frame, task);
   };
   bool together = true;  // whether all threads have seen what was written so far
   for (const auto& step : steps) {
@@ -111,16 +118,12 @@ void Plan::Schedule::run_steps(const Steps& steps, const Frame& frame, int threa
 }
 
 void Plan::Schedule::run_ranges(const Stage& stage, Frame frame, int thread, int threads) {
-  try {
-    for (Index unit = stage.units * thread / threads; unit < stage.units * (thread + 1) / threads; ++unit) {
-      frame.begin = group_begin(unit, stage.units, extent);
-      const Index rows = group_begin(unit + 1, stage.units, extent) - frame.begin;
-      const Variant& variant = stage.ranges[stage.ranges[0].rows == rows ? 0 : 1];
-      for (const auto& step : variant.steps)
-        for (Index task = 0, tasks = step->tasks(); task < tasks; ++task) step->run(frame, task);
-    }
-  } catch (...) {
-    keep_error();
+  for (Index unit = stage.units * thread / threads; unit < stage.units * (thread + 1) / threads; ++unit) {
+    frame.begin = group_begin(unit, stage.units, extent);
+    const Index rows = group_begin(unit + 1, stage.units, extent) - frame.begin;
+    const Variant& variant = stage.ranges[stage.ranges[0].rows == rows ? 0 : 1];
+    for (const auto& step : variant.steps)
+      for (Index task = 0, tasks = step->tasks(); task < tasks; ++task) step->run(frame, task);
   }
 }
 
@@ -150,32 +153,25 @@ int Plan::Schedule::team() const {
   return 1;
 }
 
-// Computes the outputs where `to` lies; `then` runs on every thread of the region, once they are there.
+// Computes the outputs where `to` lies; `then` runs on every thread of the region, once they are there. (What follows
+// work() is behind a barrier after the last step: no thread is there if one has failed before.)
 void Plan::Schedule::execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then) {
-  check(given);
-  struct Turn {
-    std::atomic<bool>& running;
-    explicit Turn(std::atomic<bool>& flag) : running(flag) {
-      if (running.exchange(true))
-        throw Error("[run] this plan is running on another thread: its memory serves one run at a time");
-    }
-    ~Turn() { running.store(false); }
-  } const turn(running_);
   for (std::size_t i = 0; i < given.size(); ++i) table[i] = given[i].data;
   for (std::size_t i = 0; i < to.size(); ++i) table[output_entries[i]] = to[i].raw();
   const int wanted = team();
   make_room(wanted);
-  failed_ = false;
   parallel_region(wanted, [&](int thread, int threads, Barrier& barrier) {
     work(thread, threads, barrier);
-    if (then && !failed_) then(thread, threads, barrier);
+    if (then) then(thread, threads, barrier);
   });
-  if (failed_) std::rethrow_exception(std::exchange(error_, nullptr));
-  has_run_ = true;
 }
 
 std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given, const Finish& finish) {
+  check(given);
+  const Turn turn(running_);
+  adds_up_ = false;
   execute(given, outputs, finish);
+  adds_up_ = true;
   return outputs;
 }
 
@@ -191,18 +187,22 @@ void Plan::Schedule::add_to_outputs(int thread, int threads) {
 }
 
 std::span<const Array> Plan::Schedule::accumulate(std::span<const PlanInput> given, const Finish& finish) {
-  if (!has_run_) throw Error("[accumulate] there is nothing to add to yet: run() the plan first");
+  check(given);
+  const Turn turn(running_);
+  if (!adds_up_) throw Error("[accumulate] there is nothing to add to: the plan has not run, or its last run failed");
   if (addends_.empty()) {
     for (const Array& output : outputs)
       if (!is_float(output.dtype())) throw Error("[accumulate] adds f32 and f64, an output of this plan is i32");
     for (const Array& output : outputs) addends_.emplace_back(output.type());
   }
   execute(given, addends_, [&](int thread, int threads, Barrier& barrier) {
+    if (thread == 0) adds_up_ = false;  // unless all ends well
     add_to_outputs(thread, threads);
     if (!finish) return;
     barrier.wait();
     finish(thread, threads, barrier);
   });
+  adds_up_ = true;
   return outputs;
 }
 
@@ -231,6 +231,7 @@ void Plan::Schedule::visit_alone(F&& f) {
 
 std::string Plan::Schedule::profile(std::span<const PlanInput> given, int runs) {
   run(given, {});
+  const Turn turn(running_);
   make_room(1);
   struct Entry {
     double seconds = 0, flops = 0;

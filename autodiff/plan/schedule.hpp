@@ -57,7 +57,6 @@ class Plan::Schedule {
   void visit_alone(F&& f);
   plan::Frame frame_of(int thread);
   static bool by_ranges(const Stage& stage, int threads);
-  void keep_error();
 
   struct Memory {
     Array bytes{Dtype::i32, {0}};
@@ -66,10 +65,8 @@ class Plan::Schedule {
   Memory shared_;
   std::vector<Memory> local_, scratch_;  // of each thread
   std::vector<Array> addends_;           // of accumulate()
-  bool has_run_ = false;
+  bool adds_up_ = false;                 // whether the outputs are something to add to
   std::atomic<bool> running_{false};
-  std::exception_ptr error_;
-  std::atomic<bool> failed_{false};
 };
 
 namespace plan {

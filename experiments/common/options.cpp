@@ -8,6 +8,8 @@
 #include <limits>
 #include <string_view>
 
+#include "autodiff/parallel.hpp"
+
 namespace wengert::experiments {
 namespace {
 
@@ -65,7 +67,7 @@ bool Options::parse(int count, const char* const* arguments) {
     });
   }
   number("--threads", "how many work; no result depends on it [all processors]",
-         [this](const std::string& text) { threads_ = whole_number<int>("--threads", text, 1, 1024); });
+         [this](const std::string& text) { threads_ = whole_number<int>("--threads", text, 1, most_threads()); });
   app.add_option("--out", out_, fmt::format("folder for what is written [{}]", out_.string()))->type_name("FOLDER");
   for (FlagOption& option : flags_) app.add_flag(option.flag, option.value, option.help);
 

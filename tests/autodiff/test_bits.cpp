@@ -163,7 +163,7 @@ std::vector<T> wild(std::size_t count, std::uint64_t seed) {
 // A value computed alone, in the middle of others, at any alignment, in an array of any length: the same bits.
 template <class T>
 void check_places(const Op& op) {
-  const FlushDenormals flush;
+  const FloatingPointMode mode;
   const auto examples = op.examples();
   const Attributes& attributes = examples.at(0).attributes;
   const std::size_t arity = static_cast<std::size_t>(op.arity()), size = 96;

@@ -1,9 +1,15 @@
-// Threads: every index once, one team at a time, and no trace of them in the results.
+// Threads: every index once, one team at a time, and no trace of them in the results; exceptions, forks and the modes
+// of floating-point arithmetic.
 #define BOOST_TEST_MODULE parallel
 #include "autodiff/parallel.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <cfenv>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <thread>
@@ -184,25 +190,50 @@ BOOST_AUTO_TEST_CASE(tapes_are_made_and_used_on_many_threads) {
 BOOST_AUTO_TEST_CASE(the_number_of_threads_is_checked) {
   const int before = threads();
   BOOST_TEST(before >= 1);
-  for (int count : {0, -1, 1025, std::numeric_limits<int>::max()})
-    BOOST_TEST(error_of([&] { set_threads(count); }) ==
-               "the number of threads lies between 1 and 1024, got " + std::to_string(count));
+  const int most = most_threads();
+  BOOST_TEST(most >= 16);
+  BOOST_TEST(before <= most);
+  for (int count : {0, -1, most + 1, std::numeric_limits<int>::max()})
+    BOOST_TEST(error_of([&] { set_threads(count); }) == "the number of threads lies between 1 and " +
+                                                            std::to_string(most) + " here, got " +
+                                                            std::to_string(count));
   BOOST_TEST(threads() == before);
   {
-    const Threads guard(1024);
-    BOOST_TEST(threads() == 1024);
+    const Threads guard(most);
+    BOOST_TEST(threads() == most);
   }
   BOOST_TEST(threads() == before);
+  std::atomic<int> visits{0};
+  int told = 0;
+  parallel_region(std::numeric_limits<int>::max(), [&](int thread, int threads, Barrier&) {
+    ++visits;
+    if (thread == 0) told = threads;
+  });
+  BOOST_TEST(told <= most);
+  BOOST_TEST(visits == told);
+}
+
+// As the process that the environment was set for sees it: this very test program, which then runs one case alone.
+BOOST_AUTO_TEST_CASE(the_environment_asks_for_more_threads_than_there_can_be) {
+  if (const char* asked = std::getenv("OMP_NUM_THREADS"); asked != nullptr && std::string(asked) == "100000") {
+    BOOST_TEST(threads() == most_threads());
+    BOOST_TEST(!gradients(1).empty());
+    return;
+  }
+  const auto& self = boost::unit_test::framework::master_test_suite().argv[0];
+  const std::string command = std::string("OMP_NUM_THREADS=100000 '") + self +
+                              "' --run_test=the_environment_asks_for_more_threads_than_there_can_be >/dev/null";
+  BOOST_TEST(std::system(command.c_str()) == 0);
 }
 
 #if defined(__SSE2__) || defined(__aarch64__)
 BOOST_AUTO_TEST_CASE(denormal_numbers_are_flushed_in_a_scope_alone) {
   BOOST_TEST(!flushes());
   {
-    const FlushDenormals outer;
+    const FloatingPointMode outer;
     BOOST_TEST(flushes());
     {
-      const FlushDenormals inner;
+      const FloatingPointMode inner;
       BOOST_TEST(flushes());
     }
     BOOST_TEST(flushes());
@@ -232,7 +263,182 @@ BOOST_AUTO_TEST_CASE(computing_flushes_on_every_thread_and_restores) {
   error_of([&] { x + tape.full(Shape{4}, 1); });
   BOOST_TEST(!flushes());
 }
+
+// What README promises of them, in f32 and f64, as operands and as results; eager and by a plan.
+BOOST_AUTO_TEST_CASE(denormal_numbers_are_zeros_of_their_sign) {
+  const auto f = [](std::span<const Var> in) {
+    return std::vector<Var>{in[0] * 1, log(abs(in[0])), in[1] * in[1], -in[1] * in[1], in[0] * in[2]};
+  };
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    const double tiny = dtype == Dtype::f32 ? 1e-40 : 1e-310, root = dtype == Dtype::f32 ? 1e-20 : 1e-160;
+    Array small(dtype, {2}), large(dtype, {2}), huge(dtype, {2});
+    small.set(0, tiny);
+    small.set(1, -tiny);
+    large.set(0, root);
+    large.set(1, root);
+    huge.set(0, 1 / root);
+    huge.set(1, 1 / root);
+    BOOST_TEST(small.at(0) > 0);
+    Tape tape(dtype);
+    const std::vector<Var> in{tape.input(small), tape.input(large), tape.input(huge)};
+    std::vector<Array> eager;
+    for (Var y : f(in)) eager.push_back(y.value());
+    Plan plan = compile(f, {small.type(), large.type(), huge.type()}, {}, dtype);
+    const auto planned = plan.run({small, large, huge});
+    const double infinity = std::numeric_limits<double>::infinity();
+    const std::vector<std::vector<double>> wanted{{0, -0.0}, {-infinity, -infinity}, {0, 0}, {-0.0, -0.0}, {0, -0.0}};
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      for (const Array& got : {eager[i], planned[i]})
+        for (Index e = 0; e < 2; ++e) {
+          const double want = wanted[i][static_cast<std::size_t>(e)];
+          BOOST_TEST(got.at(e) == want);
+          BOOST_TEST(std::signbit(got.at(e)) == std::signbit(want), "output " << i << " of " << name_of(dtype));
+        }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_callers_rounding_does_not_show_and_is_restored) {
+  const auto f = [](std::span<const Var> in) {
+    const Var x = in[0], w = in[1], h = tanh(matmul(x, w)) / 3.0;
+    const Var loss =
+        mean(logsumexp(h, 1)) + sum(square(h)) * 1e-3 + sum(cumsum(x, 0) / 7.0) + variance(x) + mean(softmax(h, 1) * x);
+    const std::vector<Var> g = grad(loss, {x, w});
+    return std::vector<Var>{h, loss, g[0], g[1],
+                            in[0].tape().full(Shape{3}, 0.1) * slice(x, 0, 0, 1).tape().full(Shape{3}, 0.3)};
+  };
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    const Array x = random_array(dtype, {3000, 40}, 1), w = random_array(dtype, {40, 40}, 2);
+    const auto eagerly = [&] {
+      Tape tape(dtype);
+      const std::vector<Var> in{tape.input(x), tape.input(w)};
+      std::vector<Array> values;
+      for (Var y : f(in)) values.push_back(y.value());
+      return values;
+    };
+    const auto planned = [&] {
+      Plan plan = compile(f, {x.type(), w.type()}, {}, dtype);
+      const auto out = plan.run({x, w});
+      return std::vector<Array>(out.begin(), out.end());
+    };
+    const std::vector<Array> wanted = eagerly();
+    for (int count : {1, 2, 3})
+      for (int rounding : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+        const Threads guard(count);
+        std::fesetround(rounding);
+        const std::vector<Array> eager = eagerly(), by_plan = planned();
+        const std::string refusal = error_of([&] { parallel_for(9, [](Index) { throw Error("refused"); }); });
+        const int after = std::fegetround();
+        std::fesetround(FE_TONEAREST);
+        BOOST_TEST(same_bits(eager, wanted), "eager, " << count << " threads, mode " << rounding);
+        BOOST_TEST(same_bits(by_plan, wanted), "plan, " << count << " threads, mode " << rounding);
+        BOOST_TEST(refusal == "refused");
+        BOOST_TEST(after == rounding);
+      }
+  }
+}
+
+#if defined(__GLIBC__) && defined(__SSE2__)
+BOOST_AUTO_TEST_CASE(a_callers_traps_do_not_spring_and_are_restored) {
+  for (int count : {1, 3}) {
+    const Threads guard(count);
+    Tape tape;
+    const Var x = tape.full(Shape{100000}, 0);
+    feenableexcept(FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW);
+    const Array y = (x / x).value();
+    const int after = fegetexcept();
+    fedisableexcept(FE_ALL_EXCEPT);
+    BOOST_TEST(std::isnan(y.at(0)));
+    BOOST_TEST(after == (FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW));
+  }
+}
 #endif
+#endif
+
+// The team is whole: a region has as many threads as it asks for, and a loop meets every index.
+void check_team(int count) {
+  std::atomic<int> met{0}, told{0};
+  parallel_region(count, [&](int thread, int threads, Barrier& barrier) {
+    ++met;
+    barrier.wait();
+    if (thread == 0) told = threads;
+  });
+  BOOST_TEST(met == count);
+  BOOST_TEST(told == count);
+  Tally tally(100);
+  parallel_for(100, [&](Index i) { tally.meet(i); });
+  BOOST_TEST(tally.each(1));
+}
+
+BOOST_AUTO_TEST_CASE(of_the_exceptions_of_a_loop_the_first_reaches_the_caller) {
+  for (int count : {1, 2, 3, 7}) {
+    const Threads guard(count);
+    for (int round = 0; round < 50; ++round)
+      BOOST_TEST(error_of([] {
+                   parallel_for(100, [](Index i) {
+                     if (i >= 31 && i % 10 == 3) throw Error("at " + std::to_string(i));
+                   });
+                 }) == "at 33");
+    BOOST_CHECK_THROW(parallel_for(8, [](Index) { throw 7; }), int);
+    BOOST_CHECK_THROW(parallel_pieces(100, 10, [](Index, Index) { throw std::bad_alloc(); }), std::bad_alloc);
+    // From a loop within a loop.
+    BOOST_TEST(error_of([] {
+                 parallel_for(10, [](Index) { parallel_for(10, [](Index i) { throw Error(std::to_string(i)); }); });
+               }) == "0");
+    check_team(count);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_exception_leaves_a_region_and_nobody_waits_for_its_thread) {
+  for (int count : {1, 2, 3, 7}) {
+    const Threads guard(count);
+    for (int bad = 0; bad < count; ++bad)
+      for (int rounds : {0, 1, 5}) {
+        BOOST_TEST(error_of([&] {
+                     parallel_region(count, [&](int thread, int, Barrier& barrier) {
+                       for (int round = 0; round < rounds; ++round) barrier.wait();
+                       if (thread == bad) throw Error("thread " + std::to_string(thread));
+                       if (count > 1)
+                         for (;;) barrier.wait();
+                     });
+                   }) == "thread " + std::to_string(bad));
+        check_team(count);
+      }
+    // All at once: the first thread's.
+    BOOST_TEST(error_of([&] {
+                 parallel_region(count, [&](int thread, int, Barrier&) { throw Error(std::to_string(thread)); });
+               }) == "0");
+    // A region within a region has one thread, whose exception goes through both.
+    BOOST_TEST(error_of([&] {
+                 parallel_region(count, [&](int, int, Barrier& outer) {
+                   parallel_region(count, [&](int, int, Barrier&) { throw Error("inner"); });
+                   outer.wait();
+                 });
+               }) == "inner");
+    BOOST_CHECK_THROW(parallel_region(1, [](int, int, Barrier&) { throw 7; }), int);
+    check_team(count);
+  }
+}
+
+// The threads of a team are not there in a child of its process.
+BOOST_AUTO_TEST_CASE(a_child_of_a_process_with_a_team_computes_alone) {
+  const Threads guard(3);
+  check_team(3);
+  const std::vector<Array> wanted = gradients(1);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);  // a child that hangs ends
+    int told = 0;
+    parallel_region(3, [&](int, int threads, Barrier&) { told = threads; });
+    const bool good = threads() == 1 && told == 1 && same_bits(gradients(1), wanted);
+    _exit(good ? 0 : 1);
+  }
+  BOOST_REQUIRE(child > 0);
+  int status = -1;
+  waitpid(child, &status, 0);
+  BOOST_TEST(WIFEXITED(status));
+  BOOST_TEST(WEXITSTATUS(status) == 0);
+  check_team(3);  // here they still are
+}
 
 BOOST_AUTO_TEST_CASE(a_region_has_every_thread_once_and_one_within_another_has_one) {
   for (int count : {1, 2, 3, 7}) {

@@ -15,6 +15,7 @@ namespace {
 
 using Vars = std::span<const Var>;
 using Outputs = std::vector<Var>;
+using Arrays = std::vector<Array>;
 
 const Type row_of_3{Dtype::f32, {3}}, batch_of_3{Dtype::f32, {200, 3}};
 Array row(float a, float b, float c) { return Array::of<float>({3}, {a, b, c}); }
@@ -229,6 +230,60 @@ BOOST_AUTO_TEST_CASE(a_run_that_fails_says_where_and_leaves_the_plan_whole) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_finish_that_throws_reaches_the_caller_and_leaves_the_team_whole) {
+  const Type type{Dtype::f32, {200000, 4}};  // enough for a team
+  Plan plan = compile([](Vars in) { return Outputs{exp(sin(in[0])), sum(in[0])}; }, {type});
+  const Array x = random_array(Dtype::f32, {200000, 4}, 1);
+  const PlanInput input(x);
+  for (int count : {1, 2, 3}) {
+    const Threads guard(count);
+    int team = 0;
+    const auto counting = [&](int thread, int threads, Barrier& barrier) {
+      barrier.wait();
+      if (thread == 0) team = threads;
+    };
+    plan.run({&input, 1}, counting);
+    BOOST_TEST(team == count);
+    const Arrays wanted(plan.outputs().begin(), plan.outputs().end());
+    for (int bad = 0; bad < count; ++bad)
+      for (bool adding : {false, true}) {
+        const auto throwing = [&](int thread, int, Barrier& barrier) {
+          if (thread == bad) throw Error("mine");
+          if (count > 1)
+            for (;;) barrier.wait();
+        };
+        BOOST_TEST(error_of([&] {
+                     if (adding)
+                       plan.accumulate({&input, 1}, throwing);
+                     else
+                       plan.run({&input, 1}, throwing);
+                   }) == "mine");
+        // Its outputs are void.
+        BOOST_TEST(contains(error_of([&] { plan.accumulate({x}); }), "[accumulate] there is nothing to add to"));
+        team = 0;
+        plan.run({&input, 1}, counting);
+        BOOST_TEST(team == count);
+        BOOST_TEST(same_bits(Arrays(plan.outputs().begin(), plan.outputs().end()), wanted));
+      }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_failed_run_leaves_is_not_added_to) {
+  const auto f = [](Vars in) { return Outputs{in[0] * 2, index_select(in[0], 0, in[1])}; };
+  Plan plan = compile(f, {row_of_3, {Dtype::i32, {1}}});
+  const Array good = Array::of<std::int32_t>({1}, {0}), bad = Array::of<std::int32_t>({1}, {9});
+  plan.run({row(1, 2, 3), good});
+  // A batch that is refused adds nothing.
+  BOOST_TEST(contains(error_of([&] { plan.accumulate({row(10, 20, 30), bad}); }), "index 9 is out of range"));
+  BOOST_TEST(same_bits(plan.accumulate({row(1, 1, 1), good})[0], row(4, 6, 8)));
+  BOOST_TEST(contains(error_of([&] { plan.run({row(10, 20, 30), bad}); }), "index 9 is out of range"));
+  BOOST_TEST(error_of([&] {
+               plan.accumulate({row(1, 1, 1), good});
+             }) == "[accumulate] there is nothing to add to: the plan has not run, or its last run failed");
+  plan.run({row(1, 2, 3), good});
+  BOOST_TEST(same_bits(plan.accumulate({row(1, 1, 1), good})[0], row(4, 6, 8)));
+}
+
 BOOST_AUTO_TEST_CASE(wrong_inputs_are_named) {
   Plan plan = compile([](Vars in) { return Outputs{in[0] + in[1]}; }, {batch_of_3, row_of_3});
   BOOST_TEST(error_of([&] {
@@ -317,6 +372,18 @@ BOOST_AUTO_TEST_CASE(jit_compiles_once_for_each_type) {
   }
   BOOST_TEST(compiled == 2);
   BOOST_TEST(f.plans() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_of_a_jit_stays_where_it_is) {
+  Jit f = jit([](Vars in) { return Outputs{in[0] * 2}; });
+  const Array first = random_array(Dtype::f32, {1}, 1);
+  const PlanInput input(first);
+  Plan& plan = f.plan_for({&input, 1});
+  for (Index n = 2; n < 40; ++n) f({Array(Dtype::f32, {n})});
+  BOOST_TEST(plan.run({first})[0].at(0) == 2 * first.at(0));
+  Jit moved = std::move(f);
+  BOOST_TEST(&moved.plan_for({&input, 1}) == &plan);
+  BOOST_TEST(plan.run({first})[0].at(0) == 2 * first.at(0));
 }
 
 BOOST_AUTO_TEST_CASE(parameters_exchanged_with_their_averages) {
