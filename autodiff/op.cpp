@@ -18,19 +18,22 @@ struct Registry {
 };
 
 Registry& the_registry() {
-  static Registry registry;  // constructed by the first op, whichever file that is in
+  // Made by the first op, whichever file that is in, and never destroyed: the destructors of ops ask for it.
+  static Registry& registry = *new Registry;
   return registry;
 }
 
 }  // namespace
 
 Op::Op(Traits traits) : traits_(std::move(traits)) {
+  exists_ = true;
   if (traits_.local) return;
   const std::lock_guard lock(the_registry().mutex);
   the_registry().ops.push_back(this);
 }
 
 Op::~Op() {
+  exists_ = false;
   if (traits_.local) return;
   const std::lock_guard lock(the_registry().mutex);
   std::erase(the_registry().ops, this);

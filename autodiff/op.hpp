@@ -13,8 +13,11 @@
 //   const Outer outer_op;
 //   Var outer(Operand a, Operand b) { return record(outer_op, {a, b}); }
 //
-// Constructing an Op enters it in the registry that the tests walk.
+// Constructing an Op enters it in the registry that the tests walk. The library's own ops exist before any initialiser
+// of a program runs, and until its last destructor has run. An op of your own that is recorded by the initialiser of
+// another file may not exist yet: that is an Error.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -28,6 +31,10 @@
 namespace wengert {
 
 class Op;
+
+// The order in which namespace-scope objects are initialised is that of linking but for this attribute's:
+// [[gnu::init_priority(library_ops)]] const Sum sum_op;
+inline constexpr int library_ops = 101;  // the first that programs may use
 
 // How an output depends on the operands: what forward mode needs to know.
 enum class Linearity {
@@ -128,6 +135,8 @@ class Op : public std::enable_shared_from_this<Op> {
   Op& operator=(const Op&) = delete;
   virtual ~Op();
 
+  // False in an object whose initialiser is still to run, and after its destructor.
+  bool exists() const { return exists_.load(std::memory_order_relaxed); }
   const std::string& name() const { return traits_.name; }
   int arity() const { return traits_.arity; }
   Linearity linearity() const { return traits_.linearity; }
@@ -174,6 +183,7 @@ class Op : public std::enable_shared_from_this<Op> {
 
  private:
   Traits traits_;
+  std::atomic<bool> exists_{false};
 };
 
 // Runs Derived::compute<T> with the element type of the output.

@@ -8,20 +8,20 @@ namespace {
 
 constexpr double normal_density_at_0 = 0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2;
 
-const Unary relu_op(
+[[gnu::init_priority(library_ops)]] const Unary relu_op(
     {.name = "relu",
      .reference = [](double x) { return x > 0 ? x : 0; },
      .kinks = {0},
      .points = {{0, 0, 0}, {nan, nan, 0}, {infinity, infinity, 1}, {-infinity, 0, 0}}},
     [](auto x) { return simd::max(x, decltype(x)(0)); }, [](Var t, Var, Var y) { return gate(t, y); });
 
-const Unary sigmoid_op(
+[[gnu::init_priority(library_ops)]] const Unary sigmoid_op(
     {.name = "sigmoid",
      .reference = [](double x) { return 1 / (1 + std::exp(-x)); },
      .points = {{0, 0.5, 0.25}, {infinity, 1, 0}, {-infinity, 0, 0}, {-1000, 0, 0}, {nan, nan, nan}}},
     [](auto x) { return simd::sigmoid(x); }, [](Var t, Var, Var y) { return t * (y * (1 - y)); });
 
-const Unary silu_op(
+[[gnu::init_priority(library_ops)]] const Unary silu_op(
     {.name = "silu",
      .reference = [](double x) { return x / (1 + std::exp(-x)); },
      .points = {{0, 0, 0.5}, {100, 100, 1}}},
@@ -31,7 +31,7 @@ const Unary silu_op(
       return t * (s * (1 + x * (1 - s)));
     });
 
-const Unary softplus_op(
+[[gnu::init_priority(library_ops)]] const Unary softplus_op(
     {.name = "softplus",
      .reference = [](double x) { return std::log1p(std::exp(-std::abs(x))) + std::max(x, 0.0); },
      .points = {{0, std::numbers::ln2, 0.5}, {1000, 1000, 1}, {-1000, 0, 0}}},
@@ -39,7 +39,7 @@ const Unary softplus_op(
     [](Var t, Var x, Var) { return t * sigmoid(x); });
 
 // x Phi(x), with Phi the distribution function of N(0, 1)
-const Unary gelu_op(
+[[gnu::init_priority(library_ops)]] const Unary gelu_op(
     {.name = "gelu",
      .reference = [](double x) { return 0.5 * x * std::erfc(-x / std::numbers::sqrt2); },
      .points = {{0, 0, 0.5}, {20, 20, 1}}},

@@ -22,19 +22,19 @@ std::vector<Example> without_ties() {
       {{Sample{.shape = {2, 1}, .values = {0.5, -0.5}}, Sample{.shape = {3}, .values = {0.1, -1, 1.5}}}}};
 }
 
-const Binary add_op(
+[[gnu::init_priority(library_ops)]] const Binary add_op(
     {.name = "add", .reference = [](double a, double b) { return a + b; }, .examples = stretched()},
     [](auto a, auto b) { return a + b; }, [](int, Var t, Var, Var, Var) { return t; });
-const Binary sub_op(
+[[gnu::init_priority(library_ops)]] const Binary sub_op(
     {.name = "sub", .reference = [](double a, double b) { return a - b; }, .examples = stretched()},
     [](auto a, auto b) { return a - b; }, [](int i, Var t, Var, Var, Var) { return i == 0 ? t : neg(t); });
-const Binary mul_op(
+[[gnu::init_priority(library_ops)]] const Binary mul_op(
     {.name = "mul",
      .reference = [](double a, double b) { return a * b; },
      .examples = stretched(),
      .specials = {pair(0, infinity, nan), pair(0, 3, 0, {{3}, {0}})}},
     [](auto a, auto b) { return a * b; }, [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? b : a); });
-const Binary div_op(
+[[gnu::init_priority(library_ops)]] const Binary div_op(
     {.name = "div",
      .reference = [](double a, double b) { return a / b; },
      .examples = stretched(0.5, 2),
@@ -42,11 +42,11 @@ const Binary div_op(
     [](auto a, auto b) { return a / b; },
     [](int i, Var t, Var, Var b, Var y) { return i == 0 ? t / b : -(t * y / b); });
 
-const Unary neg_op(
+[[gnu::init_priority(library_ops)]] const Unary neg_op(
     {.name = "neg", .reference = [](double x) { return -x; }, .points = {{0, -0.0, -1}}},
     [](auto x) { return simd::neg(x); }, [](Var t, Var, Var) { return neg(t); });
 
-const Binary maximum_op(
+[[gnu::init_priority(library_ops)]] const Binary maximum_op(
     {.name = "maximum",
      .reference = [](double a, double b) { return a > b ? a : b; },
      .examples = without_ties(),
@@ -57,7 +57,7 @@ const Binary maximum_op(
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
       return t * (0.5 * (greater(mine, other) + greater_equal(mine, other)));
     });
-const Binary minimum_op(
+[[gnu::init_priority(library_ops)]] const Binary minimum_op(
     {.name = "minimum",
      .reference = [](double a, double b) { return a < b ? a : b; },
      .examples = without_ties(),
@@ -69,7 +69,7 @@ const Binary minimum_op(
       return t * (0.5 * (less(mine, other) + less_equal(mine, other)));
     });
 
-const Binary gate_op(
+[[gnu::init_priority(library_ops)]] const Binary gate_op(
     {.name = "gate",
      .reference = [](double x, double y) { return y > 0 ? x : 0; },
      .examples = without_ties(),
@@ -78,29 +78,30 @@ const Binary gate_op(
     [](int i, Var t, Var, Var y, Var) { return i == 0 ? gate(t, y) : Var(); });
 
 template <class Compare>
-auto comparison(std::string name, double (*reference)(double, double), double on_tie, double on_nan, Compare compare) {
+Binary comparison(std::string name, double (*reference)(double, double), double on_tie, double on_nan,
+                  Compare compare) {
   const auto value = [compare](auto a, auto b) {
     using T = typename decltype(a)::value_type;
     return simd::indicator<T>(compare(a, b));
   };
-  return Binary<decltype(value)>({.name = std::move(name),
-                                  .reference = reference,
-                                  .examples = without_ties(),
-                                  .specials = {pair(1, 1, on_tie), pair(nan, 1, on_nan), pair(nan, nan, on_nan)}},
-                                 value);
+  return Binary({.name = std::move(name),
+                 .reference = reference,
+                 .examples = without_ties(),
+                 .specials = {pair(1, 1, on_tie), pair(nan, 1, on_nan), pair(nan, nan, on_nan)}},
+                value);
 }
 
-const auto equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary equal_op = comparison(
     "equal", [](double a, double b) { return a == b ? 1.0 : 0.0; }, 1, 0, [](auto a, auto b) { return a == b; });
-const auto not_equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary not_equal_op = comparison(
     "not_equal", [](double a, double b) { return a != b ? 1.0 : 0.0; }, 0, 1, [](auto a, auto b) { return !(a == b); });
-const auto less_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary less_op = comparison(
     "less", [](double a, double b) { return a < b ? 1.0 : 0.0; }, 0, 0, [](auto a, auto b) { return a < b; });
-const auto less_equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary less_equal_op = comparison(
     "less_equal", [](double a, double b) { return a <= b ? 1.0 : 0.0; }, 1, 0, [](auto a, auto b) { return a <= b; });
-const auto greater_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary greater_op = comparison(
     "greater", [](double a, double b) { return a > b ? 1.0 : 0.0; }, 0, 0, [](auto a, auto b) { return a > b; });
-const auto greater_equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary greater_equal_op = comparison(
     "greater_equal", [](double a, double b) { return a >= b ? 1.0 : 0.0; }, 1, 0,
     [](auto a, auto b) { return a >= b; });
 
@@ -136,7 +137,7 @@ struct Where3 final : ElementwiseOp {
     return result;
   }
 };
-const Where3 where_op;
+[[gnu::init_priority(library_ops)]] const Where3 where_op;
 
 }  // namespace
 

@@ -56,7 +56,7 @@ struct Cast final : Op {
     return result;
   }
 };
-const Cast cast_op;
+[[gnu::init_priority(library_ops)]] const Cast cast_op;
 
 struct Same : Op {
   Same(std::string name, Linearity linearity)
@@ -77,7 +77,8 @@ struct Same : Op {
   std::vector<Example> examples() const override { return {{{Sample{{3, 4}}}}, {{Sample{{}}}}, {{Sample{{0}}}}}; }
   Array reference(std::span<const Array> in, const Attributes&, const Type&) const override { return in[0]; }
 };
-const Same stop_gradient_op("stop_gradient", Linearity::none), identity_op("identity", Linearity::linear);
+[[gnu::init_priority(library_ops)]] const Same stop_gradient_op("stop_gradient", Linearity::none),
+    identity_op("identity", Linearity::linear);
 
 }  // namespace
 

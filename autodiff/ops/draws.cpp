@@ -343,10 +343,10 @@ struct DrawIndex final : DrawOp {
   }
 };
 
-const DrawUniform uniform_op;
-const DrawNormal normal_op;
-const DrawGamma gamma_op;
-const DrawIndex index_op;
+[[gnu::init_priority(library_ops)]] const DrawUniform uniform_op;
+[[gnu::init_priority(library_ops)]] const DrawNormal normal_op;
+[[gnu::init_priority(library_ops)]] const DrawGamma gamma_op;
+[[gnu::init_priority(library_ops)]] const DrawIndex index_op;
 
 }  // namespace
 

@@ -92,6 +92,14 @@ std::vector<Reject> ElementwiseOp::rejects() const {
   return all;
 }
 
+Array Binary::reference(std::span<const Array> in, const Attributes&, const Type& out) const {
+  Array result(Dtype::f64, out.shape);
+  for (Index i = 0; i < result.size(); ++i)
+    result.set(i, row_.reference(in[0].at(broadcast_index(i, in[0].shape(), out.shape)),
+                                 in[1].at(broadcast_index(i, in[1].shape(), out.shape))));
+  return result;
+}
+
 Index broadcast_index(Index i, const Shape& from, const Shape& to) {
   Index index = 0, stride = 1;
   for (int axis = -1; axis >= -from.rank(); --axis) {

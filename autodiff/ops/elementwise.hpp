@@ -9,6 +9,7 @@
 #pragma once
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <type_traits>
 
@@ -47,6 +48,15 @@ void map_block(const Value& value, Index n, const void* const* in, void* out, Dt
   });
 }
 
+// What runs a row's value.
+using Block = std::function<void(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes)>;
+template <std::size_t Arity, class Value>
+Block block_of(Value value) {
+  return [value](Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) {
+    map_block<Arity>(value, n, in, out, dtype, attributes);
+  };
+}
+
 }  // namespace detail
 
 // A point where the answer is a convention: y and dy/dx at x.
@@ -68,27 +78,25 @@ struct UnaryRow {
 
 struct NoDerivative {};
 
-// y = value(x); chain(t, x, y) = t * dy/dx, or NoDerivative.
-template <class Value, class Chain = NoDerivative>
+// y = value(x); chain(t, x, y) = t * dy/dx, or none where the op has no derivative.
 class Unary final : public ElementwiseOp {
  public:
+  template <class Value, class Chain = NoDerivative>
   Unary(UnaryRow row, Value value, Chain chain = {})
       : ElementwiseOp({.name = row.name,
                        .arity = 1,
                        .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise,
                        .in_place = true}),
         row_(std::move(row)),
-        value_(value),
-        chain_(chain) {}
+        block_(detail::block_of<1>(value)) {
+    if constexpr (!std::is_same_v<Chain, NoDerivative>) chain_ = chain;
+  }
 
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    detail::map_block<1>(value_, n, in, out, dtype, attributes);
+    block_(n, in, out, dtype, attributes);
   }
   Var chain(const Call& c, int i, Var t) const override {
-    if constexpr (std::is_same_v<Chain, NoDerivative>)
-      return Op::chain(c, i, t);
-    else
-      return chain_(t, c.in(0), c.out());
+    return chain_ ? chain_(t, c.in(0), c.out()) : Op::chain(c, i, t);
   }
   std::vector<Example> examples() const override {
     const auto sample = [&](Shape shape) { return Sample{shape, row_.low, row_.high, row_.kinks}; };
@@ -113,8 +121,8 @@ class Unary final : public ElementwiseOp {
 
  private:
   UnaryRow row_;
-  Value value_;
-  Chain chain_;
+  detail::Block block_;
+  std::function<Var(Var, Var, Var)> chain_;
 };
 
 struct BinaryRow {
@@ -124,27 +132,25 @@ struct BinaryRow {
   std::vector<Special> specials = {};
 };
 
-// y = value(a, b); chain(i, t, a, b, y) = t * dy/d(operand i), or NoDerivative.
-template <class Value, class Chain = NoDerivative>
+// y = value(a, b); chain(i, t, a, b, y) = t * dy/d(operand i), or none where the op has no derivative.
 class Binary final : public ElementwiseOp {
  public:
+  template <class Value, class Chain = NoDerivative>
   Binary(BinaryRow row, Value value, Chain chain = {})
       : ElementwiseOp({.name = row.name,
                        .arity = 2,
                        .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise,
                        .in_place = true}),
         row_(std::move(row)),
-        value_(value),
-        chain_(chain) {}
+        block_(detail::block_of<2>(value)) {
+    if constexpr (!std::is_same_v<Chain, NoDerivative>) chain_ = chain;
+  }
 
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    detail::map_block<2>(value_, n, in, out, dtype, attributes);
+    block_(n, in, out, dtype, attributes);
   }
   Var chain(const Call& c, int i, Var t) const override {
-    if constexpr (std::is_same_v<Chain, NoDerivative>)
-      return Op::chain(c, i, t);
-    else
-      return chain_(i, t, c.in(0), c.in(1), c.out());
+    return chain_ ? chain_(i, t, c.in(0), c.in(1), c.out()) : Op::chain(c, i, t);
   }
   std::vector<Example> examples() const override { return row_.examples; }
   std::vector<Special> specials() const override { return row_.specials; }
@@ -152,20 +158,11 @@ class Binary final : public ElementwiseOp {
 
  private:
   BinaryRow row_;
-  Value value_;
-  Chain chain_;
+  detail::Block block_;
+  std::function<Var(int, Var, Var, Var, Var)> chain_;
 };
 
 // Element i of `out` reads this element of an operand that was stretched to it. (For references: plain and slow.)
 Index broadcast_index(Index i, const Shape& from, const Shape& to);
-
-template <class Value, class Chain>
-Array Binary<Value, Chain>::reference(std::span<const Array> in, const Attributes&, const Type& out) const {
-  Array result(Dtype::f64, out.shape);
-  for (Index i = 0; i < result.size(); ++i)
-    result.set(i, row_.reference(in[0].at(broadcast_index(i, in[0].shape(), out.shape)),
-                                 in[1].at(broadcast_index(i, in[1].shape(), out.shape))));
-  return result;
-}
 
 }  // namespace wengert

@@ -131,8 +131,8 @@ struct Extremum final : SharedReduction {
     return result;
   }
 };
-const Extremum<true> max_op;
-const Extremum<false> min_op;
+[[gnu::init_priority(library_ops)]] const Extremum<true> max_op;
+[[gnu::init_priority(library_ops)]] const Extremum<false> min_op;
 
 // x -> the index along axes[0] of its first largest or smallest element
 template <bool Largest>
@@ -199,8 +199,8 @@ struct ArgExtremum final : Reduction {
     return result;
   }
 };
-const ArgExtremum<true> argmax_op;
-const ArgExtremum<false> argmin_op;
+[[gnu::init_priority(library_ops)]] const ArgExtremum<true> argmax_op;
+[[gnu::init_priority(library_ops)]] const ArgExtremum<false> argmin_op;
 
 Var over_axes(const Op& op, const Operand& x, const Axes& axes, Reduce options) {
   return record(op, {x}, {.axes = axes, .integers = {options.keepdims}});

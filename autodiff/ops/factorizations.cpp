@@ -207,7 +207,7 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
  private:
   static Var triangle(const Call& c, Var x) { return options(c.attributes()).upper ? triu(x) : tril(x); }
 };
-const TriangularSolve triangular_solve_op;
+[[gnu::init_priority(library_ops)]] const TriangularSolve triangular_solve_op;
 
 // x where column < row, half of it on the diagonal, 0 above
 Var lower_half(Var x) { return 0.5 * (tril(x) + tril(x, -1)); }
@@ -314,7 +314,7 @@ struct Cholesky final : OpOf<Cholesky> {
     return result;
   }
 };
-const Cholesky cholesky_op;
+[[gnu::init_priority(library_ops)]] const Cholesky cholesky_op;
 
 // With leading ones up to `rank` axes, so that a batch in front of one operand (vmap) stays in front of the other's.
 Operand with_rank(const Operand& x, int rank) {

@@ -6,63 +6,64 @@
 namespace wengert {
 namespace {
 
-const Unary abs_op(
+[[gnu::init_priority(library_ops)]] const Unary abs_op(
     {.name = "abs",
      .reference = [](double x) { return std::abs(x); },
      .kinks = {0},
      .points = {{0, 0, 0}, {-infinity, infinity, -1}}},
     [](auto x) { return xsimd::abs(x); }, [](Var t, Var x, Var) { return t * sign(x); });
 
-const Unary sign_op({.name = "sign",
-                     .reference = [](double x) { return x > 0   ? 1.0
-                                                        : x < 0 ? -1.0
-                                                                : 0.0; },
-                     .kinks = {0},
-                     .points = {{0, 0, 0}, {nan, nan, 0}}},
-                    [](auto x) {
-                      using B = decltype(x);
-                      const B value = xsimd::select(x > B(0), B(1), xsimd::select(x < B(0), B(-1), B(0)));
-                      return xsimd::select(xsimd::isnan(x), x, value);
-                    });
+[[gnu::init_priority(library_ops)]] const Unary sign_op(
+    {.name = "sign",
+     .reference = [](double x) { return x > 0   ? 1.0
+                                        : x < 0 ? -1.0
+                                                : 0.0; },
+     .kinks = {0},
+     .points = {{0, 0, 0}, {nan, nan, 0}}},
+    [](auto x) {
+      using B = decltype(x);
+      const B value = xsimd::select(x > B(0), B(1), xsimd::select(x < B(0), B(-1), B(0)));
+      return xsimd::select(xsimd::isnan(x), x, value);
+    });
 
-const Unary square_op(
+[[gnu::init_priority(library_ops)]] const Unary square_op(
     {.name = "square", .reference = [](double x) { return x * x; }, .points = {{0, 0, 0}}},
     [](auto x) { return x * x; }, [](Var t, Var x, Var) { return t * (2.0 * x); });
 
-const Unary sqrt_op(
+[[gnu::init_priority(library_ops)]] const Unary sqrt_op(
     {.name = "sqrt",
      .reference = [](double x) { return std::sqrt(x); },
      .low = 0.3,
      .points = {{0, 0, infinity}, {-1, nan, nan}}},
     [](auto x) { return xsimd::sqrt(x); }, [](Var t, Var, Var y) { return t * (0.5 / y); });
 
-const Unary exp_op(
+[[gnu::init_priority(library_ops)]] const Unary exp_op(
     {.name = "exp",
      .reference = [](double x) { return std::exp(x); },
      .points = {{0, 1, 1}, {-infinity, 0, 0}, {infinity, infinity, infinity}, {nan, nan, nan}}},
     [](auto x) { return simd::exp(x); }, [](Var t, Var, Var y) { return t * y; });
 
-const Unary expm1_op(
+[[gnu::init_priority(library_ops)]] const Unary expm1_op(
     {.name = "expm1",
      .reference = [](double x) { return std::expm1(x); },
      .points = {{0, 0, 1}, {1e-6, 1.0000005000001667e-6, 1.0000010000005}, {-infinity, -1, 0}}},
     [](auto x) { return simd::expm1(x); }, [](Var t, Var, Var y) { return t * (y + 1); });
 
-const Unary log_op(
+[[gnu::init_priority(library_ops)]] const Unary log_op(
     {.name = "log",
      .reference = [](double x) { return std::log(x); },
      .low = 0.3,
      .points = {{1, 0, 1}, {0, -infinity, infinity}, {-1, nan, -1}, {infinity, infinity, 0}}},
     [](auto x) { return xsimd::log(x); }, [](Var t, Var x, Var) { return t / x; });
 
-const Unary log1p_op(
+[[gnu::init_priority(library_ops)]] const Unary log1p_op(
     {.name = "log1p",
      .reference = [](double x) { return std::log1p(x); },
      .low = -0.7,
      .points = {{0, 0, 1}, {1e-6, 9.999995000003333e-7, 0.999999000001}, {-1, -infinity, infinity}}},
     [](auto x) { return simd::log1p(x); }, [](Var t, Var x, Var) { return t / (1 + x); });
 
-const Unary sin_op(
+[[gnu::init_priority(library_ops)]] const Unary sin_op(
     {.name = "sin",
      .reference = [](double x) { return std::sin(x); },
      .low = -10,
@@ -73,7 +74,7 @@ const Unary sin_op(
                 {4194304, 0.975129394941707, 0.22163633077774125}}},
     [](auto x) { return simd::sin(x); }, [](Var t, Var x, Var) { return t * cos(x); });
 
-const Unary cos_op(
+[[gnu::init_priority(library_ops)]] const Unary cos_op(
     {.name = "cos",
      .reference = [](double x) { return std::cos(x); },
      .low = -10,
@@ -81,32 +82,32 @@ const Unary cos_op(
      .points = {{0, 1, 0}, {-infinity, nan, nan}, {1024, 0.9873536182198484, 0.15853338004399595}}},
     [](auto x) { return simd::cos(x); }, [](Var t, Var x, Var) { return -(t * sin(x)); });
 
-const Unary tanh_op(
+[[gnu::init_priority(library_ops)]] const Unary tanh_op(
     {.name = "tanh",
      .reference = [](double x) { return std::tanh(x); },
      .points = {{0, 0, 1}, {infinity, 1, 0}, {-100, -1, 0}, {nan, nan, nan}}},
     [](auto x) { return xsimd::tanh(x); }, [](Var t, Var, Var y) { return t * (1 - square(y)); });
 
-const Unary sinh_op(
+[[gnu::init_priority(library_ops)]] const Unary sinh_op(
     {.name = "sinh",
      .reference = [](double x) { return std::sinh(x); },
      .points = {{0, 0, 1}, {-infinity, -infinity, infinity}, {nan, nan, nan}}},
     [](auto x) { return xsimd::sinh(x); }, [](Var t, Var x, Var) { return t * cosh(x); });
 
-const Unary cosh_op(
+[[gnu::init_priority(library_ops)]] const Unary cosh_op(
     {.name = "cosh",
      .reference = [](double x) { return std::cosh(x); },
      .points = {{0, 1, 0}, {-infinity, infinity, -infinity}, {nan, nan, nan}}},
     [](auto x) { return xsimd::cosh(x); }, [](Var t, Var x, Var) { return t * sinh(x); });
 
-const Unary atan_op(
+[[gnu::init_priority(library_ops)]] const Unary atan_op(
     {.name = "atan",
      .reference = [](double x) { return std::atan(x); },
      .points =
          {{0, 0, 1}, {infinity, std::numbers::pi / 2, 0}, {-infinity, -std::numbers::pi / 2, 0}, {nan, nan, nan}}},
     [](auto x) { return xsimd::atan(x); }, [](Var t, Var x, Var) { return t / (1 + square(x)); });
 
-const Unary erf_op(
+[[gnu::init_priority(library_ops)]] const Unary erf_op(
     {.name = "erf",
      .reference = [](double x) { return std::erf(x); },
      .points = {{0, 0, 2 * std::numbers::inv_sqrtpi}, {infinity, 1, 0}, {-infinity, -1, 0}}},
@@ -140,7 +141,7 @@ struct Clip final : ElementwiseOp {
     return result;
   }
 };
-const Clip clip_op;
+[[gnu::init_priority(library_ops)]] const Clip clip_op;
 
 }  // namespace
 

@@ -149,7 +149,7 @@ struct TakeAlong final : Indexing {
     return result;
   }
 };
-const TakeAlong take_along_op;
+[[gnu::init_priority(library_ops)]] const TakeAlong take_along_op;
 
 // x, indices -> zeros of extent integers[0] along axes[0], to which every element of x is added at its index. Each
 // element of the result is summed by one thread in ascending order of x.
@@ -252,7 +252,7 @@ struct ScatterAdd final : Indexing {
     return result;
   }
 };
-const ScatterAdd scatter_add_op;
+[[gnu::init_priority(library_ops)]] const ScatterAdd scatter_add_op;
 
 // [m] -> [m, 1, ..., 1]: the same indices for all that lies inside the axis
 Var for_all_inside(const Operand& indices, int axis, const char* op) {

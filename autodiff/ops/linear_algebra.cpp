@@ -52,7 +52,7 @@ struct Diagonal final : Op {
     return result;
   }
 };
-const Diagonal diagonal_op;
+[[gnu::init_priority(library_ops)]] const Diagonal diagonal_op;
 
 // x [..., n] -> [..., n, n], zero beside the diagonal
 struct DiagEmbed final : Op {
@@ -99,7 +99,7 @@ struct DiagEmbed final : Op {
     return result;
   }
 };
-const DiagEmbed diag_embed_op;
+[[gnu::init_priority(library_ops)]] const DiagEmbed diag_embed_op;
 
 // x [..., m, n] -> x where column - row <= integers[0] (lower) or >= integers[0] (upper), 0 elsewhere whatever x is
 // there. Its own adjoint.
@@ -162,7 +162,7 @@ struct Triangle final : Op {
  private:
   bool lower_;
 };
-const Triangle tril_op("tril", true), triu_op("triu", false);
+[[gnu::init_priority(library_ops)]] const Triangle tril_op("tril", true), triu_op("triu", false);
 
 }  // namespace
 

@@ -159,7 +159,7 @@ struct Matmul final : OpOf<Matmul> {
     return result;
   }
 };
-const Matmul matmul_op;
+[[gnu::init_priority(library_ops)]] const Matmul matmul_op;
 
 }  // namespace
 

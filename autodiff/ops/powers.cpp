@@ -33,7 +33,7 @@ Special pair(double a, double b, double y, double by_a, double by_b) {
 }
 
 // xsimd's pow is exp(b log a): 60 ulp off, and wrong at 0 and at infinities.
-const Binary pow_op(
+[[gnu::init_priority(library_ops)]] const Binary pow_op(
     {.name = "pow",
      .reference = [](double a, double b) { return std::exp(b * std::log(a)); },
      .examples = stretched(0.4, 2, -2, 2),
@@ -114,9 +114,9 @@ struct PowNumber final : ElementwiseOp {
     return result;
   }
 };
-const PowNumber pow_number_op;
+[[gnu::init_priority(library_ops)]] const PowNumber pow_number_op;
 
-const Binary atan2_op(
+[[gnu::init_priority(library_ops)]] const Binary atan2_op(
     {.name = "atan2",
      .reference = [](double y, double x) { return std::atan2(y, x); },
      .examples = stretched(0.2, 2, -2, 2),
@@ -136,7 +136,7 @@ const Binary atan2_op(
       return i == 0 ? t * (x / r / r) : -(t * (y / r / r));
     });
 
-const Binary hypot_op(
+[[gnu::init_priority(library_ops)]] const Binary hypot_op(
     {.name = "hypot",
      .reference = [](double a, double b) { return std::sqrt(a * a + b * b); },
      .examples = stretched(0.2, 2, -2, 2),
@@ -155,7 +155,7 @@ const Binary hypot_op(
 
 // 1 / (1 + exp(b - a)), the share of a in logaddexp; 1/2 where both are the same infinity
 Var share(Var a, Var b);
-const Binary share_op(
+[[gnu::init_priority(library_ops)]] const Binary share_op(
     {.name = "logaddexp_share",
      .reference = [](double a, double b) { return std::exp(a) / (std::exp(a) + std::exp(b)); },
      .examples = stretched(-2, 2, -2, 2),
@@ -170,7 +170,7 @@ const Binary share_op(
     });
 Var share(Var a, Var b) { return record(share_op, {a, b}); }
 
-const Binary logaddexp_op(
+[[gnu::init_priority(library_ops)]] const Binary logaddexp_op(
     {.name = "logaddexp",
      .reference = [](double a, double b) { return std::log(std::exp(a) + std::exp(b)); },
      .examples = stretched(-2, 2, -2, 2),

@@ -87,7 +87,7 @@ struct Sum final : Reduction {
     return result;
   }
 };
-const Sum sum_op;
+[[gnu::init_priority(library_ops)]] const Sum sum_op;
 
 }  // namespace
 

@@ -97,7 +97,7 @@ struct CumSum final : OpOf<CumSum> {
     return result;
   }
 };
-const CumSum cumsum_op;
+[[gnu::init_priority(library_ops)]] const CumSum cumsum_op;
 
 }  // namespace
 

@@ -67,7 +67,7 @@ struct Reshape final : Op {
     return Array::of<double>(out.shape, in[0].data<double>());
   }
 };
-const Reshape reshape_op;
+[[gnu::init_priority(library_ops)]] const Reshape reshape_op;
 
 // x -> integers: the target's extents; leading axes of x beyond those stay
 struct BroadcastTo final : Movement {
@@ -106,7 +106,7 @@ struct BroadcastTo final : Movement {
     return result;
   }
 };
-const BroadcastTo broadcast_to_op;
+[[gnu::init_priority(library_ops)]] const BroadcastTo broadcast_to_op;
 
 // axis -p + i of the result, p = number of axes listed, is axes[i] of x; further leading axes stay
 struct Transpose final : Movement {
@@ -169,7 +169,7 @@ struct Transpose final : Movement {
     return result;
   }
 };
-const Transpose transpose_op;
+[[gnu::init_priority(library_ops)]] const Transpose transpose_op;
 
 // x -> x with the order along `axes` reversed; its own adjoint
 struct Flip final : Movement {
@@ -220,7 +220,7 @@ struct Flip final : Movement {
     return result;
   }
 };
-const Flip flip_op;
+[[gnu::init_priority(library_ops)]] const Flip flip_op;
 
 }  // namespace
 

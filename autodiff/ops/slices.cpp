@@ -136,7 +136,7 @@ struct Concat final : Op {
     gather(walk, source, start, n, out);
   }
 };
-const Concat concat_op;
+[[gnu::init_priority(library_ops)]] const Concat concat_op;
 
 // x -> its indices start, start + step, ... below stop along axes[0]; integers: start, stop, step, within the extent
 struct Slice final : Op {
@@ -192,7 +192,7 @@ struct Slice final : Op {
     return result;
   }
 };
-const Slice slice_op;
+[[gnu::init_priority(library_ops)]] const Slice slice_op;
 
 // x -> zeros of extent integers[0] along axes[0], with x at start, start + step, ...; integers: extent, start, step
 struct Embed final : Op {
@@ -257,7 +257,7 @@ struct Embed final : Op {
     return result;
   }
 };
-const Embed embed_op;
+[[gnu::init_priority(library_ops)]] const Embed embed_op;
 
 }  // namespace
 

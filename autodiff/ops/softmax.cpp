@@ -141,7 +141,7 @@ struct LogSumExp final : SharedReduction {
     return result;
   }
 };
-const LogSumExp logsumexp_op;
+[[gnu::init_priority(library_ops)]] const LogSumExp logsumexp_op;
 
 // x -> exp(x) / sum of exp(x) along axes[0], or its logarithm
 template <bool Log>
@@ -227,8 +227,8 @@ struct Softmax final : OpOf<Softmax<Log>> {
     return y;
   }
 };
-const Softmax<false> softmax_op;
-const Softmax<true> log_softmax_op;
+[[gnu::init_priority(library_ops)]] const Softmax<false> softmax_op;
+[[gnu::init_priority(library_ops)]] const Softmax<true> log_softmax_op;
 
 }  // namespace
 

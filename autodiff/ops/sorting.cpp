@@ -92,7 +92,7 @@ struct Argsort final : Op {
     return result;
   }
 };
-const Argsort argsort_op;
+[[gnu::init_priority(library_ops)]] const Argsort argsort_op;
 
 }  // namespace
 

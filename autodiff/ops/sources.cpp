@@ -42,8 +42,8 @@ struct Full final : Op {
   }
 };
 
-const Leaf input_leaf("input"), parameter_leaf("parameter");
-const Full full_instance;
+[[gnu::init_priority(library_ops)]] const Leaf input_leaf("input"), parameter_leaf("parameter");
+[[gnu::init_priority(library_ops)]] const Full full_instance;
 
 }  // namespace
 

@@ -61,7 +61,7 @@ double polygamma_reference(int n, double x) {
   return sign * total;
 }
 
-const Unary lgamma_op(
+[[gnu::init_priority(library_ops)]] const Unary lgamma_op(
     {.name = "lgamma",
      .reference = [](double x) { return std::lgamma(x); },
      .low = 0.3,
@@ -77,7 +77,7 @@ const Unary lgamma_op(
                 {nan, nan, nan}}},
     [](auto x) { return each(x, lgamma_of); }, [](Var t, Var x, Var) { return t * digamma(x); });
 
-const Unary digamma_op(
+[[gnu::init_priority(library_ops)]] const Unary digamma_op(
     {.name = "digamma",
      .reference = [](double x) { return polygamma_reference(0, x); },
      .low = 0.3,
@@ -149,7 +149,7 @@ struct Polygamma final : Family {
   }
   double reference(double x, const Attributes& a) const override { return polygamma_reference(integer(a, 0), x); }
 };
-const Polygamma polygamma_op;
+[[gnu::init_priority(library_ops)]] const Polygamma polygamma_op;
 
 // exp(-|x|) I_n(x) and its derivatives. With s = sign(x): f_n' = (f_{n-1} + f_{n+1}) / 2 - s f_n, f_{-n} = f_n.
 struct Ive final : Family {
@@ -243,7 +243,7 @@ struct Ive final : Family {
     return total / points;
   }
 };
-const Ive ive_op;
+[[gnu::init_priority(library_ops)]] const Ive ive_op;
 
 }  // namespace
 
