@@ -10,6 +10,10 @@ namespace wengert {
 
 class Arena {
  public:
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
   struct Mark {
     std::size_t piece = 0, offset = 0, used = 0;
   };

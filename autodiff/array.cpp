@@ -2,16 +2,26 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "autodiff/error.hpp"
 
 namespace wengert {
+namespace {
+
+// What an array that was moved from points to, so that whoever copies its no bytes copies them from somewhere.
+alignas(alignment) std::byte nothing[alignment];
+
+}  // namespace
 
 std::string to_string(const Type& type) { return fmt::format("{} {}", name_of(type.dtype), to_string(type.shape)); }
 
-void Array::Free::operator()(void* data) const { ::operator delete (data, std::align_val_t{alignment}); }
+void Array::Free::operator()(void* data) const {
+  if (data != nothing) ::operator delete (data, std::align_val_t{alignment});
+}
 
 Array::Array(const Type& type)
     : type_(type), data_(::operator new (std::max<std::size_t>(type.bytes(), 1), std::align_val_t{alignment})) {
@@ -19,6 +29,10 @@ Array::Array(const Type& type)
 }
 
 Array::Array(const Array& other) : Array(other.type_) { std::memcpy(data_.get(), other.data_.get(), type_.bytes()); }
+
+Array::Array(Array&& other) noexcept
+    : type_(std::exchange(other.type_, Type{other.type_.dtype, {0}})),
+      data_(std::exchange(other.data_, std::unique_ptr<void, Free>(nothing))) {}
 
 Array& Array::operator=(Array other) noexcept {
   type_ = other.type_;
@@ -37,14 +51,14 @@ Array Array::of(const Shape& shape, std::span<const T> values) {
 }
 
 template <class T>
-std::span<const T> Array::data() const {
+std::span<const T> Array::data() const& {
   if (dtype_of<T> != type_.dtype)
     throw Error(fmt::format("an array of {} was read as {}", name_of(type_.dtype), name_of(dtype_of<T>)));
   return {static_cast<const T*>(data_.get()), static_cast<std::size_t>(size())};
 }
 
 template <class T>
-std::span<T> Array::data() {
+std::span<T> Array::data() & {
   const auto elements = static_cast<const Array*>(this)->data<T>();
   return {const_cast<T*>(elements.data()), elements.size()};
 }
@@ -66,11 +80,11 @@ Array Array::cast(Dtype dtype) const {
 template Array Array::of<float>(const Shape&, std::span<const float>);
 template Array Array::of<double>(const Shape&, std::span<const double>);
 template Array Array::of<std::int32_t>(const Shape&, std::span<const std::int32_t>);
-template std::span<const float> Array::data<float>() const;
-template std::span<const double> Array::data<double>() const;
-template std::span<const std::int32_t> Array::data<std::int32_t>() const;
-template std::span<float> Array::data<float>();
-template std::span<double> Array::data<double>();
-template std::span<std::int32_t> Array::data<std::int32_t>();
+template std::span<const float> Array::data<float>() const&;
+template std::span<const double> Array::data<double>() const&;
+template std::span<const std::int32_t> Array::data<std::int32_t>() const&;
+template std::span<float> Array::data<float>() &;
+template std::span<double> Array::data<double>() &;
+template std::span<std::int32_t> Array::data<std::int32_t>() &;
 
 }  // namespace wengert

@@ -24,7 +24,7 @@ struct Type {
 };
 std::string to_string(const Type& type);  // "f32 [32, 68]"
 
-// An array that owns its elements, in C order; a copy is deep.
+// An array that owns its elements, in C order; a copy is deep. One that was moved from has shape [0].
 class Array {
  public:
   Array() : Array(Type{}) {}
@@ -37,20 +37,25 @@ class Array {
     return of<T>(shape, std::span<const T>(values.begin(), values.size()));
   }
   Array(const Array& other);
-  Array(Array&&) noexcept = default;
+  Array(Array&& other) noexcept;
   Array& operator=(Array other) noexcept;
 
-  const Type& type() const { return type_; }
+  const Type& type() const& { return type_; }
+  Type type() && { return type_; }
   Dtype dtype() const { return type_.dtype; }
-  const Shape& shape() const { return type_.shape; }
+  const Shape& shape() const& { return type_.shape; }
+  Shape shape() && { return type_.shape; }
   Index size() const { return type_.shape.size(); }
 
-  // The elements; T must be the element type of dtype(), or Error says which it is.
+  // The elements; T must be the element type of dtype(), or Error says which it is. (Of an array that has a name: those
+  // of a temporary would be gone.)
   template <class T>
-  std::span<T> data();
+  std::span<T> data() &;
   template <class T>
-  std::span<const T> data() const;
-  void* raw() { return data_.get(); }
+  std::span<const T> data() const&;
+  template <class T>
+  std::span<const T> data() const&& = delete;
+  void* raw() { return data_.get(); }  // never null
   const void* raw() const { return data_.get(); }
 
   double at(Index i) const;  // element i in C order, converted

@@ -3,6 +3,7 @@
 #include "autodiff/plan.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <limits>
 
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
@@ -120,10 +121,70 @@ BOOST_AUTO_TEST_CASE(sums_whose_groups_depend_on_the_number_of_rows_are_whole) {
 }
 
 BOOST_AUTO_TEST_CASE(signs_of_zero_and_denormal_numbers) {
-  const Array zeros = Array::of<float>({2}, {0.f, -0.f});
-  check_plan(
-      [&](Vars in) {
-        return std::vector<Var>{in[0] / in[0].tape().input(zeros), in[0] * 1};
-      },
-      {Array::of<float>({2}, {1.f, 1e-40f})}, "zeros", Dtype::f32);
+  // Constants of zeros of two signs are neither one number nor equal to each other.
+  const Array zeros = Array::of<float>({2}, {0.f, -0.f}), others = Array::of<float>({2}, {-0.f, 0.f});
+  const auto f = [&](Vars in) {
+    Tape& tape = in[0].tape();
+    const Var x = in[0], a = tape.input(zeros), b = tape.input(others), minus = tape.full(Shape{2}, -0.0);
+    return std::vector<Var>{x / a,
+                            x / b,
+                            x / minus,
+                            x / tape.full(Shape{2}, 0),
+                            x * a,
+                            a / x,
+                            atan2(a, x),
+                            atan2(b, x),
+                            1 / (minus + minus),
+                            1 / (a + minus),
+                            1 / (x * 0 * minus),
+                            x * 1};
+  };
+  const Arrays wanted = eagerly(f, {Array::of<float>({2}, {1, 1})}, Dtype::f32);
+  const double infinity = std::numeric_limits<double>::infinity();
+  BOOST_TEST(numbers(wanted[0]) == (std::vector<double>{infinity, -infinity}));
+  BOOST_TEST(numbers(wanted[1]) == (std::vector<double>{-infinity, infinity}));
+  for (const Array& x : {Array::of<float>({2}, {1, 1}), Array::of<float>({2}, {-1, 1e-40f})})
+    check_plan(f, {x}, "zeros", Dtype::f32);
+}
+
+// No rows, no columns, and products over nothing, through every kind of step.
+BOOST_AUTO_TEST_CASE(extents_of_nothing) {
+  const auto f = [](Vars in) {
+    const Var x = in[0], w = in[1], b = in[2], h = tanh(matmul(x, w) + b);
+    std::vector<Var> outputs = grad(sum(square(h)), {x, w, b});
+    for (Var y : {matmul(x, w),
+                  h,
+                  sum(h),
+                  sum(h, 0),
+                  sum(h, 1),
+                  mean(x),
+                  cumsum(h, 0),
+                  cumsum(h, 1),
+                  transpose(h),
+                  matmul(h, h, {.transpose_a = true}),
+                  matmul(x, h, {.transpose_a = true}),
+                  matmul(h, h, {.transpose_b = true}),
+                  matmul(matmul(x, w), transpose(w)),
+                  concat({h, h * 2}, 1),
+                  concat({x, x}, 0),
+                  flip(x, {1}),
+                  exp(x) * sum(x, 1, {.keepdims = true}),
+                  square(b) * 2,
+                  slice(x, 0, 0, to_end, 2),
+                  reshape(x, {x.size()}),
+                  sum(x, 0) * 3,
+                  x})
+      outputs.push_back(y);
+    return outputs;
+  };
+  for (Index rows : {0, 1, 3, 200})
+    for (Index k : {0, 1, 3})
+      for (Index n : {0, 1, 2}) {
+        if (k == 0 && n == 0 && rows > 3) continue;
+        const std::string what = to_string(Shape{rows, k}) + " x " + to_string(Shape{k, n});
+        for (Dtype dtype : {Dtype::f32, Dtype::f64})
+          check_plan(f,
+                     {random_array(dtype, {rows, k}, 1), random_array(dtype, {k, n}, 2), random_array(dtype, {n}, 3)},
+                     what, dtype);
+      }
 }
