@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "autodiff/error.hpp"
 
@@ -22,11 +23,16 @@ State slope_of(std::span<const Var> inputs, std::size_t parts) {
   return State({slope.begin(), slope.end()});
 }
 
-// The sum of (x / (atol + rtol y))^2 over all entries: one number.
+// The sum of (x / (atol + rtol y))^2 over all entries: one number. In f64, and each quotient at most 1e140, so that
+// small tolerances do not make it infinite; NaN where a value is not finite. 0 / 0 is 0: no error of an entry that
+// stays 0.
 Var squares(const State& x, const State& y, const AdaptiveOptions& o) {
+  constexpr double least = std::numeric_limits<double>::min(), most = 1e140;
   Var total;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const Var part = sum(square(x[i] / (o.atol + o.rtol * y[i])));
+    const Var error = cast(x[i], Dtype::f64), scale = o.atol + o.rtol * cast(y[i], Dtype::f64);
+    const Var quotient = minimum(abs(error) / maximum(scale, least), most) + 0 * (error + scale);
+    const Var part = sum(square(quotient));
     total = i == 0 ? part : total + part;
   }
   return total;
@@ -52,15 +58,15 @@ void copy(std::span<const Array> from, std::vector<Array>& to) {
 
 }  // namespace
 
-AdaptiveIntegrator::AdaptiveIntegrator(std::string name, Index evaluations, double error_order, Ode equation,
+AdaptiveIntegrator::AdaptiveIntegrator(const Owner& name, Index evaluations, double error_order, Ode equation,
                                        const AdaptiveOptions& options, Attempt attempt)
-    : name_(std::move(name)),
+    : name_(name.name),
       evaluations_(evaluations),
       error_order_(error_order),
       equation_(std::move(equation)),
       options_(options),
       attempt_(std::move(attempt)) {
-  StepControl(0, 1, options, error_order);
+  check_options(name, options);
   options_.rtol = std::max(options_.rtol, 100 * std::numeric_limits<double>::epsilon());
 }
 
@@ -103,7 +109,7 @@ AdaptiveIntegrator::Plans& AdaptiveIntegrator::compiled(std::span<const Array> s
   for (const Array& each : fixed) types.push_back(each.type());
   std::vector<Type> key = types;
   key.push_back({Dtype::i32, {static_cast<Index>(parts)}});
-  const auto plan = [&](auto record) {
+  const auto plan = [&](Record record) {
     const auto f = [&](std::span<const Var> in) { return (this->*record)(in, parts); };
     return compile_rows(f, types, first_part, dtype);
   };
@@ -116,8 +122,13 @@ AdaptiveIntegrator::Plans& AdaptiveIntegrator::compiled(std::span<const Array> s
 // One integration: the arrays that it works on.
 class AdaptiveIntegrator::Run {
  public:
-  Run(AdaptiveIntegrator& self, Plans& plans, std::vector<Array> state, double from, const AdaptiveRunOptions& options)
-      : self_(self), plans_(plans), numbers_(first_part, Array(state[0].dtype(), {1, 1})), slope_(state) {
+  Run(AdaptiveIntegrator& self, Plans& plans, std::vector<Array> state, double from, const AdaptiveRunOptions& options,
+      Where where)
+      : self_(self),
+        plans_(plans),
+        where_(where),
+        numbers_(first_part, Array(state[0].dtype(), {1, 1})),
+        slope_(state) {
     solution.state = std::move(state);
     solution.t = from;
     solution.times.reserve(1024);  // for most, so that a step allocates nothing
@@ -156,8 +167,14 @@ class AdaptiveIntegrator::Run {
   }
   Solution fail(Outcome outcome, std::string_view what) {
     solution.outcome = outcome;
-    solution.message = describe_failure(self_.name_, solution, what);
+    solution.message = describe_failure({self_.name_, where_}, solution, what);
     return std::move(solution);
+  }
+  // Where the values that a record met last, not finite, came from.
+  Solution fail_at_nonfinite(Record record) {
+    const std::size_t parts = solution.state.size();
+    const auto f = [&](std::span<const Var> in) { return (self_.*record)(in, parts); };
+    return fail(Outcome::not_finite, "the equation gave " + describe_nonfinite(f, inputs_, solution.state[0].dtype()));
   }
 
   Solution solution{};
@@ -173,28 +190,33 @@ class AdaptiveIntegrator::Run {
 
   AdaptiveIntegrator& self_;
   Plans& plans_;
+  Where where_;
   std::vector<Array> numbers_, slope_;
   std::vector<PlanInput> inputs_{};
   Index entries_ = 0;
 };
 
-Solution AdaptiveIntegrator::run(std::vector<Array> state, double from, double to, const AdaptiveRunOptions& options) {
-  check_state(name_, state);
-  StepControl control(from, to, options_, error_order_, state[0].dtype());
+Solution AdaptiveIntegrator::run(std::vector<Array> state, double from, double to, const AdaptiveRunOptions& options,
+                                 Where where) {
+  const Owner owner(name_, where);
+  if (!attempt_) Owner("adaptive_integrator", where).refuse("was moved from");
+  check_state(owner, state);
+  check_times(owner, from, to);
   if (state[0].size() == 0) return {.state = std::move(state), .t = to};
+  StepControl control(from, to, options_, error_order_, state[0].dtype());
   Plans& plans = compiled(state, options.fixed);
-  Run run(*this, plans, std::move(state), from, options);
-  constexpr std::string_view not_finite = "the equation gave NaN or an infinity";
+  Run run(*this, plans, std::move(state), from, options, where);
 
   double size = options_.first_step;
-  if (!run.start(std::abs(to - from), control.direction(), size)) return run.fail(Outcome::not_finite, not_finite);
+  if (!run.start(std::abs(to - from), control.direction(), size))
+    return run.fail_at_nonfinite(&AdaptiveIntegrator::record_slope);
   control.start(size);
   double error = 0;
   for (Index tries = 0; !control.done(); ++tries) {
     if (tries == options_.max_steps)
       return run.fail(Outcome::too_many_steps, fmt::format("{} steps were tried, the most allowed", tries));
     const double h = control.propose();
-    if (h == 0 && !std::isfinite(error)) return run.fail(Outcome::not_finite, not_finite);
+    if (h == 0 && !std::isfinite(error)) return run.fail_at_nonfinite(&AdaptiveIntegrator::record_step);
     if (h == 0)
       return run.fail(Outcome::step_too_small, "no step that the time can tell from none meets the tolerance");
     error = run.attempt(h);

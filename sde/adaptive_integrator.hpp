@@ -37,8 +37,8 @@ class AdaptiveIntegrator {
  public:
   // Throws Error where an option is of no use.
   template <AdaptiveMethod M>
-  AdaptiveIntegrator(M method, Ode equation, const AdaptiveOptions& options = {})
-      : AdaptiveIntegrator(method.name, method.evaluations(), method.error_order, equation, options,
+  AdaptiveIntegrator(M method, Ode equation, const AdaptiveOptions& options = {}, Where where = Where::current())
+      : AdaptiveIntegrator({method.name, where}, method.evaluations(), method.error_order, equation, options,
                            [=](const State& y, const State& slope, Var t, Var h) {
                              return method.attempt(equation, y, slope, t, h);
                            }) {}
@@ -46,9 +46,11 @@ class AdaptiveIntegrator {
   // The state at time `to` from that at `from`, in either direction; f32 or f64, the dtype of all computing but the
   // choice of steps. Where the end is not reached, the last state that was accepted. Throws Error where arrays do not
   // fit each other or the equation, or the times are equal.
-  Solution run(std::vector<Array> state, double from, double to, const AdaptiveRunOptions& options = {});
-  Solution run(const Array& x, double from, double to, const AdaptiveRunOptions& options = {}) {
-    return run(std::vector<Array>{x}, from, to, options);
+  Solution run(std::vector<Array> state, double from, double to, const AdaptiveRunOptions& options = {},
+               Where where = Where::current());
+  Solution run(const Array& x, double from, double to, const AdaptiveRunOptions& options = {},
+               Where where = Where::current()) {
+    return run(std::vector<Array>{x}, from, to, options, where);
   }
 
   // What a step does for states of the types that were met last, and where its time goes (Plan).
@@ -57,13 +59,14 @@ class AdaptiveIntegrator {
 
  private:
   using Attempt = std::function<Trial(const State& y, const State& slope, Var t, Var h)>;
-  AdaptiveIntegrator(std::string name, Index evaluations, double error_order, Ode equation,
+  AdaptiveIntegrator(const Owner& name, Index evaluations, double error_order, Ode equation,
                      const AdaptiveOptions& options, Attempt attempt);
 
   struct Plans {
     Plan slope, change, step;
   };
   class Run;
+  using Record = std::vector<Var> (AdaptiveIntegrator::*)(std::span<const Var> inputs, std::size_t parts) const;
   Plans& compiled(std::span<const Array> state, std::span<const Array> fixed);
   std::vector<Var> record_slope(std::span<const Var> inputs, std::size_t parts) const;
   std::vector<Var> record_change(std::span<const Var> inputs, std::size_t parts) const;

@@ -4,88 +4,106 @@
 // reference.
 #pragma once
 #include <functional>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
+#include "sde/checks.hpp"
 #include "sde/process.hpp"
 #include "sde/state.hpp"
 
 namespace wengert::sde {
 
-// dy/dt = f(y, t). Written for one array as f(Var x, Var t) -> Var, or as f(const State& y, Var t) -> State.
+// dy/dt = f(y, t). Written for one array as f(Var x, Var t) -> Var, or as f(const State& y, Var t) -> State. Throws
+// Error for an empty function, and where it gives other types than the state's: what merely stretches is no derivative
+// of it.
 class Ode {
  public:
   template <class F>
-  requires std::is_invocable_r_v<Var, const F&, Var, Var> Ode(F f)
-      : f_([f = std::move(f)](const State& y, Var t) { return State(f(y[0], t)); }) {}
+  requires std::is_invocable_r_v<Var, const F&, Var, Var> Ode(F f) {
+    check_function(is_empty(f), "ode", "the equation");
+    f_ = [f = std::move(f)](const State& y, Var t) { return State(f(y[0], t)); };
+  }
   template <class F>
   requires(!std::is_invocable_r_v<Var, const F&, Var, Var>) &&
-      std::is_invocable_r_v<State, const F&, const State&, Var> Ode(F f) : f_(std::move(f)) {}
+      std::is_invocable_r_v<State, const F&, const State&, Var> Ode(F f) {
+    check_function(is_empty(f), "ode", "the equation");
+    f_ = std::move(f);
+  }
 
-  State operator()(const State& y, Var t) const { return f_(y, t); }
+  State operator()(const State& y, Var t) const;
 
  private:
   std::function<State(const State& y, Var t)> f_;
 };
 
-// A value for each row, or one that stretches to it: written as f(Var x, Var t) -> Var, or as f(const State& y, Var t)
-// -> Var where it reads what the state takes along (a condition).
+// A value for each row: written as f(Var x, Var t) -> Var, or as f(const State& y, Var t) -> Var where it reads what
+// the state takes along (a condition).
 class Field {
  public:
   template <class F>
-  requires std::is_invocable_r_v<Var, const F&, const State&, Var> Field(F f) : f_(std::move(f)) {}
+  requires std::is_invocable_r_v<Var, const F&, const State&, Var> Field(F f) {
+    if (!is_empty(f)) f_ = std::move(f);
+  }
   template <class F>
   requires(!std::is_invocable_r_v<Var, const F&, const State&, Var>) &&
-      std::is_invocable_r_v<Var, const F&, Var, Var> Field(F f)
-      : f_([f = std::move(f)](const State& y, Var t) { return f(y[0], t); }) {}
+      std::is_invocable_r_v<Var, const F&, Var, Var> Field(F f) {
+    if (!is_empty(f)) f_ = [f = std::move(f)](const State& y, Var t) { return f(y[0], t); };
+  }
 
-  Var operator()(const State& y, Var t) const { return f_(y, t); }
+  // Itself as a part of an equation. Calls throw Error unless the value has the state's type; a diffusion may also have
+  // one number for each row, as times have. Throws Error for an empty function.
+  enum class Part { drift, diffusion, score };
+  Field as(Part part) const;
+
+  Var operator()(const State& y, Var t) const;
 
  private:
-  std::function<Var(const State& y, Var t)> f_;
+  std::function<Var(const State& y, Var t)> f_{};
+  std::optional<Part> part_{};
 };
 
-// dx = drift dt + diffusion dW in Ito's sense: x, drift and dW are [B,d], the diffusion [B,d] or what stretches to it.
+// dx = drift dt + diffusion dW in Ito's sense: x, drift and dW are [B,d], the diffusion [B,d], [B,1] or [1,1].
 struct Sde {
+  Sde(const Field& f, const Field& g) : drift(f.as(Field::Part::drift)), diffusion(g.as(Field::Part::diffusion)) {}
   Field drift, diffusion;
 };
 
 // The equation of a process itself.
 template <Process P>
 Sde forward(const P& process) {
+  check_process(process);
   return {[process](const State& y, Var t) { return process.drift(y[0], t); },
           [process](const State&, Var t) { return process.diffusion(t); }};
 }
 
 // A process that runs back in time, and its score.
 struct ReverseSde : Sde {
+  ReverseSde(const Sde& equation, const Field& s) : Sde(equation), score(s.as(Field::Part::score)) {}
   Field score;
 };
 
 // dx = (f - g^2 score) dt + g dW with t falling (Anderson, "Reverse-time diffusion equation models", 1982).
 template <Process P>
-ReverseSde reverse(const P& process, Field score) {
-  const auto drift = [process, score](const State& y, Var t) {
-    return process.drift(y[0], t) - square(process.diffusion(t)) * score(y, t);
+ReverseSde reverse(const P& process, const Field& score) {
+  const Sde ahead = forward(process);
+  const auto drift = [ahead, s = score.as(Field::Part::score)](const State& y, Var t) {
+    return ahead.drift(y, t) - square(ahead.diffusion(y, t)) * s(y, t);
   };
-  return {{drift, forward(process).diffusion}, std::move(score)};
+  return {{drift, ahead.diffusion}, score};
 }
 
 // dx/dt = f - g^2 score / 2: the ordinary equation with the same law at every time (Song et al., "Score-based
 // generative modeling through stochastic differential equations", ICLR 2021).
 template <Process P>
-Ode probability_flow(const P& process, Field score) {
-  return [process, score = std::move(score)](const State& y, Var t) -> State {
-    return y.with({process.drift(y[0], t) - 0.5 * square(process.diffusion(t)) * score(y, t)});
+Ode probability_flow(const P& process, const Field& score) {
+  return [ahead = forward(process), s = score.as(Field::Part::score)](const State& y, Var t) -> State {
+    return y.with({ahead.drift(y, t) - 0.5 * square(ahead.diffusion(y, t)) * s(y, t)});
   };
 }
 
-// A score that computes in `dtype` on behalf of a state of another: a network in f32 within an integration in f64.
-template <class Score>
-auto in_dtype(Dtype dtype, Score score) {
-  return [dtype, score = std::move(score)](Var x, Var t) -> Var {
-    return cast(score(cast(x, dtype), cast(t, dtype)), x.dtype());
-  };
-}
+// A score that computes in `dtype` on behalf of a state of another: a network in f32 within an integration in f64. What
+// the state takes along is handed to it in `dtype` too, unless it is i32 (labels, say).
+Field in_dtype(Dtype dtype, const Field& score);
 
 }  // namespace wengert::sde

@@ -37,6 +37,11 @@ std::vector<Var> Integrator::record(std::span<const Var> inputs, std::size_t par
   return outputs;
 }
 
+PlanFunction Integrator::step_of(std::span<const Array> state, const RunOptions& options) const {
+  return [=, this, parts = state.size(), fixed = options.fixed.size(), drawn = options.noise.is_drawn()](
+             std::span<const Var> inputs) { return record(inputs, parts, fixed, drawn); };
+}
+
 Plan& Integrator::compiled(std::span<const Array> state, const RunOptions& options) {
   const Dtype dtype = state[0].dtype();
   const bool drawn = options.noise.is_drawn();
@@ -48,18 +53,20 @@ Plan& Integrator::compiled(std::span<const Array> state, const RunOptions& optio
   // Drawn noise is no input, but one plan draws and the other does not.
   std::vector<Type> key = types;
   key.push_back({Dtype::i32, {static_cast<Index>(state.size()), drawn ? 1 : 0}});
-  return plans_.find(key, [&] {
-    const auto f = [&](std::span<const Var> in) { return record(in, state.size(), options.fixed.size(), drawn); };
-    return compile_rows(f, types, first_part, dtype);
-  });
+  return plans_.find(key, [&] { return compile_rows(step_of(state, options), types, first_part, dtype); });
 }
 
-Solution Integrator::run(std::vector<Array> state, const Grid& grid, const RunOptions& options) {
-  check_state(name_, state);
+void Integrator::check(const Owner& owner, std::span<const Array> state, const Grid& grid, const Noise& noise) const {
+  if (!advance_) Owner("integrator", owner.where).refuse("was moved from");
+  check_state(owner, state);
+  if (grid.steps() < 1) owner.refuse("needs a grid, not one that was moved from");
+  if (falls_ && grid[1] > grid[0]) owner.refuse("a reverse equation needs falling times");
+  if (draws_ > 0) noise.check(state[0].type(), draws_, grid.steps(), owner);
+}
+
+Solution Integrator::run(std::vector<Array> state, const Grid& grid, const RunOptions& options, Where where) {
   const Noise& noise = options.noise;
-  if (falls_ && grid[1] > grid[0]) throw Error(fmt::format("[{}] a reverse equation needs falling times", name_));
-  if (draws_ > 0 && noise.is_none()) throw Error(fmt::format("[{}] draws, but was given no noise", name_));
-  if (draws_ > 0 && !noise.is_drawn()) noise.check(state[0].type(), draws_ * grid.steps(), name_);
+  check({name_, where}, state, grid, noise);
   if (state[0].size() == 0) return {.state = std::move(state), .t = grid[grid.steps()]};
   Plan& plan = compiled(state, options);
 
@@ -86,7 +93,8 @@ Solution Integrator::run(std::vector<Array> state, const Grid& grid, const RunOp
     solution.statistics.evaluations += evaluations_;
     if (!std::all_of(next.begin(), next.end(), is_finite)) {
       solution.outcome = Outcome::not_finite;
-      solution.message = describe_failure(name_, solution, "the step gave NaN or an infinity");
+      const std::string origin = describe_nonfinite(step_of(solution.state, options), inputs, dtype);
+      solution.message = describe_failure({name_, where}, solution, "the step gave " + origin);
       return solution;
     }
     for (std::size_t i = 0; i < next.size(); ++i) copy(next[i], solution.state[i]);

@@ -26,7 +26,8 @@
 namespace wengert::sde {
 
 // A method: a name, how often a step evaluates the equation, how many random numbers it takes for an entry of the
-// state, and the step itself, recorded in ops.
+// state, and the step itself, recorded in ops. One with options has check() too, which throws Error naming one that
+// cannot be.
 template <class M, class Equation>
 concept Method = requires(const M& method, const Equation& equation, const State& y, Step& step) {
   { method.name } -> std::convertible_to<std::string>;
@@ -44,9 +45,10 @@ struct RunOptions {
 
 class Integrator {
  public:
+  // Throws Error where an option of the method cannot be.
   template <class Equation, Method<Equation> M>
   Integrator(M method, Equation equation)
-      : Integrator(method.name, method.evaluations(), method.draws(), std::is_base_of_v<ReverseSde, Equation>,
+      : Integrator(checked(method).name, method.evaluations(), method.draws(), std::is_base_of_v<ReverseSde, Equation>,
                    [method, equation = std::move(equation)](const State& y, Step& step) {
                      return method.advance(equation, y, step);
                    }) {}
@@ -54,9 +56,10 @@ class Integrator {
   // The state at the grid's last time from that at its first. f32 or f64, the dtype of all computing. A value that is
   // not finite ends the run; what was reached before is kept. Throws Error where arrays do not fit each other or the
   // equation, the noise does not fit the state, or a reverse equation is to go along a rising grid.
-  Solution run(std::vector<Array> state, const Grid& grid, const RunOptions& options = {});
-  Solution run(const Array& x, const Grid& grid, const RunOptions& options = {}) {
-    return run(std::vector<Array>{x}, grid, options);
+  Solution run(std::vector<Array> state, const Grid& grid, const RunOptions& options = {},
+               Where where = Where::current());
+  Solution run(const Array& x, const Grid& grid, const RunOptions& options = {}, Where where = Where::current()) {
+    return run(std::vector<Array>{x}, grid, options, where);
   }
 
   // What a step does for states of the types that were met last, and where its time goes (Plan).
@@ -68,6 +71,13 @@ class Integrator {
   Integrator(std::string name, Index evaluations, Index draws, bool falls, Advance advance)
       : name_(std::move(name)), evaluations_(evaluations), draws_(draws), falls_(falls), advance_(std::move(advance)) {}
 
+  template <class M>
+  static const M& checked(const M& method) {
+    if constexpr (requires { method.check(); }) method.check();
+    return method;
+  }
+  void check(const Owner& owner, std::span<const Array> state, const Grid& grid, const Noise& noise) const;
+  PlanFunction step_of(std::span<const Array> state, const RunOptions& options) const;
   Plan& compiled(std::span<const Array> state, const RunOptions& options);
   std::vector<Var> record(std::span<const Var> inputs, std::size_t parts, std::size_t fixed, bool drawn) const;
 

@@ -68,14 +68,13 @@ struct HeunWithLeftDivergence {
   }
 };
 
-void check_points(const char* name, const Array& points) {
+void check_points(const Owner& owner, const Array& points) {
   if (!is_float(points.dtype()) || points.shape().rank() != 2)
-    throw Error(fmt::format("[{}] needs points [B,d] of f32 or f64, got {}", name, to_string(points.type())));
+    owner.refuse(fmt::format("needs points [B,d] of f32 or f64, got {}", to_string(points.type())));
 }
-void check_options(const char* name, double prior_std, const Divergence& divergence) {
-  if (!(prior_std > 0)) throw Error(fmt::format("[{}] prior_std must be given and positive, got {}", name, prior_std));
-  if (divergence.probes < 0)
-    throw Error(fmt::format("[{}] probes must be at least 0 (exact), got {}", name, divergence.probes));
+void check_law(const Owner& owner, double prior_std, const Divergence& divergence) {
+  check_option(is_positive(prior_std), owner, "prior_std", "given, positive and finite", prior_std);
+  check_option(divergence.probes >= 0, owner, "probes", "at least 0 (exact)", static_cast<double>(divergence.probes));
 }
 
 std::vector<Array> draw_probes(const Divergence& d, const Type& points) {
@@ -132,38 +131,47 @@ Likelihood Likelihood::require() && {
   return std::move(*this);
 }
 
-LogLikelihood::LogLikelihood(Ode flow, const LikelihoodOptions& options)
-    : options_(options), integrator_(DormandPrince{}, augmented(flow, options.divergence.probes), options.steps) {
-  check_options("log_likelihood", options.prior_std, options.divergence);
-  if (options.steps.atol == 0) throw Error("[log_likelihood] atol must be positive: integrals begin at 0");
+LogLikelihood::LogLikelihood(Ode flow, const LikelihoodOptions& options, Where where)
+    : options_(options),
+      integrator_(DormandPrince{}, augmented(flow, options.divergence.probes), options.steps, where) {
+  const Owner owner("log_likelihood", where);
+  check_law(owner, options.prior_std, options.divergence);
+  check_times(owner, options.from, options.to);
+  check_option(options.steps.atol > 0, owner, "atol", "positive, since integrals begin at 0,", options.steps.atol);
   Noise::drawn(0, options.divergence.first_row);  // refuses what is none
 }
 
-Likelihood LogLikelihood::operator()(const Array& points, std::vector<Array> fixed) {
-  check_points("log_likelihood", points);
+Likelihood LogLikelihood::operator()(const Array& points, std::vector<Array> fixed, Where where) {
+  const Owner owner("log_likelihood", where);
+  check_points(owner, points);
+  const Divergence& divergence = options_.divergence;
+  if (divergence.probes > 0)
+    Noise::drawn(divergence.seed, divergence.first_row).check(points.type(), divergence.probes, 1, owner);
   const Array x = points.cast(Dtype::f64);
-  const Index estimates = std::max<Index>(1, options_.divergence.probes);
+  const Index estimates = std::max<Index>(1, divergence.probes);
   const std::vector<Array> state{x, Array(Dtype::f64, {x.shape()[0], estimates})};
-  for (Array& each : fixed) each = each.cast(Dtype::f64);
-  for (Array& probe : draw_probes(options_.divergence, x.type())) fixed.push_back(std::move(probe));
-  return likelihood_of(integrator_.run(state, options_.from, options_.to, {.fixed = std::move(fixed)}),
-                       options_.prior_std, options_.divergence.probes == 0);
+  for (Array& each : fixed)
+    if (is_float(each.dtype())) each = each.cast(Dtype::f64);
+  for (Array& probe : draw_probes(divergence, x.type())) fixed.push_back(std::move(probe));
+  return likelihood_of(integrator_.run(state, options_.from, options_.to, {.fixed = std::move(fixed)}, where),
+                       options_.prior_std, divergence.probes == 0);
 }
 
-Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid,
-                           const GridLikelihoodOptions& options) {
-  check_points("grid_likelihood", points);
-  check_options("grid_likelihood", options.prior_std, options.divergence);
+Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid, const GridLikelihoodOptions& options,
+                           Where where) {
+  const Owner owner("grid_likelihood", where);
+  check_points(owner, points);
+  check_law(owner, options.prior_std, options.divergence);
   const Divergence& d = options.divergence;
   const bool given = options.probes.shape().rank() > 0;
   const Shape wanted{grid.steps(), d.probes, points.shape()[0], points.shape()[1]};
   if (given && (d.probes == 0 || options.probes.shape() != wanted))
-    throw Error(fmt::format("[grid_likelihood] needs probes {} with n = divergence.probes, was given {}",
-                            to_string(wanted), to_string(options.probes.type())));
+    owner.refuse(fmt::format("needs probes {} with n = divergence.probes, was given {}", to_string(wanted),
+                             to_string(options.probes.type())));
   Integrator integrator(HeunWithLeftDivergence{d.probe, d.probes}, flow);
   const std::vector<Array> state{points, Array(points.dtype(), {points.shape()[0], std::max<Index>(1, d.probes)})};
   const Noise probes = given ? Noise::given(options.probes) : Noise::drawn(d.seed, d.first_row);
-  return likelihood_of(integrator.run(state, grid, {.noise = probes, .fixed = options.fixed}), options.prior_std,
+  return likelihood_of(integrator.run(state, grid, {.noise = probes, .fixed = options.fixed}, where), options.prior_std,
                        d.probes == 0);
 }
 

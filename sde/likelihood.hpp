@@ -48,11 +48,12 @@ struct LikelihoodOptions {
 // call.
 class LogLikelihood {
  public:
-  LogLikelihood(Ode flow, const LikelihoodOptions& options);
+  // Throws Error naming an option that cannot be.
+  LogLikelihood(Ode flow, const LikelihoodOptions& options, Where where = Where::current());
 
   // Throws Error unless points are [B,d] of f32 or f64, and where the flow mixes rows.
-  // `fixed` comes along to the flow (conditions of the score, [B,...]), in f64.
-  Likelihood operator()(const Array& points, std::vector<Array> fixed = {});
+  // `fixed` comes along to the flow (conditions of the score, [B,...]), what is f32 in f64.
+  Likelihood operator()(const Array& points, std::vector<Array> fixed = {}, Where where = Where::current());
 
   // What a step does for points of the shape that was met last, and where its time goes (Plan).
   std::string explain() const { return integrator_.explain(); }
@@ -73,6 +74,6 @@ struct GridLikelihoodOptions {
 // On a fixed grid: points by Heun's method, the divergence by its value at the start of each step (order 1). Probes are
 // drawn anew for each step: integrals are unbiased for the grid. In the dtype of the points. Compiles at each call.
 Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid,
-                           const GridLikelihoodOptions& options = {});
+                           const GridLikelihoodOptions& options = {}, Where where = Where::current());
 
 }  // namespace wengert::sde

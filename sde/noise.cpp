@@ -6,10 +6,21 @@
 #include "autodiff/random.hpp"
 
 namespace wengert::sde {
+namespace {
+
+constexpr Index counters = Index{1} << 32;  // as the draws count (autodiff/random.hpp)
+
+void check_counter(const char* what, Index first, Index count, const Owner& solver) {
+  if (first > counters - count)
+    solver.refuse(fmt::format("draws for {} {} to {}, which count to 2^32 - 1 and then would repeat", what, first,
+                              first + count - 1));
+}
+
+}  // namespace
 
 Noise Noise::drawn(std::uint64_t seed, Index first_row, Index first_step) {
   for (Index first : {first_row, first_step})
-    if (first < 0 || first >= Index{1} << 32)
+    if (first < 0 || first >= counters)
       throw Error(fmt::format("[noise] rows and steps count from 0 to 2^32 - 1, got {}", first));
   Noise noise;
   noise.kind_ = Kind::drawn;
@@ -34,13 +45,19 @@ std::int32_t Noise::step(Index step) const {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(first_step_ + step));
 }
 
-void Noise::check(const Type& each, Index count, std::string_view solver) const {
+void Noise::check(const Type& each, Index draws, Index steps, const Owner& solver) const {
+  if (is_none()) solver.refuse("draws, but was given no noise");
+  if (is_drawn()) {
+    check_counter("rows", first_row_, each.shape[0], solver);
+    check_counter("steps", first_step_, steps, solver);
+    return;
+  }
   const Shape& all = values_.shape();
   const int rank = each.shape.rank();
-  if (all.rank() <= rank || all.trailing(rank) != each.shape || values_.dtype() != each.dtype ||
-      values_.size() < count * each.shape.size())
-    throw Error(fmt::format("[{}] needs noise of {} arrays {}, was given {}", solver, count, to_string(each),
-                            to_string(values_.type())));
+  const bool fits = all.rank() > rank && all.trailing(rank) == each.shape && values_.dtype() == each.dtype;
+  if (!fits || values_.size() < draws * steps * each.shape.size())
+    solver.refuse(fmt::format("needs noise of {} arrays {}, was given {}", draws * steps, to_string(each),
+                              to_string(values_.type())));
 }
 
 const void* Noise::values(Index i, const Type& each) const {

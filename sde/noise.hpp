@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "autodiff/array.hpp"
+#include "sde/checks.hpp"
 
 namespace wengert::sde {
 
@@ -22,8 +23,10 @@ class Noise {
   bool is_drawn() const { return kind_ == Kind::drawn; }
   Array state(Index step) const;        // of a Draw at this step
   std::int32_t step(Index step) const;  // the word of it that is the step
-  // Throws Error, in the name of a solver, unless at least `count` arrays of this type were given.
-  void check(const Type& each, Index count, std::string_view solver) const;
+  // Throws Error, in the name of a solver at its caller's line, unless this serves `steps` steps of `draws` arrays of
+  // this type each: enough arrays were given, or the counters of rows and steps do not pass 2^32, where draws would
+  // repeat.
+  void check(const Type& each, Index draws, Index steps, const Owner& solver) const;
   const void* values(Index i, const Type& each) const;  // array i of those that were given
 
  private:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autodiff/plan.hpp"
+#include "sde/checks.hpp"
 #include "sde/state.hpp"
 
 namespace wengert::sde {
@@ -24,10 +25,11 @@ class ByTypes {
 
   template <class Make>
   Value& find(std::span<const Type> types, Make&& make) {
-    last_ = 0;
-    while (last_ < entries_.size() && !is(*entries_[last_], types)) ++last_;
-    if (last_ == entries_.size())
+    std::size_t found = 0;
+    while (found < entries_.size() && !is(*entries_[found], types)) ++found;
+    if (found == entries_.size())
       entries_.push_back(std::make_unique<Entry>(Entry{{types.begin(), types.end()}, make()}));
+    last_ = found;  // where `make` throws, what was found before stays
     return entries_[last_]->value;
   }
   // What was found last. Throws Error in a solver's name before.
@@ -46,13 +48,17 @@ class ByTypes {
 
 // Throws Error in a solver's name unless there is a state, of one floating dtype, whose arrays are [B,...] of rank 2 or
 // more, with the same B.
-void check_state(std::string_view solver, std::span<const Array> state);
+void check_state(const Owner& solver, std::span<const Array> state);
 
-// Throws Error in a solver's name unless the types are those of the arrays.
-void check_parts(std::string_view solver, const State& got, std::span<const Var> wanted);
+// Throws Error in a method's name unless the types are those of the arrays.
+void check_parts(std::string_view method, const State& got, std::span<const Var> wanted);
 
 // Compiles f for inputs of these types, of which those from `first_rows` on are arrays of rows.
 Plan compile_rows(const PlanFunction& f, std::span<const Type> types, std::size_t first_rows, Dtype dtype);
+
+// Of f on these values, some output of which is not finite: "NaN or an infinity: [log] made -inf at ...", with the op
+// and its line as nonfinite_origin() finds them in an eager repetition.
+std::string describe_nonfinite(const PlanFunction& f, std::span<const PlanInput> inputs, Dtype dtype);
 
 // Plan::profile() of a plan that was compiled so: on ones.
 std::string profile_rows(Plan& plan, std::span<const Type> types);

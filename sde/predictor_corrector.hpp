@@ -14,16 +14,20 @@ struct PredictorCorrector {
     fixed,      // (snr g)^2
     norm_ratio  // 2 (snr |z| / |score|)^2 with the batch's mean norms (Song et al., algorithm 4): mixes rows
   };
-  double snr = 0.15;
-  Index corrections = 1;
+  double snr = 0.15;      // positive
+  Index corrections = 1;  // at least 0
   Size size = Size::fixed;
 
   Index evaluations() const { return 1 + corrections; }  // a step
   Index draws() const { return 1 + corrections; }
 
-  // Throws Error where corrections are negative.
+  // Throws Error naming an option that cannot be.
+  void check() const {
+    check_option(is_positive(snr), name, "snr", "positive and finite", snr);
+    check_option(corrections >= 0 && corrections <= 1'000'000, name, "corrections", "in [0, 1000000]",
+                 static_cast<double>(corrections));
+  }
   State advance(const ReverseSde& equation, const State& y, Step& step) const {
-    if (corrections < 0) throw Error("[predictor_corrector] corrections must be at least 0");
     State now = EulerMaruyama{}.advance(equation, y, step);
     for (Index i = 0; i < corrections; ++i) {
       const Var score = equation.score(now, step.t), z = step.normal();

@@ -3,6 +3,7 @@
 #include <concepts>
 
 #include "autodiff/ops.hpp"
+#include "sde/checks.hpp"
 
 namespace wengert::sde {
 
@@ -17,6 +18,14 @@ concept Process = requires(const P& process, Operand x, Operand t) {
   { process.std(t) } -> std::same_as<Var>;
   { process.prior_std() } -> std::same_as<double>;
 };
+
+// Throws Error unless the process has a prior, of a standard deviation that is positive and finite; the processes here
+// name the option that spoils it. An equation of a process, and a loss, begin with it.
+template <Process P>
+void check_process(const P& process) {
+  const double std = process.prior_std();
+  check_option(is_positive(std), "process", "prior_std", "positive and finite", std);
+}
 
 // A point of the transition: mean(t) x_0 + std(t) z.
 template <Process P>

@@ -46,12 +46,22 @@ Solution Solution::require() && {
   return std::move(*this);
 }
 
+const Array& Solution::x() const& {
+  if (state.empty()) throw Error("[solution] holds no state: it was moved from");
+  return state[0];
+}
+
+Array Solution::x() && {
+  static_cast<const Solution&>(*this).x();
+  return std::move(state[0]);
+}
+
 bool is_finite(const Array& array) {
   return array.dtype() == Dtype::f64 ? all_finite<double>(array, std::uint64_t{0x7ff0000000000000})
                                      : all_finite<float>(array, std::uint32_t{0x7f800000});
 }
 
-std::string describe_failure(std::string_view solver, const Solution& solution, std::string_view what) {
+std::string describe_failure(const Owner& solver, const Solution& solution, std::string_view what) {
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (const Array& part : solution.state)
     for (Index i = 0; i < part.size(); ++i) {
@@ -59,8 +69,9 @@ std::string describe_failure(std::string_view solver, const Solution& solution, 
       high = std::max(high, part.at(i));
     }
   return fmt::format(
-      "[{}] step {} from t = {:.9g}: {}; {}", solver, solution.statistics.accepted + 1, solution.t, what,
-      low <= high ? fmt::format("the state lies in [{:.6g}, {:.6g}]", low, high) : "the state has no number in it");
+      "[{}] step {} from t = {:.9g}: {}; {}  ({})", solver.name, solution.statistics.accepted + 1, solution.t, what,
+      low <= high ? fmt::format("the state lies in [{:.6g}, {:.6g}]", low, high) : "the state has no number in it",
+      to_string(solver.where));
 }
 
 }  // namespace wengert::sde

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autodiff/array.hpp"
+#include "sde/checks.hpp"
 
 namespace wengert::sde {
 
@@ -26,12 +27,13 @@ struct Solution {
   std::vector<Array> state{};  // the last one that is good
   double t = 0;                // its time
   Outcome outcome = Outcome::reached;
-  std::string message{};  // names solver, time, step and the state's range where the end was not reached
+  std::string message{};  // where the end was not reached: names solver, time, step, op and the state's range
   Statistics statistics{};
   std::vector<double> times{};  // of an adaptive method's accepted steps
 
-  const Array& x() const& { return state.at(0); }
-  Array x() && { return std::move(state.at(0)); }
+  // The first array of the state. Throws Error where there is none: this was moved from.
+  const Array& x() const&;
+  Array x() &&;
   // Itself. Throws Error with the message unless the end was reached.
   const Solution& require() const&;
   Solution require() &&;
@@ -42,7 +44,7 @@ using Observer = std::function<void(Index step, double t, std::span<const Array>
 
 // For solvers.
 bool is_finite(const Array& array);
-// "[heun] step 12 from t = 0.4: ...; the state lies in [-2.1, 3]"
-std::string describe_failure(std::string_view solver, const Solution& solution, std::string_view what);
+// "[heun] step 12 from t = 0.4: ...; the state lies in [-2.1, 3]  (ring.cpp:41)"
+std::string describe_failure(const Owner& solver, const Solution& solution, std::string_view what);
 
 }  // namespace wengert::sde

@@ -12,19 +12,23 @@ namespace {
 
 constexpr double safety = 0.9, least_factor = 0.2, most_factor = 10;
 
-void check(const AdaptiveOptions& o) {
-  const auto refuse = [](const char* option, const char* wanted, double got) {
-    throw Error(fmt::format("[adaptive] {} must be {}, got {}", option, wanted, got));
-  };
-  if (!(o.rtol >= 0) || !std::isfinite(o.rtol)) refuse("rtol", "at least 0", o.rtol);
-  if (!(o.atol >= 0) || !std::isfinite(o.atol)) refuse("atol", "at least 0", o.atol);
-  if (o.rtol + o.atol == 0) refuse("rtol + atol", "positive", 0);
-  if (!(o.first_step >= 0)) refuse("first_step", "positive, or 0 to be chosen", o.first_step);
-  if (!(o.max_step > 0)) refuse("max_step", "positive", o.max_step);
-  if (o.max_steps < 1) refuse("max_steps", "at least 1", static_cast<double>(o.max_steps));
+}  // namespace
+
+void check_options(const Owner& solver, const AdaptiveOptions& o) {
+  const auto finite = [](double value) { return std::isfinite(value); };
+  check_option(o.rtol >= 0 && finite(o.rtol), solver, "rtol", "at least 0 and finite", o.rtol);
+  check_option(o.atol >= 0 && finite(o.atol), solver, "atol", "at least 0 and finite", o.atol);
+  check_option(o.rtol + o.atol > 0, solver, "rtol + atol", "positive", o.rtol + o.atol);
+  check_option(o.first_step >= 0 && finite(o.first_step), solver, "first_step",
+               "positive and finite, or 0 to be chosen", o.first_step);
+  check_option(o.max_step > 0, solver, "max_step", "positive", o.max_step);
+  check_option(o.max_steps >= 1, solver, "max_steps", "at least 1", static_cast<double>(o.max_steps));
 }
 
-}  // namespace
+void check_times(const Owner& solver, double from, double to) {
+  if (!std::isfinite(from) || !std::isfinite(to) || from == to)
+    solver.refuse(fmt::format("needs two finite times that differ, got {} and {}", from, to));
+}
 
 double first_euler_step(double length, double norm_y, double norm_f) {
   return std::min(length, norm_y < 1e-5 || norm_f < 1e-5 ? 1e-6 : 0.01 * norm_y / norm_f);
@@ -37,11 +41,7 @@ double first_step(double h0, double norm_f, double norm_change, double error_ord
 }
 
 StepControl::StepControl(double from, double to, const AdaptiveOptions& options, double error_order, Dtype dtype)
-    : t_(from), to_(to), max_step_(options.max_step), exponent_(-1 / (error_order + 1)), single_(dtype == Dtype::f32) {
-  check(options);
-  if (!std::isfinite(from) || !std::isfinite(to) || from == to)
-    throw Error(fmt::format("[adaptive] needs two finite times that differ, got {} and {}", from, to));
-}
+    : t_(from), to_(to), max_step_(options.max_step), exponent_(-1 / (error_order + 1)), single_(dtype == Dtype::f32) {}
 
 double StepControl::propose() {
   const double end = direction() * INFINITY;

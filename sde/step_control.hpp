@@ -5,17 +5,22 @@
 #include <limits>
 
 #include "autodiff/dtype.hpp"
+#include "sde/checks.hpp"
 
 namespace wengert::sde {
 
 struct AdaptiveOptions {
   // An error may be atol + rtol |y|, in the root mean square over the state; rtol is at least 100 times the precision
-  // of f64.
+  // of f64. With atol = 0 an entry that is and stays 0 has no error.
   double rtol = 1e-5, atol = 1e-5;
   double first_step = 0;  // 0: chosen
   double max_step = std::numeric_limits<double>::infinity();
   Index max_steps = 100000;  // accepted and rejected
 };
+
+// Throw Error in a solver's name: on an option that is of no use, and unless both times are finite and differ.
+void check_options(const Owner& solver, const AdaptiveOptions& options);
+void check_times(const Owner& solver, double from, double to);
 
 // The size h0 of the Euler step that shows how fast the slope changes, and from what it showed the size of the first
 // step. Norms of y, of its slope f, and of the change of f over h0 are root mean squares over atol + rtol |y|.
@@ -24,7 +29,7 @@ double first_step(double h0, double norm_f, double norm_change, double error_ord
 
 class StepControl {
  public:
-  // Throws Error unless both times are finite and differ, and the options are of use.
+  // Of times and options that were checked.
   StepControl(double from, double to, const AdaptiveOptions& options, double error_order, Dtype dtype = Dtype::f64);
 
   void start(double step) { size_ = step; }

@@ -269,6 +269,19 @@ BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_density) {
     const auto without = sde::LogLikelihood(sde::probability_flow(process, centred), options)(at_centre).require();
     for (Index i = 0; i < 6; ++i) BOOST_TEST(std::abs(with.change.at(i) - without.change.at(i)) < 1e-6);
   }
+  // A network's precision for both: the condition comes along in it, labels in i32 as they are.
+  const auto labelled = [&](const sde::State& y, Var t) {
+    BOOST_TEST((y[0].dtype() == Dtype::f32 && y.fixed(0).dtype() == Dtype::f32 && t.dtype() == Dtype::f32));
+    BOOST_TEST((y.fixed(1).dtype() == Dtype::i32));
+    return centred(y[0] - process.mean(t) * index_select(y.fixed(0), 0, y.fixed(1)), t);
+  };
+  Array labels(Dtype::i32, {6});
+  for (Index i = 0; i < 6; ++i) labels.set(i, static_cast<double>(i));
+  const sde::LikelihoodOptions single{.from = from, .prior_std = 1, .steps = {.rtol = 1e-4, .atol = 1e-4}};
+  const auto flow = sde::probability_flow(process, sde::in_dtype(Dtype::f32, labelled));
+  const auto in_f32 = sde::LogLikelihood(flow, single)(points, {conditions, labels}).require();
+  const auto in_f64 = sde::LogLikelihood(sde::probability_flow(process, centred), single)(at_centre).require();
+  for (Index i = 0; i < 6; ++i) BOOST_TEST(std::abs(in_f32.change.at(i) - in_f64.change.at(i)) < 1e-3);
   const auto on_grid = [&](const auto& score, const Array& x, std::vector<Array> fixed) {
     return sde::grid_likelihood(sde::probability_flow(process, score), x, sde::Grid::uniform(from, 1, 200),
                                 {.prior_std = 1, .divergence = {.probes = 2}, .fixed = std::move(fixed)})

@@ -187,3 +187,44 @@ BOOST_AUTO_TEST_CASE(steps_are_bounded_as_asked) {
   BOOST_TEST(times({.max_step = 0.25}).size() >= 4U);
   for (double t : {0.25, 0.5}) BOOST_TEST(times({.first_step = t, .max_step = t}).front() == t);
 }
+
+BOOST_AUTO_TEST_CASE(the_least_step_is_what_the_dtype_of_times_can_tell) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (double from : {1.0, -3.0, 0.125}) {
+      sde::StepControl control(from, 10, {}, sde::DormandPrince::error_order, dtype);
+      control.start(0);
+      const double up =
+          dtype == Dtype::f32 ? double{std::nextafter(static_cast<float>(from), 10.0F)} : std::nextafter(from, 10.0);
+      BOOST_TEST(control.propose() == 10 * (up - from), name_of(dtype) << " from " << from);
+    }
+  // A time that f64 tells apart within one of f32.
+  const sde::Ode f = [](Var x, Var) { return 0 * x + 1; };
+  const auto end = [&](Dtype dtype) {
+    return sde::AdaptiveIntegrator(sde::DormandPrince{}, f, {.max_step = 1e-8}).run(Array(dtype, {1, 1}), 1, 1 + 1e-6);
+  };
+  BOOST_TEST(end(Dtype::f64).statistics.accepted >= 100);
+  BOOST_TEST(end(Dtype::f32).statistics.accepted <= 2);
+}
+
+BOOST_AUTO_TEST_CASE(an_entry_that_is_0_may_have_no_absolute_tolerance) {
+  const sde::Ode decay = [](Var x, Var) { return -x; };
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    Array x(dtype, {3, 1});
+    x.set(1, 1);
+    for (double atol : {0.0, 1e-300, 1e-40, 1e-30}) {
+      const sde::Solution s =
+          sde::AdaptiveIntegrator(sde::DormandPrince{}, decay, {.rtol = 1e-5, .atol = atol}).run(x, 0, 1);
+      BOOST_TEST((s.outcome == sde::Outcome::reached), s.message);
+      BOOST_TEST(std::abs(s.require().x().at(1) - std::exp(-1)) < 1e-4);
+      BOOST_TEST(s.x().at(0) == 0);
+    }
+    // From 0 on, where every first error is large beside the tolerance.
+    const sde::Ode away = [](Var y, Var t) { return 0 * y + cos(t); };
+    for (double atol : {0.0, 1e-300, 1e-30, 1e-12}) {
+      const sde::Solution s = sde::AdaptiveIntegrator(sde::DormandPrince{}, away, {.rtol = 1e-5, .atol = atol})
+                                  .run(Array(dtype, {1, 1}), 0, 1);
+      BOOST_TEST((s.outcome == sde::Outcome::reached), s.message);
+      BOOST_TEST(std::abs(s.x().at(0) - std::sin(1)) < 1e-4);
+    }
+  }
+}

@@ -235,8 +235,4 @@ BOOST_AUTO_TEST_CASE(methods_say_what_they_take_after_a_change) {
       sampler.run(images, Grid::uniform(1, 0, 5), {.noise = Noise::given(random_array(Dtype::f64, {20, 4, 2, 3}, 2))});
   BOOST_TEST((s.outcome == sde::Outcome::reached), s.message);
   BOOST_TEST(s.statistics.evaluations == 20);
-  method.corrections = -1;
-  sde::Integrator refused(method, sde::reverse(ou, gaussian_score(ou)));
-  const std::string text = error_of([&] { refused.run(images, Grid::uniform(1, 0, 5), {.noise = Noise::drawn(1)}); });
-  BOOST_TEST(text.find("corrections") != std::string::npos, text);
 }

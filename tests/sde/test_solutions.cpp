@@ -42,7 +42,9 @@ BOOST_AUTO_TEST_CASE(a_grid_ends_where_a_value_is_not_finite) {
   BOOST_TEST(s.statistics.accepted == 6);
   BOOST_TEST(observed == 6);
   BOOST_TEST(s.x().at(0) == 1.6, boost::test_tools::tolerance(1e-12));
-  BOOST_TEST(says(s.message, {"[euler]", "step 7", "t = 0.6", "NaN", "[1.1, 1.6]"}), s.message);
+  BOOST_TEST(says(s.message, {"[euler]", "step 7", "t = 0.6", "NaN or an infinity: [sqrt] made nan",
+                              "(test_solutions.cpp:27)", "the state lies in [1.1, 1.6]  (test_solutions.cpp:39)"}),
+             s.message);
   BOOST_TEST(error_of([&] { s.require(); }) == s.message);
 }
 
@@ -53,13 +55,27 @@ BOOST_AUTO_TEST_CASE(adaptive_steps_end_where_a_value_is_not_finite) {
   BOOST_TEST(s.t <= 0.55);
   BOOST_TEST(std::abs(s.x().at(0) - 1 - s.t) < 1e-4);
   BOOST_TEST(s.statistics.rejected > 0);
-  BOOST_TEST(says(s.message, {"[dormand_prince]", "NaN", "t = 0.5"}), s.message);
+  BOOST_TEST(says(s.message,
+                  {"[dormand_prince]", "NaN or an infinity: [sqrt] made nan", "t = 0.5", "(test_solutions.cpp:27)"}),
+             s.message);
 
   const sde::Solution at_once = adaptively([](Var x, Var) { return x / 0.0; }, 1);
   BOOST_TEST((at_once.outcome == Outcome::not_finite));
   BOOST_TEST(at_once.t == 0);
   BOOST_TEST(same_bits(at_once.x(), points));
   BOOST_TEST(at_once.statistics.evaluations == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_that_overflows_is_not_accepted) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    Array x(dtype, {1, 1});
+    x.set(0, 1);
+    const sde::Solution s =
+        sde::AdaptiveIntegrator(sde::DormandPrince{}, sde::Ode([](Var y, Var) { return 100 * y; })).run(x, 0, 100);
+    BOOST_TEST((s.outcome != Outcome::reached));
+    BOOST_TEST(std::isfinite(s.x().at(0)));
+    BOOST_TEST(s.x().at(0) > (dtype == Dtype::f32 ? 1e35 : 1e300));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_trial_that_leaves_the_domain_is_tried_shorter) {
@@ -124,9 +140,10 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
                     euler.run({points, Array(Dtype::f64, {3, 1})}, grid);
                   }),
                   {"f64 [3, 1]", "f64 [2, 1]"}));
-  BOOST_TEST(says(error_of([&] { euler.run({points, points}, grid); }), {"several arrays"}));
+  BOOST_TEST(says(error_of([&] { euler.run({points, points}, grid); }), {"1 arrays for a state of 2"}));
   sde::Integrator wider(sde::Euler{}, sde::Ode([](Var x, Var) { return concat({x, x}, 1); }));
-  BOOST_TEST(says(error_of([&] { wider.run(points, grid); }), {"[euler]", "f64 [2, 1]", "f64 [2, 2]"}));
+  BOOST_TEST(
+      says(error_of([&] { wider.run(points, grid); }), {"[ode]", "f64 [2, 1]", "f64 [2, 2]", "(test_solutions.cpp:"}));
   BOOST_TEST(says(error_of([&] { (void)euler.explain(); }), {"[euler]", "before the first run"}));
 
   sde::Integrator sampler(sde::EulerMaruyama{}, sde::forward(sde::Ou{}));
