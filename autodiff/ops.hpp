@@ -10,9 +10,11 @@
 // Error:
 // "[add] shapes do not broadcast: [32, 68] and [70]  (triangles.cpp:41, in score)".
 #pragma once
+#include <concepts>
 #include <initializer_list>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "autodiff/var.hpp"
@@ -79,7 +81,7 @@ Var erf(Operand x);
 Var clip(Operand x, double low, double high);  // to [low, high]; derivative 1 on the closed interval; NaN propagates
 Var lgamma(Operand x);                         // log |Gamma(x)|; infinity at 0, -1, ...
 Var digamma(Operand x);
-Var polygamma(int n, Operand x);  // derivative n >= 0 of digamma
+Var polygamma(int n, Operand x);  // derivative n of digamma, 0 <= n <= 150
 // The modified Bessel function exp(-|x|) I_n(x) for 0 <= n <= 25. Its derivatives are accurate at any x; at 0, where
 // exp(-|x|) has a kink, they are the means of both sides.
 Var ive(int order, Operand x);
@@ -254,5 +256,95 @@ Var cast(Operand x, Dtype dtype);
 Var stop_gradient(Operand x);
 // The same value as a node of its own: what an operator of derivatives.hpp differentiates by.
 Var identity(Operand x);
+
+// No number of floating type is an axis, an index, an extent or a count: max(x, 0.0) does not compile (nor mean
+// maximum(x, 0.0)).
+template <class... N>
+concept SomeReal = (std::floating_point<std::remove_cvref_t<N>> || ...);
+
+template <SomeReal N>
+Var sum(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var mean(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var max(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var min(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var argmax(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var argmin(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var prod(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var logsumexp(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var norm(Operand, N, Reduce = {}) = delete;
+template <SomeReal N>
+Var variance(Operand, N, Deviations = {}) = delete;
+template <SomeReal N>
+Var stddev(Operand, N, Deviations = {}) = delete;
+template <SomeReal N>
+Var cumsum(Operand, N, Cumulate = {}) = delete;
+template <SomeReal N>
+Var softmax(Operand, N) = delete;
+template <SomeReal N>
+Var log_softmax(Operand, N) = delete;
+template <SomeReal N>
+Var flip(Operand, N) = delete;
+template <SomeReal N>
+Var unsqueeze(Operand, N) = delete;
+template <SomeReal N>
+Var squeeze(Operand, N) = delete;
+template <SomeReal N>
+Var argsort(Operand, N) = delete;
+template <SomeReal N>
+Var sort(Operand, N) = delete;
+template <SomeReal N>
+Var tril(Operand, N) = delete;
+template <SomeReal N>
+Var triu(Operand, N) = delete;
+template <SomeReal N>
+Var one_hot(Operand, N) = delete;
+template <SomeReal N>
+Var polygamma(N, Operand) = delete;
+template <SomeReal N>
+Var ive(N, Operand) = delete;
+template <SomeReal N>
+Var concat(std::initializer_list<Operand>, N, Where = Where::current()) = delete;
+template <SomeReal N>
+Var concat(std::span<const Operand>, N, Where = Where::current()) = delete;
+template <SomeReal N>
+Var stack(std::initializer_list<Operand>, N, Where = Where::current()) = delete;
+template <SomeReal N>
+Var stack(std::span<const Operand>, N, Where = Where::current()) = delete;
+template <class... N>
+requires SomeReal<N...> Var slice(Operand, N...)
+= delete;
+template <class... N>
+requires SomeReal<N...> Var embed(Operand, N...)
+= delete;
+template <class M, class N>
+requires SomeReal<M, N> Var roll(Operand, M, N)
+= delete;
+template <class M, class N>
+requires SomeReal<M, N> Var swapaxes(Operand, M, N)
+= delete;
+template <class M, class N>
+requires SomeReal<M, N> std::vector<Var> split(Operand, M, N)
+= delete;
+template <SomeReal N>
+std::vector<Var> split(Operand, std::initializer_list<Index>, N) = delete;
+template <SomeReal N>
+std::vector<Var> split(Operand, std::span<const Index>, N) = delete;
+template <SomeReal N>
+Var take_along(Operand, Operand, N) = delete;
+template <class M, class N>
+requires SomeReal<M, N> Var scatter_add(Operand, Operand, M, N)
+= delete;
+template <SomeReal N>
+Var index_select(Operand, N, Operand) = delete;
+template <SomeReal N>
+Var index_add(Operand, N, Operand, Operand) = delete;
 
 }  // namespace wengert

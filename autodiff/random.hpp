@@ -18,6 +18,7 @@
 //            f64: blocks 2 (a n + e) and the next: uniforms for the normal, then u and the power's.
 //   index    element e: floor(w m / 2^64) with the 64-bit word of a uniform in f64; the bias is below m / 2^64.
 #pragma once
+#include <concepts>
 #include <cstdint>
 
 #include "autodiff/array.hpp"
@@ -36,13 +37,17 @@ class Draw {
 
   Tape& tape() const { return state_.tape(); }
 
-  // Independent draws of the given shape, in the tape's dtype; no derivative. Each call is a stream of its own.
+  // Independent draws of the given shape, in the tape's dtype; no derivative. Each call is a stream of its own. At most
+  // 2^32 rows of 2^25 elements, and settings whose values are in the range of the dtype: Error otherwise.
+  // In [low, high]; rounding reaches the ends only where few numbers lie between them, never those of (0, 1).
   Var uniform(const Shape& shape, double low = 0, double high = 1, Where where = Where::current());
   Var normal(const Shape& shape, Where where = Where::current());
   Var rademacher(const Shape& shape, Where where = Where::current());  // -1 or 1: an index below 2
-  Var gamma(const Shape& shape, double a, double rate = 1,
-            Where where = Where::current());                                   // density ~ x^(a-1) e^(-rate x)
-  Var index(const Shape& shape, Index count, Where where = Where::current());  // i32 in [0, count)
+  // Density ~ x^(a-1) e^(-rate x), in [0, infinity); a up to 2e5 in f32, 1e14 in f64.
+  Var gamma(const Shape& shape, double a, double rate = 1, Where where = Where::current());
+  Var index(const Shape& shape, Index count, Where where = Where::current());  // i32 in [0, count), count <= 2^31
+  template <std::floating_point Number>
+  Var index(const Shape& shape, Number count, Where where = Where::current()) = delete;
 
  private:
   Attributes next(Dtype dtype, const Shape& shape);

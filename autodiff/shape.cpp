@@ -10,9 +10,6 @@
 
 namespace wengert {
 
-// 2^47: so that bytes, and sums of a few sizes, fit into an Index.
-constexpr double most_elements = 140737488355328;
-
 Shape::Shape(std::initializer_list<Index> extents) : Shape(std::span<const Index>(extents.begin(), extents.size())) {}
 
 Shape::Shape(std::span<const Index> extents) {
@@ -49,7 +46,7 @@ bool Shape::possible() const {
     if (extent < 0) return false;
     if (extent > 0) elements *= static_cast<double>(extent);
   }
-  return elements <= most_elements;
+  return elements <= static_cast<double>(most_elements);
 }
 
 void Shape::refuse(Index changed) const {

@@ -12,6 +12,8 @@
 namespace wengert {
 
 inline constexpr std::size_t max_rank = 8;
+// 2^47: so that bytes, and sums of a few sizes, fit into an Index.
+inline constexpr Index most_elements = Index{1} << 47;
 
 // The extents of an array in C order (the last axis is contiguous). A rank-0 shape holds one element.
 class Shape {

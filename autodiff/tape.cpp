@@ -177,6 +177,8 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
     types_.push_back(&operand.type);
   }
   try {
+    for (int axis : attributes.axes)
+      if (axis >= 0) reject(fmt::format("axes of attributes count from the end, got {}", axis));
     Node& result = append(op, op.infer({types_, attributes}), attributes, where);
     result.first_operand = static_cast<std::uint32_t>(operands_.size());
     result.operand_count = static_cast<std::uint32_t>(indices.size());

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <numeric>
 #include <vector>
 
 #include "autodiff/ops.hpp"
@@ -74,8 +73,10 @@ Var stack(std::initializer_list<Operand> parts, int axis, Where where) {
 
 std::vector<Var> split(Operand x, std::span<const Index> extents, int axis) {
   axis = axis_of(x, axis, "split");
-  const Index total = std::accumulate(extents.begin(), extents.end(), Index{0});
-  if (total != x.extent(axis) || std::any_of(extents.begin(), extents.end(), [](Index e) { return e < 0; }))
+  Index left = x.extent(axis);  // an extent larger than what is left never gets into a sum
+  const bool fits = std::all_of(extents.begin(), extents.end(),
+                                [&](Index extent) { return extent >= 0 && extent <= left && (left -= extent, true); });
+  if (!fits || left != 0)
     refuse(
         x, "split",
         fmt::format("extents [{}] do not make up axis {} of {}", fmt::join(extents, ", "), axis, to_string(x.shape())));
@@ -95,7 +96,7 @@ std::vector<Var> split(Operand x, std::initializer_list<Index> extents, int axis
 
 std::vector<Var> split(Operand x, Index parts, int axis) {
   axis = axis_of(x, axis, "split");
-  if (parts < 1 || x.extent(axis) % parts != 0)
+  if (parts < 1 || x.extent(axis) % parts != 0 || parts > std::max<Index>(1, x.extent(axis)))
     refuse(x, "split", fmt::format("cannot cut axis {} of {} into {} equal parts", axis, to_string(x.shape()), parts));
   return split(x, std::vector<Index>(static_cast<std::size_t>(parts), x.extent(axis) / parts), axis);
 }
@@ -107,6 +108,8 @@ Var pad(Operand x, std::initializer_list<Padding> paddings) {
     const int axis = axis_of(x, p.axis, "pad");
     if (p.before < 0 || p.after < 0)
       refuse(x, "pad", fmt::format("cannot take away: {} before and {} after axis {}", p.before, p.after, axis));
+    if (p.before > most_elements || p.after > most_elements)
+      refuse(x, "pad", fmt::format("no machine holds {} before and {} after axis {}", p.before, p.after, axis));
     result = embed({result, x.where()}, axis, p.before + result.extent(axis) + p.after, p.before);
   }
   return result;
@@ -115,13 +118,13 @@ Var pad(Operand x, std::initializer_list<Padding> paddings) {
 Var roll(Operand x, Index shift, int axis) {
   axis = axis_of(x, axis, "roll");
   const Scope scope(x, "roll");
-  const Index n = std::max<Index>(1, x.extent(axis)), start = ((-shift) % n + n) % n;
+  const Index n = std::max<Index>(1, x.extent(axis)), start = (n - shift % n) % n;
   if (start == 0) return x.var();
   return concat({slice(x, axis, start), slice(x, axis, 0, start)}, axis);
 }
 
 Var tile(Operand x, std::initializer_list<Index> repeats) {
-  if (std::any_of(repeats.begin(), repeats.end(), [](Index r) { return r < 0; }))
+  if (std::any_of(repeats.begin(), repeats.end(), [](Index r) { return r < 0 || r > most_elements; }))
     refuse(x, "tile", fmt::format("cannot repeat [{}] times", fmt::join(repeats, ", ")));
   const Scope scope(x, "tile");
   const int count = static_cast<int>(repeats.size());

@@ -4,6 +4,7 @@
 
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
+#include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
 
 namespace wengert {
@@ -14,7 +15,7 @@ struct Cast final : Op {
   Cast() : Op({.name = "cast", .linearity = Linearity::linear}) {}
   bool supports(Dtype) const override { return false; }  // examples fix their dtypes
 
-  static Dtype target(const Attributes& a) { return static_cast<Dtype>(a.integers[0]); }
+  static Dtype target(const Attributes& a) { return dtype_numbered(a.integers[0]); }
   static Attributes to(Dtype dtype) { return {.integers = {static_cast<Index>(dtype)}}; }
 
   Type infer(const Signature& s) const override { return {target(s.attributes), s.shape(0)}; }

@@ -114,7 +114,8 @@ struct Triangle final : Op {
     return *s.in[0];
   }
   void run(const Kernel& k) const override {
-    const Index m = k.out_shape()[-2], n = k.out_shape()[-1], offset = k.attributes().integers[0];
+    const Index m = k.out_shape()[-2], n = k.out_shape()[-1];
+    const Index offset = std::clamp(k.attributes().integers[0], -m - 1, n);  // beyond, all rows are alike
     const Index rows = k.out_shape().leading(k.out_shape().rank() - 1).size();
     const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, n));
     dispatch(k.type.dtype, [&]<class T>() {

@@ -32,9 +32,12 @@ struct Reshape final : Op {
 
   Type infer(const Signature& s) const override {
     const auto integers = std::span<const Index>(s.attributes.integers);
-    const int replaced = static_cast<int>(integers[0]), kept = s.shape(0).rank() - replaced;
+    const int rank = s.shape(0).rank();
+    if (integers[0] < 0 || integers[0] > rank)
+      reject(fmt::format("cannot replace {} axes of {}", integers[0], to_string(s.shape(0))));
+    const int replaced = static_cast<int>(integers[0]), kept = rank - replaced;
     const Shape target(integers.subspan(1));
-    if (kept < 0 || s.shape(0).trailing(replaced).size() != target.size())
+    if (s.shape(0).trailing(replaced).size() != target.size())
       reject(fmt::format("{} has {} elements, {} has {}", to_string(s.shape(0)), s.shape(0).size(), to_string(target),
                          target.size()));
     return {s.dtype(0), s.shape(0).leading(kept).followed_by(target)};

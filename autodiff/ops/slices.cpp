@@ -16,7 +16,7 @@ namespace {
 Index outside(const Shape& shape, int axis) { return shape.leading(axis + shape.rank()).size(); }
 Index inside(const Shape& shape, int axis) { return shape.trailing(-1 - axis).size(); }
 
-Index slice_count(Index start, Index stop, Index step) { return stop > start ? (stop - start + step - 1) / step : 0; }
+Index slice_count(Index start, Index stop, Index step) { return stop > start ? (stop - start - 1) / step + 1 : 0; }
 
 // parts -> side by side along axes[0]; other axes of extent 1 are stretched
 struct Concat final : Op {
@@ -149,7 +149,7 @@ struct Slice final : Op {
     const int axis = normalise_axis(s.attributes.axes[0], out.shape.rank());
     const auto& i = s.attributes.integers;
     if (i[2] < 1) reject(fmt::format("needs a step of at least 1, got {}", i[2]));
-    if (i[0] < 0 || i[1] > out.shape[axis])
+    if (i[0] < 0 || i[0] > i[1] || i[1] > out.shape[axis])
       reject(fmt::format("[{}, {}) leaves axis {} of {}", i[0], i[1], axis, to_string(out.shape)));
     out.shape.set(axis, slice_count(i[0], i[1], i[2]));
     return out;
@@ -157,9 +157,10 @@ struct Slice final : Op {
   void run(const Kernel& k) const override {
     const int axis = k.attributes().axes[0];
     const auto& integers = k.attributes().integers;
+    const Index step = k.out_shape()[axis] > 1 ? integers[2] : 1;  // of one element, it may be anything
     Walk walk;
     for (int a = -k.out_shape().rank(); a < 0; ++a)
-      walk.add_axis(k.out_shape()[a], stride_of(k.shape(0), a) * (a == axis ? integers[2] : 1));
+      walk.add_axis(k.out_shape()[a], stride_of(k.shape(0), a) * (a == axis ? step : 1));
     walk.offset = integers[0] * stride_of(k.shape(0), axis);
     dispatch(k.type.dtype, [&]<class T>() { gather_all(walk, k.in<T>(0), k.out_shape().size(), k.out<T>()); });
   }
@@ -206,7 +207,7 @@ struct Embed final : Op {
     const auto& i = s.attributes.integers;
     const Index count = out.shape[axis];
     if (i[2] < 1) reject(fmt::format("needs a step of at least 1, got {}", i[2]));
-    if (i[1] < 0 || (count > 0 && i[1] + (count - 1) * i[2] >= i[0]))
+    if (i[1] < 0 || (count > 0 && (i[1] >= i[0] || count - 1 > (i[0] - 1 - i[1]) / i[2])))
       reject(fmt::format("{} indices from {} by {} do not fit into an extent of {}", count, i[1], i[2], i[0]));
     out.shape.set(axis, i[0]);
     return out;
@@ -231,7 +232,8 @@ struct Embed final : Op {
   Var vjp(const Call& c, int, Var g) const override {
     const int axis = c.attributes().axes[0];
     const auto& i = c.attributes().integers;
-    return slice(g, axis, i[1], i[1] + c.shape(0)[axis] * i[2], i[2]);
+    const Index count = c.shape(0)[axis];
+    return slice(g, axis, i[1], count == 0 ? i[1] : i[1] + (count - 1) * i[2] + 1, i[2]);
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
     return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};

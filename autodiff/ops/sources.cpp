@@ -1,5 +1,7 @@
 #include "autodiff/ops/sources.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "autodiff/parallel.hpp"
@@ -21,10 +23,16 @@ class Leaf final : public Op {
 // [] -> shape of the attributes
 struct Full final : Op {
   Full() : Op({.name = "full", .arity = 0, .linearity = Linearity::none}) {}
-  Type infer(const Signature& s) const override { return stated_type(s.attributes); }
+  Type infer(const Signature& s) const override {
+    const Type type = stated_type(s.attributes);
+    const double value = s.attributes.reals[0];
+    if (type.dtype == Dtype::i32 && static_cast<double>(converted<std::int32_t>(value)) != value)
+      reject(fmt::format("an i32 holds whole numbers from -2^31 to 2^31 - 1, got {}", value));
+    return type;
+  }
   void run(const Kernel& k) const override {
     dispatch(k.type.dtype, [&]<class T>() {
-      const T value = static_cast<T>(k.attributes().reals[0]);
+      const T value = converted<T>(k.attributes().reals[0]);
       parallel_pieces(k.out_shape().size(), Index{1} << 15,
                       [&](Index begin, Index end) { std::fill(k.out<T>() + begin, k.out<T>() + end, value); });
     });
@@ -34,7 +42,17 @@ struct Full final : Op {
             {{}, full_attributes({Dtype::f32, {}}, -3)},
             {{}, full_attributes({Dtype::i32, {5}}, 7)}};
   }
-  std::vector<Special> specials() const override { return {{{}, full_attributes({Dtype::f64, {0}}, 1), {}}}; }
+  std::vector<Special> specials() const override {
+    return {{{}, full_attributes({Dtype::f64, {0}}, 1), {}},
+            {{}, full_attributes({Dtype::i32, {1}}, 2147483647), {2147483647}}};
+  }
+  std::vector<Reject> rejects() const override {
+    const auto whole = [](double value) { return full_attributes({Dtype::i32, {2}}, value); };
+    return {{{}, whole(3e9), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got 3"},
+            {{}, whole(0.5), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got 0.5"},
+            {{}, whole(special_values::nan), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got nan"},
+            {{}, {.integers = {3, 2}, .reals = {1}}, "no element type has the number 3"}};
+  }
   Array reference(std::span<const Array>, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i) result.set(i, a.reals[0]);
@@ -56,8 +74,14 @@ void state_type(Attributes& attributes, const Type& type) {
   for (Index extent : type.shape.extents()) attributes.integers.push_back(extent);
 }
 
+Dtype dtype_numbered(Index number) {
+  if (number < 0 || number > static_cast<Index>(Dtype::i32))
+    reject(fmt::format("no element type has the number {}", number));
+  return static_cast<Dtype>(number);
+}
+
 Type stated_type(const Attributes& attributes, std::size_t extra) {
-  Type type{static_cast<Dtype>(attributes.integers[extra]), {}};
+  Type type{dtype_numbered(attributes.integers[extra]), {}};
   for (std::size_t i = extra + 1; i < attributes.integers.size(); ++i) type.shape.append(attributes.integers[i]);
   return type;
 }
