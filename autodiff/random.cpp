@@ -3,6 +3,7 @@
 #include <bit>
 
 #include <limits>
+#include <string>
 
 #include "autodiff/kernels/philox.hpp"
 #include "autodiff/ops.hpp"
@@ -17,6 +18,8 @@ constexpr std::uint32_t host_step = std::numeric_limits<std::uint32_t>::max();
 }  // namespace
 
 Array draw_state(std::uint64_t seed, std::uint32_t step, Index first_row) {
+  if (first_row < 0 || first_row > static_cast<Index>(UINT32_MAX))
+    throw Error("[draw] needs a first row between 0 and 2^32 - 1, got " + std::to_string(first_row));
   const auto word = [](std::uint64_t bits) { return std::bit_cast<std::int32_t>(static_cast<std::uint32_t>(bits)); };
   return Array::of<std::int32_t>(
       {4}, {word(seed), word(seed >> 32), word(step), word(static_cast<std::uint64_t>(first_row))});

@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "autodiff/kernels/philox.hpp"
@@ -15,6 +16,19 @@ namespace wengert {
 namespace {
 
 constexpr Index batch = 256;  // numbers that go through the SIMD functions together
+
+// A block's number is a counter of 32 bits: so many elements of a row, and gamma's attempts at them, have blocks of
+// their own.
+constexpr Index counters = Index{1} << 32, most_elements_of_a_row = Index{1} << 25, most_attempts = 64;
+
+// The largest and the smallest normal number of a float type.
+double largest_of(Dtype dtype) {
+  return dispatch_float(dtype, []<class T>() { return static_cast<double>(std::numeric_limits<T>::max()); });
+}
+double smallest_of(Dtype dtype) {
+  return dispatch_float(dtype, []<class T>() { return static_cast<double>(std::numeric_limits<T>::min()); });
+}
+double rounded(double x, Dtype dtype) { return dtype == Dtype::f32 ? static_cast<double>(static_cast<float>(x)) : x; }
 
 template <class T>
 using Buffer = std::array<T, static_cast<std::size_t>(batch)>;
@@ -39,10 +53,21 @@ struct DrawOp : Op {
   Type infer(const Signature& s) const override {
     if (s.dtype(0) != Dtype::i32 || s.shape(0) != Shape{4})
       reject(fmt::format("needs a state of i32 [4], got {}", to_string(*s.in[0])));
-    check(s.attributes);
-    return stated_type(s.attributes, 2);
+    const Type type = stated_type(s.attributes, 2);
+    if (is_float(type.dtype) != is_float(output(Dtype::f64)))
+      reject(fmt::format("does not draw {}", name_of(type.dtype)));
+    const auto& integers = s.attributes.integers;
+    if (integers[0] < 0 || integers[0] >= counters || integers[1] < 0 || integers[1] >= counters)
+      reject(fmt::format("streams and rows are counted below 2^32, got {} and {}", integers[0], integers[1]));
+    const Index rows = type.shape.rank() == 0 ? 1 : type.shape[0], elements = rows == 0 ? 0 : type.shape.size() / rows;
+    if (rows > counters - integers[1] || elements > most_elements_of_a_row)
+      reject(fmt::format("draws at most 2^32 rows of 2^25 elements, got {} after row {}", to_string(type.shape),
+                         integers[1]));
+    check(s.attributes, type.dtype);
+    return type;
   }
-  virtual void check(const Attributes&) const {}
+  // Refuses settings by name; `dtype` is the output's.
+  virtual void check(const Attributes&, Dtype /*dtype*/) const {}
   void move_rows(Attributes& attributes, Index first) const override { attributes.integers[1] += first; }
 
   static Stream stream_of(const Attributes& a, const std::int32_t* state) {
@@ -83,7 +108,7 @@ struct DrawOp : Op {
   double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? 4e-6 : 1e-14; }
 
   std::vector<Reject> rejects() const override {
-    const Attributes plain = draw_attributes(0, {Dtype::f32, {2}});
+    const Attributes plain = draw_attributes(0, {output(Dtype::f32), {2}});
     std::vector<Reject> all{{{{Dtype::i32, {3}}}, plain, "needs a state of i32 [4], got i32 [3]"}};
     if (parameters().size() > 3) {
       Attributes wrong = plain;
@@ -118,28 +143,34 @@ double plain_uniform(const Stream& s, Dtype dtype, Index row, Index e) {
 struct DrawUniform final : DrawOp {
   DrawUniform() : DrawOp("draw_uniform") {}
   std::vector<std::array<double, 2>> parameters() const override { return {{-2.5, 4}, {0.5, 1}, {200, 300}, {1, 1}}; }
-  void check(const Attributes& a) const override {
-    if (!(a.reals[0] < a.reals[1]) || !std::isfinite(a.reals[1] - a.reals[0]))
-      reject(fmt::format("needs low < high, got {} and {}", a.reals[0], a.reals[1]));
+  void check(const Attributes& a, Dtype dtype) const override {
+    const double low = a.reals[0], high = a.reals[1];
+    if (!(low < high)) reject(fmt::format("needs low < high, got {} and {}", low, high));
+    if (!(high - low <= largest_of(dtype) && std::max(std::abs(low), std::abs(high)) <= largest_of(dtype)))
+      reject(
+          fmt::format("needs low, high and high - low in the range of {}, got {} and {}", name_of(dtype), low, high));
+    if (rounded(low, dtype) == rounded(high, dtype))
+      reject(fmt::format("needs low < high in {}, got {} and a high {} above it", name_of(dtype), low, high - low));
   }
   void run(const Kernel& k) const override {
     const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
     const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
-      const T low = static_cast<T>(k.attributes().reals[0]), span = static_cast<T>(k.attributes().reals[1]) - low;
+      const T low = static_cast<T>(k.attributes().reals[0]), high = static_cast<T>(k.attributes().reals[1]);
+      const T span = high - low;
       constexpr Index each = sizeof(T) == 4 ? 4 : 2;
       over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
         for (Index row = begin; row < end; ++row)
           for (Index e = 0; e < n; e += each) {
             const Block w = s.block(first + row, e / each);
             T* out = k.out<T>() + row * n + e;
-            for (Index i = 0; i < std::min(each, n - e); ++i) out[i] = low + span * uniform<T>(w, i);
+            for (Index i = 0; i < std::min(each, n - e); ++i) out[i] = std::min(low + span * uniform<T>(w, i), high);
           }
       });
     });
   }
   double element(const Stream& s, const Attributes& a, Dtype dtype, Index row, Index e, Index) const override {
-    return a.reals[0] + (a.reals[1] - a.reals[0]) * plain_uniform(s, dtype, row, e);
+    return std::min(a.reals[0] + (a.reals[1] - a.reals[0]) * plain_uniform(s, dtype, row, e), a.reals[1]);
   }
 
   template <class T>
@@ -217,9 +248,19 @@ struct DrawNormal final : DrawOp {
 struct DrawGamma final : DrawOp {
   DrawGamma() : DrawOp("draw_gamma") {}
   std::vector<std::array<double, 2>> parameters() const override { return {{2.5, 4}, {0.5, 1}, {200, 200}, {0, 1}}; }
-  void check(const Attributes& a) const override {
-    if (!(a.reals[0] > 0 && a.reals[1] > 0) || !std::isfinite(a.reals[0]) || !std::isfinite(a.reals[1]))
-      reject(fmt::format("needs a positive shape and rate, got {} and {}", a.reals[0], a.reals[1]));
+  // The largest shape: the logarithm of the acceptance ratio is a difference of terms of this size, and is to be right
+  // to .05.
+  static double largest_shape(Dtype dtype) { return dtype == Dtype::f32 ? 2e5 : 1e14; }
+  void check(const Attributes& a, Dtype dtype) const override {
+    const double shape = a.reals[0], rate = a.reals[1];
+    if (!(shape > 0 && rate > 0) || !std::isfinite(shape) || !std::isfinite(rate))
+      reject(fmt::format("needs a positive shape and rate, got {} and {}", shape, rate));
+    if (shape > largest_shape(dtype))
+      reject(fmt::format("needs a shape up to {:g} in {}, got {}", largest_shape(dtype), name_of(dtype), shape));
+    // No value is above 64 max(shape, 1) / rate: normals of Box and Muller end at 8.7.
+    if (!(1 / rate >= smallest_of(dtype) && 64 * std::max(shape, 1.0) / rate <= largest_of(dtype)))
+      reject(fmt::format("needs a rate at which values are in the range of {}, got shape {} and rate {}",
+                         name_of(dtype), shape, rate));
   }
   void run(const Kernel& k) const override {
     const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
@@ -236,6 +277,7 @@ struct DrawGamma final : DrawOp {
                  Index n) const override {
     const double a = attributes.reals[0], d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / std::sqrt(9 * d);
     for (Index attempt = 0;; ++attempt) {
+      if (attempt == most_attempts) return d / attributes.reals[1];
       double u1, u2, u, power;
       const Index number = attempt * n + e;
       if (dtype == Dtype::f32) {
@@ -267,7 +309,9 @@ struct DrawGamma final : DrawOp {
     alignas(alignment) Buffer<T> u1, u2, u, power, x, value, accepted;
     std::array<Index, static_cast<std::size_t>(batch)> open;
     for (Index i = 0; i < count; ++i) open[static_cast<std::size_t>(i)] = at + i;
-    for (Index attempt = 0; count > 0; ++attempt) {
+    // An attempt is accepted with a probability above .95 (Marsaglia and Tsang, section 3), of which rounding takes
+    // less than .1: none in 2^200 fails so often. What would be left takes the mode.
+    for (Index attempt = 0; count > 0 && attempt < most_attempts; ++attempt) {
       for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
         bits(s, first + open[i] / n, attempt * n + open[i] % n, u1[i], u2[i], u[i], power[i]);
       box_muller<T>(count, u1, u2, x.data(), static_cast<T*>(nullptr));
@@ -293,6 +337,7 @@ struct DrawGamma final : DrawOp {
       }
       count = left;
     }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) out[open[i]] = d * scale;
   }
 
   static void bits(const Stream& s, Index row, Index number, float& u1, float& u2, float& u, float& power) {
@@ -315,8 +360,8 @@ struct DrawIndex final : DrawOp {
   DrawIndex() : DrawOp("draw_index") {}
   std::vector<std::array<double, 2>> parameters() const override { return {{7, 0}, {1, 0}, {1000000007, 0}, {0, 0}}; }
   Dtype output(Dtype) const override { return Dtype::i32; }
-  void check(const Attributes& a) const override {
-    if (!(a.reals[0] >= 1 && a.reals[0] <= 2147483648.0))
+  void check(const Attributes& a, Dtype) const override {
+    if (!(a.reals[0] >= 1 && a.reals[0] <= 2147483648.0 && a.reals[0] == std::floor(a.reals[0])))
       reject(fmt::format("needs a count between 1 and 2^31, got {}", a.reals[0]));
   }
   void run(const Kernel& k) const override {

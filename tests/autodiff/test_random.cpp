@@ -7,10 +7,12 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "autodiff/autodiff.hpp"
 #include "autodiff/kernels/philox.hpp"
+#include "autodiff/ops/draws.hpp"
 #include "tests/parity/reference.hpp"
 
 using namespace wengert;
@@ -191,6 +193,62 @@ BOOST_AUTO_TEST_CASE(draws_have_no_derivative_and_rng_meets_no_draw) {
   BOOST_TEST(!same_bits(first, draw(Dtype::f32, {8}, normal, 1, 0)));
   BOOST_TEST(derive_seed(1, 0) != derive_seed(1, 1));
   BOOST_TEST(derive_seed(1, 0) != derive_seed(2, 0));
+  const std::uint64_t high = std::uint64_t{1} << 32;
+  BOOST_TEST(derive_seed(1, high) != derive_seed(1, 0));
+  BOOST_TEST(derive_seed(1, high) != derive_seed(1, 1));
+  BOOST_TEST(derive_seed(1, 3 * high + 5) != derive_seed(1, 5));
+  BOOST_TEST(derive_seed(1 + high, 0) != derive_seed(1, 0));
+}
+
+BOOST_AUTO_TEST_CASE(a_rejected_gamma_tries_again_with_numbers_of_its_own) {
+  // Attempt a at element e of n has block a n + e: of thousands of elements in several columns, hundreds are rejected
+  // at least once and some twice, each in the kernel as in the loop over single elements.
+  const Op& op = op_named("draw_gamma");
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (double a : {0.4, 1.0, 1.7}) {
+      const Array x = draw(dtype, {1500, 7}, gamma_of(a));
+      Attributes attributes = draw_attributes(0, x.type());
+      attributes.reals = {a, 1};
+      const std::vector<Array> state{draw_state(11, 4)};
+      const Array wanted = op.reference(state, attributes, x.type());
+      int differ = 0;  // a number on the verge of being rejected may fall to either side in f32
+      for (Index i = 0; i < x.size(); ++i)
+        if (!(std::abs(x.at(i) - wanted.at(i)) <= (dtype == Dtype::f32 ? 1e-5 : 1e-12) * wanted.at(i))) ++differ;
+      BOOST_TEST(differ <= (dtype == Dtype::f32 ? 2 : 0), differ << " differ for " << a);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(values_lie_in_the_stated_interval) {
+  const auto span_of = [](Dtype dtype, double low, double high) {
+    return draw(dtype, {4000}, [&](Draw& d, const Shape& s) { return d.uniform(s, low, high); });
+  };
+  const auto within = [](const Array& x, double low, double high) {
+    for (Index i = 0; i < x.size(); ++i) BOOST_REQUIRE((x.at(i) >= low && x.at(i) <= high));
+  };
+  const double next32 = static_cast<double>(std::nextafter(1.0f, 2.0f)), next64 = std::nextafter(1.0, 2.0);
+  within(span_of(Dtype::f32, 1, next32), 1, next32);
+  within(span_of(Dtype::f64, 1, next64), 1, next64);
+  within(span_of(Dtype::f32, -1.7e38, 1.7e38), -1.7e38, 1.7e38);
+  within(span_of(Dtype::f64, -8e307, 8e307), -8e307, 8e307);
+  within(span_of(Dtype::f32, 1e-30, 3), static_cast<float>(1e-30), 3);
+  for (const auto& [low, high] : {std::pair(-1.0000001, 0.3), std::pair(-0.3, 1e-7), std::pair(16777215.0, 16777217.5)})
+    within(span_of(Dtype::f32, low, high), static_cast<float>(low), static_cast<float>(high));
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (double a : {1e-300, 1e-30, 1e-3, 1.0, 1e5})
+      for (double rate : {1e-30, 1.0, 1e30}) {
+        const Array x = draw(dtype, {500}, [&](Draw& d, const Shape& s) { return d.gamma(s, a, rate); });
+        within(x, 0, 64 * std::max(a, 1.0) / rate);
+      }
+}
+
+BOOST_AUTO_TEST_CASE(the_largest_gamma_shapes_have_their_mean_and_variance) {
+  for (const auto& [dtype, a] : {std::pair(Dtype::f32, 2e5), std::pair(Dtype::f64, 1e14)}) {
+    const Array x = draw(dtype, {20000}, gamma_of(a));
+    BOOST_TEST(deviation(
+                   x, [a = a](double g) { return (g - a) / std::sqrt(a); }, 0) < 4);
+    BOOST_TEST(deviation(
+                   x, [a = a](double g) { return (g - a) / a * (g - a); }, 1) < 4);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(bad_settings_are_refused) {
@@ -202,5 +260,32 @@ BOOST_AUTO_TEST_CASE(bad_settings_are_refused) {
   BOOST_CHECK_EXCEPTION(source.gamma({2}, -1), Error,
                         says("[draw_gamma] needs a positive shape and rate, got -1 and 1  (test_random.cpp:"));
   BOOST_CHECK_EXCEPTION(source.uniform({2}, 1, 1), Error, says("[draw_uniform] needs low < high"));
+  const double oo = std::numeric_limits<double>::infinity(), none = std::numeric_limits<double>::quiet_NaN();
+  BOOST_CHECK_EXCEPTION(source.uniform({2}, none, 1), Error, says("[draw_uniform] needs low < high, got nan and 1"));
+  const std::string range = "[draw_uniform] needs low, high and high - low in the range of f32";
+  for (const auto& [low, high] :
+       {std::pair(-3e38, 3e38), std::pair(0.0, 1e39), std::pair(-oo, 0.0), std::pair(0.0, oo)})
+    BOOST_CHECK_EXCEPTION(source.uniform({2}, low, high), Error, says(range));
+  BOOST_CHECK_EXCEPTION(source.uniform({2}, 1, 1 + 1e-9), Error, says("[draw_uniform] needs low < high in f32"));
+  for (double a : {none, oo, -oo, 0.0})
+    BOOST_CHECK_EXCEPTION(source.gamma({2}, a), Error, says("[draw_gamma] needs a positive shape and rate"));
+  BOOST_CHECK_EXCEPTION(source.gamma({2}, 1e39), Error,
+                        says("[draw_gamma] needs a shape up to 200000 in f32, got 1e+39"));
+  for (double rate : {none, oo, 0.0, -1.0})
+    BOOST_CHECK_EXCEPTION(source.gamma({2}, 2, rate), Error, says("[draw_gamma] needs a positive shape and rate"));
+  for (double rate : {1e-39, 1e39})
+    BOOST_CHECK_EXCEPTION(source.gamma({2}, 2, rate), Error, says("[draw_gamma] needs a rate at which values are"));
+  Tape wide(Dtype::f64);
+  Draw doubles(wide, 1);
+  BOOST_CHECK_EXCEPTION(doubles.uniform({2}, -1e308, 1e308), Error, says("in the range of f64"));
+  BOOST_CHECK_EXCEPTION(doubles.gamma({2}, 1e15), Error, says("[draw_gamma] needs a shape up to 1e+14 in f64"));
+  BOOST_CHECK_EXCEPTION(source.index({2}, Index{1} << 40), Error,
+                        says("[draw_index] needs a count between 1 and 2^31"));
+  BOOST_CHECK_EXCEPTION(Draw(tape, 1, 0, -1), Error, says("[draw] needs a first row between 0 and 2^32 - 1, got -1"));
+  BOOST_CHECK_EXCEPTION(Draw(tape, 1, 0, Index{1} << 32), Error, says("[draw] needs a first row between 0"));
+  Tape symbolic(Dtype::f32, Tape::Mode::symbolic);
+  Draw rows(symbolic, 1);
+  BOOST_CHECK_EXCEPTION(rows.uniform({(Index{1} << 32) + 1}), Error, says("draws at most 2^32 rows of 2^25 elements"));
+  BOOST_CHECK_EXCEPTION(rows.uniform({1, (Index{1} << 25) + 1}), Error, says("draws at most 2^32 rows of"));
   BOOST_CHECK_EXCEPTION(source.index({2}, 0), Error, says("[draw_index] needs a count between 1 and 2^31, got 0"));
 }
