@@ -44,12 +44,15 @@ struct Example {
   Attributes attributes = {};
 };
 
-// A point where the answer is a matter of convention: ties, kinks, 0, infinities, nothing, rank 0.
+// A point where the answer is special: ties, kinks, 0, infinities, nothing, rank 0; where a formula is patched, such as
+// sin(x) / x at 0. Where value and stated gradient are finite, the function is taken to be smooth and derivatives of
+// all orders are compared with differences there, unless `kink` says that it bends.
 struct Special {
   std::vector<Sample> inputs;
   Attributes attributes = {};
   std::vector<double> value;                       // of the output, in C order
   std::vector<std::vector<double>> gradient = {};  // of the output's sum, per operand; empty: not stated
+  bool kink = false;
 };
 
 // A call that is refused, and a part of what the refusal says.

@@ -14,6 +14,11 @@ std::vector<Example> stretched(double low = -2, double high = 2, std::vector<dou
 Special pair(double a, double b, double y, std::vector<std::vector<double>> gradient = {}) {
   return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, std::move(gradient)};
 }
+Special bend(double a, double b, double y, std::vector<std::vector<double>> gradient) {  // not smooth there
+  Special special = pair(a, b, y, std::move(gradient));
+  special.kink = true;
+  return special;
+}
 
 // Pairs that keep clear of ties.
 std::vector<Example> without_ties() {
@@ -50,7 +55,7 @@ std::vector<Example> without_ties() {
     {.name = "maximum",
      .reference = [](double a, double b) { return a > b ? a : b; },
      .examples = without_ties(),
-     .specials = {pair(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
+     .specials = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
                   pair(-infinity, 2, 2, {{0}, {1}})}},
     [](auto a, auto b) { return simd::max(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
@@ -61,7 +66,7 @@ std::vector<Example> without_ties() {
     {.name = "minimum",
      .reference = [](double a, double b) { return a < b ? a : b; },
      .examples = without_ties(),
-     .specials = {pair(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
+     .specials = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
                   pair(infinity, 2, 2, {{0}, {1}})}},
     [](auto a, auto b) { return simd::min(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
@@ -73,7 +78,7 @@ std::vector<Example> without_ties() {
     {.name = "gate",
      .reference = [](double x, double y) { return y > 0 ? x : 0; },
      .examples = without_ties(),
-     .specials = {pair(3, 0, 0, {{0}, {0}}), pair(nan, -1, 0, {{0}, {0}}), pair(3, nan, 0), pair(nan, 1, nan)}},
+     .specials = {bend(3, 0, 0, {{0}, {0}}), pair(nan, -1, 0, {{0}, {0}}), pair(3, nan, 0), pair(nan, 1, nan)}},
     [](auto x, auto y) { return xsimd::select(y > decltype(y)(0), x, decltype(x)(0)); },
     [](int i, Var t, Var, Var y, Var) { return i == 0 ? gate(t, y) : Var(); });
 

@@ -9,7 +9,6 @@ namespace {
 
 constexpr Index block_size = 512;              // elements: three operands of f64 stay in the first-level cache
 constexpr Index piece_size = 16 * block_size;  // what a thread takes at a time
-constexpr int most_operands = 4;
 
 // Where a block of one operand is read: in place, or from a buffer that stretches it.
 struct Reader {
@@ -20,8 +19,8 @@ struct Reader {
 
 template <class T>
 void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, Index begin, Index end) {
-  alignas(alignment) std::array<std::array<T, block_size>, most_operands> buffers;
-  std::array<const void*, most_operands> in{};
+  alignas(alignment) std::array<std::array<T, block_size>, ElementwiseOp::most_operands> buffers;
+  std::array<const void*, ElementwiseOp::most_operands> in{};
   for (std::size_t i = 0; i < readers.size(); ++i) {
     in[i] = buffers[i].data();
     if (readers[i].single)
@@ -40,7 +39,16 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, I
   }
 }
 
+Op::Traits checked(Op::Traits traits) {
+  if (traits.arity < 1 || traits.arity > ElementwiseOp::most_operands)
+    throw Error(fmt::format("[{}] an elementwise op takes 1 to {} operands, got an arity of {}", traits.name,
+                            ElementwiseOp::most_operands, traits.arity));
+  return traits;
+}
+
 }  // namespace
+
+ElementwiseOp::ElementwiseOp(Traits traits) : Op(checked(std::move(traits))) {}
 
 Type ElementwiseOp::infer(const Signature& s) const {
   Type out = *s.in[0];

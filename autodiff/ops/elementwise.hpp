@@ -7,6 +7,7 @@
 //
 // Writing the derivative with y where that is possible lets the planner free x.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <functional>
@@ -19,15 +20,27 @@
 
 namespace wengert {
 
-// What all elementwise ops share: broadcasting, running block by block, splitting. Operands have one float dtype.
+// What an elementwise op promises over the whole range of its operands, in ulp of the true result, for its value, first
+// and second derivatives; held by tests/autodiff/test_ulp.cpp. Beside zeros that are no simple numbers, where no
+// relative bound is possible, ulp of the terms that cancel there. Results within 2^12 of the smallest normal number may
+// be flushed to 0, within 2^4 of the largest overflow, with a factor on their way.
+struct Accuracy {
+  std::array<double, 3> ulp{4, 8, 16};
+  double range = std::numeric_limits<double>::infinity();  // of operands' magnitudes; nothing is promised beyond
+};
+
+// What all elementwise ops share: broadcasting, running block by block, splitting. Operands, 1 to 4 of them, have one
+// float dtype. The constructor throws Error for another arity.
 class ElementwiseOp : public Op {
  public:
-  using Op::Op;
+  static constexpr int most_operands = 4;
+  explicit ElementwiseOp(Traits traits);
   Type infer(const Signature& s) const override;
   void run(const Kernel& k) const override;
   bool fusable() const override { return true; }
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
   std::vector<Reject> rejects() const override;
+  virtual Accuracy accuracy() const { return {}; }
 };
 
 namespace detail {
@@ -59,7 +72,8 @@ Block block_of(Value value) {
 
 }  // namespace detail
 
-// A point where the answer is a convention: y and dy/dx at x.
+// A special point: y and dy/dx at x, by convention or where a formula is patched. Unless x is among the kinks, or y or
+// the slope is not finite, the derivatives of all orders are compared with differences there.
 struct Point {
   double x, y, slope;
 };
@@ -71,9 +85,10 @@ struct UnaryRow {
   std::string name;
   double (*reference)(double x);
   double low = -2, high = 2;       // range of the examples
-  std::vector<double> kinks = {};  // where the derivative jumps: examples keep away
+  std::vector<double> kinks = {};  // where a derivative jumps: examples keep away
   std::vector<Point> points = {};  // specials
-  double f32 = 2e-6, f64 = 1e-14;  // tolerance of a value
+  double f32 = 2e-6, f64 = 1e-14;  // tolerance of a value, of the largest
+  Accuracy accuracy = {};
 };
 
 struct NoDerivative {};
@@ -109,7 +124,8 @@ class Unary final : public ElementwiseOp {
                      {},
                      {p.y},
                      linearity() == Linearity::none ? std::vector<std::vector<double>>{}
-                                                    : std::vector<std::vector<double>>{{p.slope}}});
+                                                    : std::vector<std::vector<double>>{{p.slope}},
+                     std::find(row_.kinks.begin(), row_.kinks.end(), p.x) != row_.kinks.end()});
     return all;
   }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
@@ -118,6 +134,7 @@ class Unary final : public ElementwiseOp {
     return result;
   }
   double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? row_.f32 : row_.f64; }
+  Accuracy accuracy() const override { return row_.accuracy; }
 
  private:
   UnaryRow row_;
@@ -130,6 +147,7 @@ struct BinaryRow {
   double (*reference)(double a, double b);
   std::vector<Example> examples;
   std::vector<Special> specials = {};
+  Accuracy accuracy = {};
 };
 
 // y = value(a, b); chain(i, t, a, b, y) = t * dy/d(operand i), or none where the op has no derivative.
@@ -154,6 +172,7 @@ class Binary final : public ElementwiseOp {
   }
   std::vector<Example> examples() const override { return row_.examples; }
   std::vector<Special> specials() const override { return row_.specials; }
+  Accuracy accuracy() const override { return row_.accuracy; }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override;
 
  private:

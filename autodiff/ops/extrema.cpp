@@ -103,17 +103,20 @@ struct Extremum final : SharedReduction {
     std::vector<double> late(40, 0.0), late_slope(40, 0.0);  // the extremum in each part of the kernel
     late[7] = one;
     late_slope[7] = 1;
-    return {all({one, 0, one}, one, {0.5, 0, 0.5}),
+    Special tie = all({one, 0, one}, one, {0.5, 0, 0.5});
+    Special ties{{Sample{.shape = {2, 2}, .values = {0, one, one, one}}},
+                 {.axes = {-2, -1}, .integers = {0}},
+                 {one},
+                 {{0, 1.0 / 3, 1.0 / 3, 1.0 / 3}}};
+    tie.kink = ties.kink = true;
+    return {tie,
+            ties,
             all({one, nan, 0}, nan, {nan, nan, nan}),
             all({nan, one}, nan, {nan, nan}),
             all({far, 0, far, far}, far, {1.0 / 3, 0, 1.0 / 3, 1.0 / 3}),
             all({-far, -far}, -far, {0.5, 0.5}),
             all({3}, 3, {1}),
-            all(late, one, late_slope),
-            {{Sample{.shape = {2, 2}, .values = {0, one, one, one}}},
-             {.axes = {-2, -1}, .integers = {0}},
-             {one},
-             {{0, 1.0 / 3, 1.0 / 3, 1.0 / 3}}}};
+            all(late, one, late_slope)};
   }
   std::vector<Reject> rejects() const override {
     return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}, .integers = {0}}, "axis -3 is out of range for 2 axes"},

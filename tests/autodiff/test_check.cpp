@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/ops/elementwise.hpp"
 #include "tests/autodiff/helpers.hpp"
 
 using namespace wengert;
@@ -128,6 +129,15 @@ class Cube final : public OpOf<Cube> {
   Fault fault_;
 };
 
+struct Batched {
+  auto operator()(auto x) const { return xsimd::select(x == decltype(x)(0), decltype(x)(1), simd::sin(x) / x); }
+};
+struct Chained {
+  Var operator()(Var t, Var x, Var y) const {
+    return t * where(equal(x, 0), 0, (cos(x) - y) / where(equal(x, 0), 1, x));
+  }
+};
+
 // Some failure names the op and says this.
 void found(Fault fault, const char* text) {
   const Cube op(fault);
@@ -167,6 +177,29 @@ BOOST_AUTO_TEST_CASE(wrong_derivatives) {
   found(Fault::no_derivative, "order 1, reverse: d/d input 0");
 }
 
+namespace {
+
+// sin(x) / x with a patch at 0 that gives the value and the first derivative there, and no more.
+Unary<Batched, Chained> patched_sinc(std::vector<double> kinks) {
+  return {{.name = "sinc",
+           .reference = [](double x) { return x == 0 ? 1 : std::sin(x) / x; },
+           .kinks = std::move(kinks),
+           .points = {{0, 1, 0}}},
+          {},
+          {}};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_point_that_is_named_is_checked_to_third_order) {
+  const auto sinc = patched_sinc({}), declared = patched_sinc({0});
+  const CheckReport report = check_op(sinc);
+  BOOST_REQUIRE(!report.failures.empty());
+  for (const std::string& failure : report.failures) BOOST_TEST(contains(failure, "[sinc] special 0: order "), failure);
+  BOOST_TEST(contains(report.failures[0], "order 2, reverse over reverse: d/d input 0 at [0]: analytic "));
+  BOOST_TEST(check_op(declared).failures.empty());  // a point that is said to be a kink is not
+}
+
 BOOST_AUTO_TEST_CASE(wrong_types_and_texts) {
   found(Fault::type, "symbolic tape");
   found(Fault::text, "reject 0: wanted \"needs f32 or f64\"");
@@ -182,6 +215,18 @@ BOOST_AUTO_TEST_CASE(wrong_rules_of_rows) {
 BOOST_AUTO_TEST_CASE(wrong_use_of_memory) {
   found(Fault::in_place, "in place");
   found(Fault::scratch, "scratch");
+}
+
+BOOST_AUTO_TEST_CASE(an_elementwise_op_takes_one_to_four_operands) {
+  struct Many final : ElementwiseOp {
+    explicit Many(int arity) : ElementwiseOp({.name = "many", .arity = arity}) {}
+    std::vector<Example> examples() const override { return {}; }
+    Array reference(std::span<const Array>, const Attributes&, const Type& out) const override { return Array(out); }
+  };
+  for (int arity : {1, 4}) BOOST_CHECK_NO_THROW(Many op(arity));
+  for (int arity : {-1, 0, 5})
+    BOOST_TEST(contains(error_of([&] { Many op(arity); }),
+                        "[many] an elementwise op takes 1 to 4 operands, got an arity of " + std::to_string(arity)));
 }
 
 BOOST_AUTO_TEST_CASE(an_op_is_in_the_registry_while_it_lives) {
