@@ -31,13 +31,76 @@ std::vector<Example> stretched(double low, double high, double low_b, double hig
 Special pair(double a, double b, double y, double by_a, double by_b) {
   return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, {{by_a}, {by_b}}};
 }
+Special bend(double a, double b, double y, double by_a, double by_b) {  // where the function is not smooth
+  Special special = pair(a, b, y, by_a, by_b);
+  special.kink = true;
+  return special;
+}
+
+// a^(b - reals[0]), where b - reals[0] may be no number of the dtype: pow magnifies its rounding by log a.
+struct LoweredPow final : ElementwiseOp {
+  LoweredPow() : ElementwiseOp({.name = "pow_lowered", .arity = 2, .linearity = Linearity::elementwise}) {}
+
+  static double value(double a, double b, double by) {
+    const double power = b - by, taken = b - power, lost = (b - (power + taken)) + (taken - by);  // (Knuth)
+    const double y = std::pow(a, power);
+    return a > 0 && std::isfinite(power) && std::isfinite(y) && lost != 0 ? y + y * (lost * std::log(a)) : y;
+  }
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    const auto lowered = [](const Attributes& all, auto a, auto b) {
+      using T = typename decltype(a)::value_type;
+      return patched(a, a, b, a == a || xsimd::isnan(a), [by = all.reals[0]](T x, T y) {
+        return static_cast<T>(value(static_cast<double>(x), static_cast<double>(y), by));
+      });
+    };
+    detail::map_block<2>(lowered, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int i, Var t) const override;
+  std::vector<Example> examples() const override {
+    std::vector<Example> all = stretched(0.4, 2, -2, 2);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i].attributes.reals = {i == 1 ? 2.0 : 1.0};
+    return all;
+  }
+  std::vector<Special> specials() const override {
+    const auto point = [](double a, double b, double y, double by_a, double by_b) {
+      Special special = pair(a, b, y, by_a, by_b);
+      special.attributes.reals = {1};
+      return special;
+    };
+    return {point(2, 3, 4, 4, 4 * std::log(2.0)), point(-2, 3, 4, -4, nan), point(nan, 1, 1, 0, nan),
+            point(1e4, 0.5, 1e-2, -5e-7, 1e-2 * std::log(1e4))};
+  }
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i)
+      result.set(i, std::pow(in[0].at(broadcast_index(i, in[0].shape(), out.shape)),
+                             in[1].at(broadcast_index(i, in[1].shape(), out.shape)) - attributes.reals[0]));
+    return result;
+  }
+};
+[[gnu::init_priority(library_ops)]] const LoweredPow lowered_pow_op;
+Var lowered_pow(Var a, Var b, double by) { return record(lowered_pow_op, {a, b}, {.reals = {by}}); }
+
+// The derivative of a^(b - by) = y. 0 * infinity at the edges is kept out by an operand of 1 there, which leaves
+// derivatives of any order finite.
+Var pow_chain(int i, Var t, Var a, Var b, Var y, double by) {
+  if (i == 0) {
+    const Var flat = equal(b, by) > (abs(a) > 0), factor = by == 0 ? b : b - by;
+    return t * (factor * lowered_pow(where(flat, 1, a), b, by + 1));
+  }
+  const Var flat = equal(a, 0) * (b >= by);
+  return t * y * log(where(flat, 1, a));
+}
+Var LoweredPow::chain(const Call& c, int i, Var t) const {
+  return pow_chain(i, t, c.in(0), c.in(1), c.out(), c.attributes().reals[0]);
+}
 
 // xsimd's pow is exp(b log a): 60 ulp off, and wrong at 0 and at infinities.
 [[gnu::init_priority(library_ops)]] const Binary pow_op(
     {.name = "pow",
      .reference = [](double a, double b) { return std::exp(b * std::log(a)); },
      .examples = stretched(0.4, 2, -2, 2),
-     .specials = {pair(0, 0, 1, 0, 0), pair(0, 1, 0, 1, 0), pair(0, 2, 0, 0, 0), pair(0, 0.5, 0, infinity, 0),
+     .specials = {bend(0, 0, 1, 0, 0), bend(0, 1, 0, 1, 0), bend(0, 2, 0, 0, 0), pair(0, 0.5, 0, infinity, 0),
                   pair(0, -1, infinity, -infinity, -infinity), pair(-0.0, -1, -infinity, -infinity, infinity),
                   pair(-2, 3, -8, 12, nan), pair(-2, 0, 1, 0, nan), pair(-8, 1.0 / 3, nan, nan, nan),
                   pair(nan, 0, 1, 0, nan), pair(1, nan, 1, nan, 0), pair(infinity, -1, 0, 0, nan),
@@ -47,19 +110,13 @@ Special pair(double a, double b, double y, double by_a, double by_b) {
       using T = typename decltype(a)::value_type;
       return patched(a, a, b, a == a || xsimd::isnan(a), [](T x, T y) { return std::pow(x, y); });
     },
-    [](int i, Var t, Var a, Var b, Var y) {
-      // 0 * infinity at the edges is kept out by an operand of 1 there, which leaves derivatives of any order finite.
-      if (i == 0) {
-        const Var flat = equal(b, 0) > (abs(a) > 0);
-        return t * (b * pow(where(flat, 1, a), b - 1));
-      }
-      const Var flat = equal(a, 0) * (b >= 0);
-      return t * (y * log(where(flat, 1, a)));
-    });
+    [](int i, Var t, Var a, Var b, Var y) { return pow_chain(i, t, a, b, y, 0); });
 
 // x -> x^reals[0]
 struct PowNumber final : ElementwiseOp {
   PowNumber() : ElementwiseOp({.name = "pow_number", .linearity = Linearity::elementwise, .in_place = true}) {}
+
+  Accuracy accuracy() const override { return {.ulp = {6, 8, 16}}; }  // of seven products
 
   // Small whole powers are products, halves square roots.
   template <class T>
@@ -75,7 +132,7 @@ struct PowNumber final : ElementwiseOp {
       return product;
     }
     return patched(x, x, x, x == x || xsimd::isnan(x),
-                   [power](T lane, T) { return static_cast<T>(std::pow(lane, static_cast<T>(power))); });
+                   [power](T lane, T) { return static_cast<T>(std::pow(static_cast<double>(lane), power)); });
   }
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     const auto power = [](const Attributes& a, auto x) { return value(x, a.reals[0]); };
@@ -116,11 +173,58 @@ struct PowNumber final : ElementwiseOp {
 };
 [[gnu::init_priority(library_ops)]] const PowNumber pow_number_op;
 
+// sqrt(a^2 + b^2) without overflow
+template <class T>
+simd::Batch<T> length(simd::Batch<T> a, simd::Batch<T> b) {
+  using B = simd::Batch<T>;
+  const B u = xsimd::abs(a), v = xsimd::abs(b), inf(std::numeric_limits<T>::infinity());
+  const B large = simd::max(u, v), ratio = simd::min(u, v) / large;
+  const B value = xsimd::select(large == B(0), large, large * xsimd::sqrt(B(1) + ratio * ratio));
+  return xsimd::select(u == inf || v == inf, inf, value);
+}
+
+// a / r and a / r^2 with r = hypot(a, b), the derivatives of hypot and atan2. Their own derivatives are products: as
+// derivatives of quotients they would be differences of equal numbers where a or b is small.
+Var part(Var a, Var b);
+[[gnu::init_priority(library_ops)]] const Binary part_op(
+    {.name = "hypot_part",
+     .reference = [](double a, double b) { return a / std::hypot(a, b); },
+     .examples = stretched(0.2, 2, -2, 2),
+     .specials = {pair(0, 0, nan, nan, nan), pair(3, -4, 0.6, 0.128, 0.096), pair(0, -2, 0, 0.5, 0),
+                  pair(3e30, 4e30, 0.6, 1.28e-31, -9.6e-32)}},
+    [](auto a, auto b) {
+      using B = decltype(a);
+      const B half = xsimd::select(simd::max(xsimd::abs(a), xsimd::abs(b)) > B(1), B(0.5), B(1));  // no overflow
+      return half * a / length(half * a, half * b);
+    },
+    [](int i, Var t, Var a, Var b, Var y) {
+      const Var r = hypot(a, b), other = part(b, a);
+      return i == 0 ? t * (other / r * other) : -(t * (y / r * other));
+    });
+Var part(Var a, Var b) { return record(part_op, {a, b}); }
+
+Var part_over_square(Var a, Var b);
+[[gnu::init_priority(library_ops)]] const Binary part_over_square_op(
+    {.name = "atan2_part",
+     .reference = [](double a, double b) { return a / (a * a + b * b); },
+     .examples = stretched(0.2, 2, -2, 2),
+     .specials = {pair(3, -4, 0.12, 0.0112, 0.0384), pair(0, -2, 0, 0.25, 0), pair(nan, 2, nan, nan, nan)},
+     .accuracy = {.ulp = {6, 12, 24}}},
+    [](auto a, auto b) {
+      const auto r = length(a, b);
+      return a / r / r;
+    },
+    [](int i, Var t, Var a, Var b, Var) {
+      const Var r = hypot(a, b);
+      return i == 0 ? t * ((b - a) / r * ((b + a) / r) / r / r) : -2 * t * (part(a, b) / r * part(b, a) / r);
+    });
+Var part_over_square(Var a, Var b) { return record(part_over_square_op, {a, b}); }
+
 [[gnu::init_priority(library_ops)]] const Binary atan2_op(
     {.name = "atan2",
      .reference = [](double y, double x) { return std::atan2(y, x); },
      .examples = stretched(0.2, 2, -2, 2),
-     .specials = {pair(0, 0, 0, 0, 0), pair(0, -1, std::acos(-1.0), -1, 0), pair(-0.0, -1, -std::acos(-1.0), -1, 0),
+     .specials = {bend(0, 0, 0, 0, 0), bend(0, -1, std::acos(-1.0), -1, 0), bend(-0.0, -1, -std::acos(-1.0), -1, 0),
                   pair(1, 0, std::acos(0.0), 0, -1), pair(-1, 0, -std::acos(0.0), 0, 1),
                   pair(3e30, -4e30, 2.498091544796509, -1.6e-31, -1.2e-31),
                   pair(infinity, -infinity, 3 * std::atan(1.0), nan, nan), pair(1, infinity, 0, nan, 0),
@@ -132,8 +236,9 @@ struct PowNumber final : ElementwiseOp {
       return patched(xsimd::atan2(y, x), y, x, !(plain(y) && plain(x)), [](T v, T w) { return std::atan2(v, w); });
     },
     [](int i, Var t, Var y, Var x, Var) {
-      const Var distance = hypot(y, x), r = where(equal(distance, 0), 1, distance);
-      return i == 0 ? t * (x / r / r) : -(t * (y / r / r));
+      // Beside a constant point instead of the origin, every derivative is 0 there.
+      const Var origin = equal(y, 0) * equal(x, 0), b = where(origin, 1, x), a = where(origin, 0, y);
+      return i == 0 ? t * where(origin, 0, part_over_square(b, a)) : -(t * part_over_square(a, b));
     });
 
 [[gnu::init_priority(library_ops)]] const Binary hypot_op(
@@ -144,14 +249,16 @@ struct PowNumber final : ElementwiseOp {
                   pair(3e30, 4e30, 5e30, 0.6, 0.8), pair(-3e-30, 4e-30, 5e-30, -0.6, 0.8),
                   pair(infinity, nan, infinity, nan, nan), pair(1, -infinity, infinity, 0, nan),
                   pair(nan, 1, nan, nan, nan)}},
-    [](auto a, auto b) {
-      using B = decltype(a);
-      const B u = xsimd::abs(a), v = xsimd::abs(b), inf(static_cast<typename B::value_type>(infinity));
-      const B large = simd::max(u, v), ratio = simd::min(u, v) / large;
-      const B value = xsimd::select(large == B(0), large, large * xsimd::sqrt(B(1) + ratio * ratio));
-      return xsimd::select(u == inf || v == inf, inf, value);
-    },
-    [](int i, Var t, Var a, Var b, Var y) { return t * ((i == 0 ? a : b) / y); });
+    [](auto a, auto b) { return length(a, b); },
+    [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? part(a, b) : part(b, a)); });
+
+// a - b, 0 for equal infinities, and what it was rounded by (Knuth) where that shows in exp(a - b).
+template <class T>
+std::pair<simd::Batch<T>, simd::Batch<T>> difference(simd::Batch<T> a, simd::Batch<T> b) {
+  using B = simd::Batch<T>;
+  const B gap = xsimd::select(a == b, B(0), a - b), taken = a - gap, lost = (a - (gap + taken)) + (taken - b);
+  return {gap, xsimd::select((xsimd::abs(gap) < B(T(1000))) && !(a == b), lost, B(0))};
+}
 
 // 1 / (1 + exp(b - a)), the share of a in logaddexp; 1/2 where both are the same infinity
 Var share(Var a, Var b);
@@ -162,7 +269,9 @@ Var share(Var a, Var b);
      .specials = {pair(infinity, infinity, 0.5, 0.25, -0.25), pair(-infinity, 3, 0, 0, 0), pair(1e4, 0, 1, 0, 0)}},
     [](auto a, auto b) {
       using B = decltype(a);
-      return simd::sigmoid(xsimd::select(a == b, B(0), a - b));
+      const auto [gap, lost] = difference(a, b);
+      const B value = simd::sigmoid(gap);
+      return value * (B(1) + (B(1) - value) * lost);
     },
     [](int i, Var t, Var a, Var b, Var) {
       const Var slope = share(a, b) * share(b, a);
@@ -181,8 +290,8 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
                   pair(nan, 1, nan, nan, nan)}},
     [](auto a, auto b) {
       using B = decltype(a);
-      const B gap = xsimd::select(a == b, B(0), xsimd::abs(a - b));
-      return simd::max(a, b) + xsimd::log1p(xsimd::exp(-gap));
+      const auto [gap, lost] = difference(simd::min(a, b), simd::max(a, b));
+      return simd::max(a, b) + xsimd::log1p(xsimd::exp(gap) * (B(1) + lost));
     },
     [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? share(a, b) : share(b, a)); });
 

@@ -129,15 +129,6 @@ class Cube final : public OpOf<Cube> {
   Fault fault_;
 };
 
-struct Batched {
-  auto operator()(auto x) const { return xsimd::select(x == decltype(x)(0), decltype(x)(1), simd::sin(x) / x); }
-};
-struct Chained {
-  Var operator()(Var t, Var x, Var y) const {
-    return t * where(equal(x, 0), 0, (cos(x) - y) / where(equal(x, 0), 1, x));
-  }
-};
-
 // Some failure names the op and says this.
 void found(Fault fault, const char* text) {
   const Cube op(fault);
@@ -180,13 +171,13 @@ BOOST_AUTO_TEST_CASE(wrong_derivatives) {
 namespace {
 
 // sin(x) / x with a patch at 0 that gives the value and the first derivative there, and no more.
-Unary<Batched, Chained> patched_sinc(std::vector<double> kinks) {
+Unary patched_sinc(std::vector<double> kinks) {
   return {{.name = "sinc",
            .reference = [](double x) { return x == 0 ? 1 : std::sin(x) / x; },
            .kinks = std::move(kinks),
            .points = {{0, 1, 0}}},
-          {},
-          {}};
+          [](auto x) { return xsimd::select(x == decltype(x)(0), decltype(x)(1), simd::sin(x) / x); },
+          [](Var t, Var x, Var y) { return t * where(equal(x, 0), 0, (cos(x) - y) / where(equal(x, 0), 1, x)); }};
 }
 
 }  // namespace

@@ -85,6 +85,22 @@ BOOST_AUTO_TEST_CASE(identities_of_special_functions) {
   check_close(logaddexp(a, b).value(), log(exp(a) + exp(b)).value(), 1e-14, "logaddexp");
 }
 
+BOOST_AUTO_TEST_CASE(all_derivatives_of_an_angle_at_the_origin_are_zero) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (const double zero : {0.0, -0.0}) {
+      Tape tape(dtype);
+      const Var y = tape.full(Shape{2}, zero), x = tape.full(Shape{2}, 0);
+      std::vector<Var> derivatives{sum(atan2(y, x))};
+      for (int order = 1; order <= 3; ++order) {
+        std::vector<Var> next;
+        for (const Var f : derivatives)
+          for (const Var by : {y, x}) next.push_back(sum(grad(f, by)));
+        for (const Var value : next) BOOST_TEST(value.item() == 0, "order " << order << ": " << value.item());
+        derivatives = next;
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(the_same_bits_on_any_number_of_threads) {
   const std::vector<Function> functions{
       [](Var x) { return max(x, 1); },
