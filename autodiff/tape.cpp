@@ -151,9 +151,10 @@ void Tape::check_fresh(const Node& operand, Where where, const Op* reader) const
 
 Var Tape::record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where) {
   if (!op.exists())
-    throw Error(fmt::format("[record] this op does not exist: the initialiser of its object has not run yet, or its "
-                            "destructor has  ({})",
-                            place(where, scope_)));
+    throw Error(
+        fmt::format("[record] this op does not exist: the initialiser of its object has not run yet, or its "
+                    "destructor has  ({})",
+                    place(where, scope_)));
   if (op.arity() >= 0 && static_cast<int>(operands.size()) != op.arity())
     throw Error(fmt::format("[{}] takes {} operands, got {}  ({})", op.name(), op.arity(), operands.size(),
                             place(where, scope_)));
