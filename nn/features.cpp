@@ -7,6 +7,7 @@
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
 namespace {
@@ -18,7 +19,7 @@ Index half(const char* layer, Index width) {
 }
 
 Array geometric(Index count, double last, Dtype dtype) {
-  if (!(last > 0)) throw Error(fmt::format("[SinusoidalFeatures] needs max_frequency > 0, got {}", last));
+  above_0("SinusoidalFeatures", "max_frequency", last, dtype);
   Array result(dtype, {count});
   for (Index i = 0; i < count; ++i)
     result.set(i, count == 1 ? 1 : std::exp(std::log(last) * static_cast<double>(i) / static_cast<double>(count - 1)));
@@ -39,7 +40,8 @@ SinusoidalFeatures::SinusoidalFeatures(Index width, double max_frequency, Dtype 
 }
 
 Var SinusoidalFeatures::operator()(Operand t) const {
-  const Scope scope(t);
+  const InModule scope(*this, t);
+  check_times("SinusoidalFeatures", t);
   const Var angle = t * frequencies_.on(t.tape());
   return concat({sin(angle), cos(angle)}, -1);
 }
@@ -49,13 +51,15 @@ void SinusoidalFeatures::children(Visitor& visit) { visit("freqs", frequencies_)
 FourierFeatures::FourierFeatures(const FourierOptions& options, Rng& rng)
     : first_(options.first),
       name_(options.name),
-      frequencies_(scaled(rng.normal({options.dtype, {half("FourierFeatures", options.width)}}), options.scale),
+      frequencies_(scaled(rng.normal({options.dtype, {half("FourierFeatures", options.width)}}),
+                          above_0("FourierFeatures", "scale", options.scale, options.dtype)),
                    Layout::as_in_files, Role::fixed) {
   name_parameters();
 }
 
 Var FourierFeatures::operator()(Operand t) const {
-  const Scope scope(t);
+  const InModule scope(*this, t);
+  check_times("FourierFeatures", t);
   const Var angle = t * (2 * std::numbers::pi * frequencies_.on(t.tape()));
   return first_ == FourierOptions::First::cosine ? concat({cos(angle), sin(angle)}, -1)
                                                  : concat({sin(angle), cos(angle)}, -1);

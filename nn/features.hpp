@@ -5,11 +5,11 @@
 
 namespace wengert::nn {
 
-// [B,1] -> [B, width]: sin(t w), then cos(t w), with width/2 frequencies w in geometric progression from 1 to
+// [..., 1] -> [..., width]: sin(t w), then cos(t w), with width/2 frequencies w in geometric progression from 1 to
 // max_frequency (Vaswani et al., "Attention is all you need", 2017). `freqs` in files.
 class SinusoidalFeatures final : public Module {
  public:
-  // Throws Error unless the width is even and positive and max_frequency > 0.
+  // Throws Error unless the width is even and positive and max_frequency finite and > 0.
   explicit SinusoidalFeatures(Index width, double max_frequency = 1000, Dtype dtype = Dtype::f32);
 
   Var operator()(Operand t) const;
@@ -19,8 +19,8 @@ class SinusoidalFeatures final : public Module {
   Parameter frequencies_;
 };
 
-// [B,1] -> [B, width]: cos(2 pi t w) and sin(2 pi t w) with width/2 fixed frequencies w from N(0, scale^2) (Tancik et
-// al., "Fourier features let networks learn high frequency functions in low dimensional domains", 2020).
+// [..., 1] -> [..., width]: cos(2 pi t w) and sin(2 pi t w) with width/2 fixed frequencies w from N(0, scale^2) (Tancik
+// et al., "Fourier features let networks learn high frequency functions in low dimensional domains", 2020).
 struct FourierOptions {
   Index width = 128;
   double scale = 16;
@@ -30,7 +30,7 @@ struct FourierOptions {
 };
 class FourierFeatures final : public Module {
  public:
-  // Throws Error unless the width is even and positive.
+  // Throws Error unless the width is even and positive and the scale finite and > 0.
   FourierFeatures(const FourierOptions& options, Rng& rng);
 
   Var operator()(Operand t) const;

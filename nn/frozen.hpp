@@ -15,9 +15,12 @@ class Frozen {
 
   template <class... Operands>
   Var operator()(const Operands&... operands) const {
-    return (*net_)(operands...);
+    return module()(operands...);
   }
-  Net& module() const { return *net_; }
+  Net& module() const {
+    if (net_ == nullptr) throw Error("this frozen module was moved from");
+    return *net_;
+  }
 
  private:
   std::shared_ptr<Net> net_;

@@ -1,15 +1,13 @@
 #include "nn/layer_norm.hpp"
 
-#include <fmt/format.h>
-
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
 namespace {
 
 Array constant(Index width, double value, Dtype dtype) {
-  if (width < 1) throw Error(fmt::format("[LayerNorm] needs a positive width, got {}", width));
   Array result(dtype, {width});
   for (Index i = 0; i < width; ++i) result.set(i, value);
   return result;
@@ -18,12 +16,14 @@ Array constant(Index width, double value, Dtype dtype) {
 }  // namespace
 
 LayerNorm::LayerNorm(Index width, double eps, Dtype dtype)
-    : weight(constant(width, 1, dtype)), bias(constant(width, 0, dtype)), eps_(eps) {
+    : weight(constant(positive("LayerNorm", "width", width), 1, dtype)),
+      bias(constant(width, 0, dtype)),
+      eps_(at_least_0("LayerNorm", "eps", eps, dtype)) {
   name_parameters();
 }
 
 Var LayerNorm::operator()(Operand x) const {
-  const Scope scope(x);
+  const InModule scope(*this, x);
   return layer_norm(x, weight.on(x.tape()), bias.on(x.tape()), {.eps = eps_});
 }
 

@@ -7,6 +7,7 @@ namespace wengert::nn {
 // [..., width] -> [..., width]; gain 1 and bias 0 at first.
 class LayerNorm final : public Module {
  public:
+  // Throws Error unless the width is positive and eps finite and >= 0.
   explicit LayerNorm(Index width, double eps = 1e-5, Dtype dtype = Dtype::f32);
 
   Var operator()(Operand x) const;

@@ -8,7 +8,8 @@ namespace wengert::nn {
 // [..., in] -> [..., out]
 class Linear final : public Module {
  public:
-  // Weight and bias from U(-1/sqrt(in), 1/sqrt(in)), torch.nn.Linear's default.
+  // Weight and bias from U(-1/sqrt(in), 1/sqrt(in)), torch.nn.Linear's default. Throws Error unless both widths are
+  // positive.
   Linear(Index in, Index out, Rng& rng, Dtype dtype = Dtype::f32);
 
   Var operator()(Operand x) const;

@@ -11,8 +11,12 @@ Mlp::Mlp(const MlpOptions& options, Rng& rng) : activation_(options.activation) 
   std::vector<Index> widths{options.in};
   widths.insert(widths.end(), options.hidden.begin(), options.hidden.end());
   widths.push_back(options.out);
-  for (Index width : widths)
-    if (width < 1) throw Error(fmt::format("[Mlp] needs positive widths, got {}", width));
+  for (std::size_t i = 0; i < widths.size(); ++i)
+    if (widths[i] < 1)
+      throw Error(fmt::format("[Mlp] needs positive widths, got {} for {}", widths[i],
+                              i == 0                   ? "in"
+                              : i + 1 == widths.size() ? "out"
+                                                       : fmt::format("hidden[{}]", i - 1)));
   for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
     layers_.emplace_back(widths[i], widths[i + 1], rng, options.dtype);
     names_.push_back(options.numbering == Numbering::layers ? fmt::format("layers.{}", i) : fmt::format("{}", 2 * i));
@@ -23,9 +27,11 @@ Mlp::Mlp(const MlpOptions& options, Rng& rng) : activation_(options.activation) 
 }
 
 Var Mlp::operator()(Operand x) const {
+  const InModule scope(*this, x);
+  if (layers_.empty()) throw Error(fmt::format("[Mlp] this network was moved from  ({})", place_of(x)));
   Var h = x.var();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const Scope scope(x.tape(), names_[i], x.where());
+    const InModule layer(layers_[i], x);
     h = layers_[i](h);
     if (i + 1 < layers_.size()) h = activation_(h);
   }

@@ -38,11 +38,32 @@ Parameter::Parameter(const Parameter& other) : Parameter(other.value(), other.la
   slot_.name = other.slot_.name;
 }
 
-Parameter& Parameter::operator=(Parameter other) noexcept {
-  slot_ = std::move(other.slot_);
+Parameter& Parameter::operator=(const Parameter& other) {
+  const Slot& from = other.slot();
+  if (this == &other) return *this;
+  if (!moved_from() && slot_.type == from.type && layout_ == other.layout_ && role_ == other.role_) {
+    set(other.value());
+    return *this;
+  }
+  if (!moved_from() && slot_.store->held())
+    throw Error(fmt::format("[assign] parameter {} is held by an optimizer or a plan as {}, got {}", name(),
+                            to_string(slot_.type), to_string(from.type)));
+  Parameter copy(other);
+  slot_ = std::move(copy.slot_);
   layout_ = other.layout_;
   role_ = other.role_;
   return *this;
+}
+
+const Slot& Parameter::slot() const {
+  if (moved_from()) throw Error(fmt::format("this parameter, {}, was moved from", to_string(slot_.type)));
+  return slot_;
+}
+
+Var Parameter::on(Tape& tape, Where where) const {
+  if (moved_from())
+    throw Error(fmt::format("[parameter] {} was moved from  ({})", to_string(slot_.type), tape.here(where)));
+  return slot_.on(tape, where);
 }
 
 Shape Parameter::shape() const {
@@ -51,9 +72,10 @@ Shape Parameter::shape() const {
 }
 
 Array Parameter::value() const {
+  const Slot& place = slot();
   Array result(dtype(), shape());
   dispatch_float(dtype(), [&]<class T>() {
-    const T* from = static_cast<const T*>(slot_.store->at(slot_.offset));
+    const T* from = static_cast<const T*>(place.store->at(place.offset));
     T* to = result.data<T>().data();
     if (layout_ == Layout::transposed)
       transpose(from, result.shape()[1], result.shape()[0], to);
@@ -64,11 +86,12 @@ Array Parameter::value() const {
 }
 
 void Parameter::set(const Array& value) {
+  const Slot& place = slot();
   if (value.shape() != shape())
     throw Error(fmt::format("parameter {} has shape {}, got {}", name(), to_string(shape()), to_string(value.shape())));
   const Array converted = value.dtype() == dtype() ? value : value.cast(dtype());
   dispatch_float(dtype(), [&]<class T>() {
-    T* to = slot_.store->edit<T>().data() + slot_.offset;
+    T* to = place.store->edit<T>().data() + place.offset;
     const T* from = converted.data<T>().data();
     if (layout_ == Layout::transposed)
       transpose(from, value.shape()[0], value.shape()[1], to);

@@ -27,17 +27,21 @@ struct Slot {
   Var on(Tape& tape, Where where = Where::current()) const;
 };
 
-// A value: a copy is deep, in a store of its own until an optimizer gathers it.
+// A value: a copy is deep, in a store of its own until an optimizer gathers it. Moving takes the place along, and what
+// holds it (an optimizer, a plan) goes on with the new object; every use of what was moved from is an Error, but to
+// assign to it.
 class Parameter {
  public:
   // `value` as files hold it.
   explicit Parameter(const Array& value, Layout layout = Layout::as_in_files, Role role = Role::trained);
   Parameter(const Parameter& other);
   Parameter(Parameter&&) noexcept = default;
-  Parameter& operator=(Parameter other) noexcept;
+  // Copies the numbers to where this one lies, so that optimizers and plans which hold it see them. Of another type,
+  // layout or role it takes them over in a store of its own, or throws Error where something holds it.
+  Parameter& operator=(const Parameter& other);
 
-  Var on(Tape& tape, Where where = Where::current()) const { return slot_.on(tape, where); }  // in memory layout
-  const Slot& slot() const { return slot_; }
+  Var on(Tape& tape, Where where = Where::current()) const;  // in memory layout
+  const Slot& slot() const;
 
   Shape shape() const;  // as files hold it
   Dtype dtype() const { return slot_.type.dtype; }
@@ -47,6 +51,8 @@ class Parameter {
   void set(const Array& value);
 
   Role role() const { return role_; }
+  Layout layout() const { return layout_; }
+  bool moved_from() const { return slot_.store == nullptr; }
 
   const std::string& name() const { return slot_.name; }  // from the root of its module: "layers.0.weight"
   void rename(std::string name) { slot_.name = std::move(name); }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autodiff/ops.hpp"
+#include "nn/checks.hpp"
 #include "nn/frozen.hpp"
 #include "nn/mlp.hpp"
 
@@ -27,25 +28,38 @@ class ResidualScore final : public Module {
   // Throws Error as Mlp does.
   ResidualScore(Frozen<Base> base, const ResidualScoreOptions& o, Rng& rng)
       : base_(std::move(base)),
-        delta_({.in = o.dimension + 1,
+        delta_({.in = positive("ResidualScore", "dimension", o.dimension) + 1,
                 .hidden = o.hidden,
                 .out = o.dimension,
                 .activation = o.activation,
                 .numbering = Numbering::with_activations,
                 .dtype = o.dtype},
-               rng) {
+               rng),
+        dimension_(o.dimension) {
     name_parameters();
   }
 
-  Var operator()(Operand x, Operand t) const { return base_(x, t) + delta_(concat({x, t}, -1)); }
+  Var operator()(Operand x, Operand t) const {
+    const InModule scope(*this, x);
+    check_points_and_times("ResidualScore", x, t, dimension_);
+    const Var from = base(x, t);
+    check_shape("ResidualScore", "base", from, x.shape(), x);
+    return from + delta_(concat({x, t}, -1));
+  }
   void children(Visitor& visit) override {
     visit.frozen("base", base_.module());
     visit("delta", delta_);
   }
 
  private:
+  Var base(const Operand& x, const Operand& t) const {
+    const Scope scope(x, "base");
+    return base_(x, t);
+  }
+
   Frozen<Base> base_;
   Mlp delta_;
+  Index dimension_;
 };
 
 }  // namespace wengert::nn

@@ -55,6 +55,12 @@ std::string objection(const Parameter& parameter, const Array& array) {
   return "";
 }
 
+bool same_numbers(const Array& a, const Array& b) {  // of one shape
+  for (Index i = 0; i < a.size(); ++i)
+    if (a.at(i) != b.at(i)) return false;
+  return true;
+}
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const NamedArrays& arrays) {
@@ -91,11 +97,16 @@ void load(Module& module, const NamedArrays& arrays, const std::string& source) 
   for (const auto& [name, array] : arrays)
     if (!given.emplace(name, &array).second) throw Error(fmt::format("{}: two arrays are named {}", source, name));
   const auto parameters = module.parameters();
+  std::map<const Parameter*, decltype(given)::const_iterator> met;
   for (const auto& [name, parameter] : parameters) {
     const auto found = given.find(name);
     if (found == given.end()) throw Error(fmt::format("{}: {} is missing", source, name));
     const std::string problem = objection(*parameter, *found->second);
     if (!problem.empty()) throw Error(fmt::format("{}: {} {}", source, name, problem));
+    const auto [first, met_now] = met.emplace(parameter, found);
+    if (!met_now && !same_numbers(*first->second->second, *found->second))
+      throw Error(
+          fmt::format("{}: {} and {} are one parameter of the module, and differ", source, first->second->first, name));
   }
   if (given.size() != parameters.size()) {
     std::map<std::string, const Array*> unexpected = given;

@@ -22,7 +22,8 @@ NamedArrays read_safetensors(const std::filesystem::path& path);
 
 void save(const Module& module, const std::filesystem::path& path);
 // Loads exactly the module's parameters: missing, unexpected or misshapen tensors, numbers that are not finite, and f64
-// weights for an f32 module (which would lose digits) are refused with Error, and then nothing has changed.
+// weights for an f32 module (which would lose digits) are refused with Error, and then nothing has changed. So are two
+// values for one parameter that the module has under two names.
 void load(Module& module, const std::filesystem::path& path);
 void load(Module& module, const NamedArrays& arrays, const std::string& source);
 

@@ -4,6 +4,7 @@
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
 namespace {
@@ -11,8 +12,8 @@ namespace {
 const ScoreNetOptions& checked(const ScoreNetOptions& o) {
   if (!o.standard_deviation) throw Error("[ScoreNet] needs the standard deviation of the transition");
   if (o.layers < 2) throw Error(fmt::format("[ScoreNet] needs at least 2 layers, got {}", o.layers));
-  if (o.dimension < 1 || o.width < 1)
-    throw Error(fmt::format("[ScoreNet] needs a positive dimension and width, got {} and {}", o.dimension, o.width));
+  positive("ScoreNet", "dimension", o.dimension);
+  positive("ScoreNet", "width", o.width);
   return o;
 }
 
@@ -26,7 +27,8 @@ ScoreNet::ScoreNet(const ScoreNetOptions& o, Rng& rng)
       norm_name_(fmt::format("hidden.{}", 2 * (o.layers - 1) - 1)),
       norm_(o.width, 1e-5, o.dtype),
       output_(o.width, o.dimension, rng, o.dtype),
-      standard_deviation_(o.standard_deviation) {
+      standard_deviation_(o.standard_deviation),
+      dimension_(o.dimension) {
   for (Index i = 0; i + 1 < o.layers; ++i) {
     hidden_.emplace_back(o.width, o.width, rng, o.dtype);
     names_.push_back(fmt::format("hidden.{}", 2 * i));
@@ -35,7 +37,10 @@ ScoreNet::ScoreNet(const ScoreNetOptions& o, Rng& rng)
 }
 
 Var ScoreNet::operator()(Operand x, Operand t) const {
-  const Scope scope(x);
+  const InModule scope(*this, x);
+  check_points_and_times("ScoreNet", x, t, dimension_);
+  const Var deviation = standard_deviation_(t.var());
+  check_shape("ScoreNet", "standard_deviation", deviation, t.shape(), t);
   const Var time = silu(second_(silu(first_(features_(t)))));
   Var h = project_(concat({x, time}, -1));
   for (std::size_t i = 0; i < hidden_.size(); ++i) {
@@ -43,7 +48,7 @@ Var ScoreNet::operator()(Operand x, Operand t) const {
     if (i + 1 == hidden_.size()) h = norm_(h);
     h = silu(h);
   }
-  return output_(h) / standard_deviation_(t.var());
+  return output_(h) / deviation;
 }
 
 void ScoreNet::children(Visitor& visit) {

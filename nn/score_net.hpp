@@ -42,6 +42,7 @@ class ScoreNet final : public Module {
   LayerNorm norm_;
   Linear output_;
   std::function<Var(Var)> standard_deviation_;
+  Index dimension_;
 };
 
 }  // namespace wengert::nn

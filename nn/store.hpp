@@ -40,12 +40,17 @@ class Store {
   // A plan reads this memory at every run: its parameters can no longer move to another store.
   void seal() { sealed_ = true; }
   bool sealed() const { return sealed_; }
+  // An optimizer moves all of it.
+  void give_to_optimizer() { gathered_ = true; }
+  bool gathered() const { return gathered_; }
+  // Somebody besides its parameters' modules relies on where they lie.
+  bool held() const { return sealed_ || gathered_; }
   const std::uint64_t* version() const { return &version_; }
 
  private:
   Array values_;
   std::uint64_t version_ = 1;
-  bool sealed_ = false;
+  bool sealed_ = false, gathered_ = false;
 };
 
 // Elements between the starts of two parameters are a multiple of this: each starts on a cache line.

@@ -2,21 +2,36 @@
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
+namespace {
+
+const TimeEmbeddedNetOptions& checked(const TimeEmbeddedNetOptions& o) {
+  positive("TimeEmbeddedNet", "dimension", o.dimension);
+  positive("TimeEmbeddedNet", "width", o.width);
+  return o;
+}
+
+}  // namespace
 
 TimeEmbeddedNet::TimeEmbeddedNet(const TimeEmbeddedNetOptions& o, Rng& rng)
-    : features_(
-          {.width = o.features, .scale = o.scale, .first = FourierOptions::First::sine, .name = "W", .dtype = o.dtype},
-          rng),
+    : features_({.width = checked(o).features,
+                 .scale = o.scale,
+                 .first = FourierOptions::First::sine,
+                 .name = "W",
+                 .dtype = o.dtype},
+                rng),
       time_(o.features, o.width, rng, o.dtype),
       encoder_(o.dimension, o.width, rng, o.dtype),
-      decoder_(o.width, o.dimension, rng, o.dtype) {
+      decoder_(o.width, o.dimension, rng, o.dtype),
+      dimension_(o.dimension) {
   name_parameters();
 }
 
 Var TimeEmbeddedNet::operator()(Operand x, Operand t) const {
-  const Scope scope(x);
+  const InModule scope(*this, x);
+  check_points_and_times("TimeEmbeddedNet", x, t, dimension_);
   return decoder_(silu(encoder_(x) + silu(time_(features_(t)))));
 }
 

@@ -17,6 +17,7 @@ struct TimeEmbeddedNetOptions {
 // time_embedder.0.W, time_embedder.1.*, encoder.0.*, decoder.1.*
 class TimeEmbeddedNet final : public Module {
  public:
+  // Throws Error when a width is not positive, or as FourierFeatures does.
   TimeEmbeddedNet(const TimeEmbeddedNetOptions& options, Rng& rng);
 
   Var operator()(Operand x, Operand t) const;
@@ -25,6 +26,7 @@ class TimeEmbeddedNet final : public Module {
  private:
   FourierFeatures features_;
   Linear time_, encoder_, decoder_;
+  Index dimension_;
 };
 
 }  // namespace wengert::nn

@@ -2,6 +2,7 @@
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
 
@@ -9,19 +10,21 @@ TimeMlp::TimeMlp(const TimeMlpOptions& o, Rng& rng)
     : features_(o.features == 0
                     ? std::nullopt
                     : std::optional<SinusoidalFeatures>(std::in_place, o.features, o.max_frequency, o.dtype)),
-      net_({.in = o.dimension + (o.features == 0 ? 1 : o.features),
+      net_({.in = positive("TimeMlp", "dimension", o.dimension) + (o.features == 0 ? 1 : o.features),
             .hidden = o.hidden,
             .out = o.dimension,
             .activation = o.activation,
             .numbering = Numbering::with_activations,
             .zero_output = o.zero_output,
             .dtype = o.dtype},
-           rng) {
+           rng),
+      dimension_(o.dimension) {
   name_parameters();
 }
 
 Var TimeMlp::operator()(Operand x, Operand t) const {
-  const Scope scope(x);
+  const InModule scope(*this, x);
+  check_points_and_times("TimeMlp", x, t, dimension_);
   return net_(concat({x, features_ ? (*features_)(t) : t.var()}, -1));
 }
 

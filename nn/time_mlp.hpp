@@ -30,6 +30,7 @@ class TimeMlp final : public Module {
  private:
   std::optional<SinusoidalFeatures> features_;
   Mlp net_;
+  Index dimension_;
 };
 
 }  // namespace wengert::nn

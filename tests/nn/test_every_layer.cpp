@@ -3,6 +3,8 @@
 #define BOOST_TEST_MODULE every_layer
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <numbers>
 
 #include "autodiff/autodiff.hpp"
@@ -174,4 +176,257 @@ BOOST_AUTO_TEST_CASE(copies_share_what_is_frozen) {
   const Var x = tape.input(points_and_times[0]), t = tape.input(points_and_times[1]);
   sgd.step(mean(square(student(x, t))));
   BOOST_TEST(same_bits(base.module().parameters()[0].second->value(), before));
+}
+
+namespace {
+
+using Make = std::function<void(double option)>;
+const double not_a_number = std::numeric_limits<double>::quiet_NaN(),
+             infinity = std::numeric_limits<double>::infinity();
+const std::vector<double> no_width{0, -1, -5}, no_size{not_a_number, infinity, -infinity, 1e39, -1, 0},
+    no_eps{not_a_number, infinity, -infinity, 1e39, -1};
+Index width_of(double option) { return static_cast<Index>(option); }
+
+// Every option of every layer that is a number.
+struct Option {
+  std::string said;
+  Make make;
+  std::vector<double> refused;
+};
+
+std::vector<Option> options(Rng& rng) {
+  const auto mlp = [&](const auto& set) {
+    nn::MlpOptions o;
+    set(o);
+    o.activation = tanh;
+    nn::Mlp(o, rng);
+  };
+  const auto time_mlp = [&](const auto& set) {
+    nn::TimeMlpOptions o;
+    set(o);
+    o.activation = tanh;
+    nn::TimeMlp(o, rng);
+  };
+  const auto score_net = [&](const auto& set) {
+    nn::ScoreNetOptions o;
+    set(o);
+    o.standard_deviation = standard_deviation;
+    nn::ScoreNet(o, rng);
+  };
+  return {
+      {"[Linear] needs a positive in", [&](double x) { nn::Linear(width_of(x), 2, rng); }, no_width},
+      {"[Linear] needs a positive out", [&](double x) { nn::Linear(2, width_of(x), rng); }, no_width},
+      {"[LayerNorm] needs a positive width", [](double x) { nn::LayerNorm norm(width_of(x)); }, no_width},
+      {"[LayerNorm] needs eps ", [](double x) { nn::LayerNorm(2, x); }, no_eps},
+      {"[Mlp] needs positive widths", [=](double x) { mlp([=](auto& o) { o.in = width_of(x); }); }, no_width},
+      {"[Mlp] needs positive widths", [=](double x) { mlp([=](auto& o) {
+                                                        o.hidden = {3, width_of(x)};
+                                                      }); }, no_width},
+      {"[Mlp] needs positive widths", [=](double x) { mlp([=](auto& o) { o.out = width_of(x); }); }, no_width},
+      {"[SinusoidalFeatures] needs an even width", [](double x) { nn::SinusoidalFeatures f(width_of(x)); }, {0, -2, 3}},
+      {"[SinusoidalFeatures] needs max_frequency ", [](double x) { nn::SinusoidalFeatures(4, x); }, no_size},
+      {"[FourierFeatures] needs an even width",
+       [&](double x) { nn::FourierFeatures({.width = width_of(x)}, rng); },
+       {0, -2, 3}},
+      {"[FourierFeatures] needs scale ", [&](double x) { nn::FourierFeatures({.scale = x}, rng); }, no_size},
+      {"[TimeMlp] needs a positive dimension", [=](double x) { time_mlp([=](auto& o) { o.dimension = width_of(x); }); },
+       no_width},
+      {"[Mlp] needs positive widths", [=](double x) { time_mlp([=](auto& o) { o.hidden = {width_of(x)}; }); },
+       no_width},
+      {"[SinusoidalFeatures] needs an even width",
+       [=](double x) { time_mlp([=](auto& o) { o.features = width_of(x); }); },
+       {-2, 3}},
+      {"[SinusoidalFeatures] needs max_frequency ",
+       [=](double x) {
+         time_mlp([=](auto& o) {
+           o.features = 2;
+           o.max_frequency = x;
+         });
+       },
+       no_size},
+      {"[ScoreNet] needs a positive dimension",
+       [=](double x) { score_net([=](auto& o) { o.dimension = width_of(x); }); }, no_width},
+      {"[ScoreNet] needs at least 2 layers",
+       [=](double x) { score_net([=](auto& o) { o.layers = width_of(x); }); },
+       {1, 0, -1}},
+      {"[ScoreNet] needs a positive width", [=](double x) { score_net([=](auto& o) { o.width = width_of(x); }); },
+       no_width},
+      {"[FourierFeatures] needs an even width",
+       [=](double x) { score_net([=](auto& o) { o.features = width_of(x); }); },
+       {0, -2, 3}},
+      {"[FourierFeatures] needs scale ", [=](double x) { score_net([=](auto& o) { o.scale = x; }); }, no_size},
+      {"[TimeEmbeddedNet] needs a positive dimension",
+       [&](double x) { nn::TimeEmbeddedNet({.dimension = width_of(x)}, rng); }, no_width},
+      {"[TimeEmbeddedNet] needs a positive width", [&](double x) { nn::TimeEmbeddedNet({.width = width_of(x)}, rng); },
+       no_width},
+      {"[FourierFeatures] needs an even width",
+       [&](double x) { nn::TimeEmbeddedNet({.features = width_of(x)}, rng); },
+       {0, -2, 3}},
+      {"[FourierFeatures] needs scale ", [&](double x) { nn::TimeEmbeddedNet({.scale = x}, rng); }, no_size},
+  };
+}
+
+// A call of a layer with operands of given shapes.
+struct LayerCall {
+  std::string name;
+  std::function<Var(std::span<const Var>)> call;
+  std::vector<Shape> good;
+  std::vector<std::vector<Shape>> refused;
+};
+
+void check_call(const LayerCall& layer) {
+  Tape tape(f64);
+  const auto with = [&](const std::vector<Shape>& shapes) {
+    std::vector<Var> given;
+    for (const Shape& shape : shapes) given.push_back(tape.full(shape, 0.5));
+    return layer.call(given);
+  };
+  BOOST_TEST(error_of([&] { with(layer.good); }) == "nothing was thrown", layer.name);
+  for (const std::vector<Shape>& shapes : layer.refused) {
+    const std::string error = error_of([&] { with(shapes); });
+    BOOST_TEST(contains(error, "test_every_layer.cpp:"), layer.name << to_string(shapes[0]) << ": " << error);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(no_option_is_a_number_that_none_should_have) {
+  Rng rng(1);
+  for (const Option& option : options(rng))
+    for (double value : option.refused) {
+      const std::string error = error_of([&] { option.make(value); });
+      BOOST_TEST(contains(error, option.said), option.said << ", " << value << ": " << error);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_merely_broadcasts_to_a_width_is_refused) {
+  Rng rng(1);
+  const nn::Linear linear(3, 2, rng, f64), thin(1, 2, rng, f64);
+  const nn::LayerNorm norm(3, 1e-5, f64), one(1, 1e-5, f64);
+  const nn::Mlp mlp({.in = 3, .hidden = {4}, .out = 2, .activation = tanh, .dtype = f64}, rng);
+  const nn::SinusoidalFeatures sines(6, 10, f64);
+  const nn::FourierFeatures fourier({.width = 6, .dtype = f64}, rng);
+  const nn::TimeMlp raw({.dimension = 3, .hidden = {4}, .activation = tanh, .dtype = f64}, rng),
+      timed({.dimension = 3, .hidden = {4}, .activation = tanh, .features = 4, .dtype = f64}, rng);
+  const nn::ScoreNet score(
+      {.dimension = 3, .width = 4, .features = 4, .standard_deviation = standard_deviation, .dtype = f64}, rng),
+      wrong({.dimension = 3,
+             .width = 4,
+             .features = 4,
+             .standard_deviation =
+                 [](Var t) {
+                   return concat({t, t, t}, 1);
+                 },
+             .dtype = f64},
+            rng);
+  const nn::TimeEmbeddedNet embedded({.dimension = 3, .width = 4, .features = 4, .dtype = f64}, rng);
+  const nn::Frozen base(timed);
+  const nn::ResidualScore residual(base, {.dimension = 3, .hidden = {4}, .dtype = f64}, rng);
+  const std::vector<std::vector<Shape>> no_rows{{{5, 1}}, {{5, 2}}, {{5, 4}}, {{5, 0}}};
+  for (const LayerCall& call : std::vector<LayerCall>{
+           {"Linear", [&](std::span<const Var> in) { return linear(in[0]); }, {{5, 3}}, no_rows},
+           {"thin Linear", [&](std::span<const Var> in) { return thin(in[0]); }, {{5, 1}}, {{{5, 3}}, {{5, 0}}}},
+           {"LayerNorm", [&](std::span<const Var> in) { return norm(in[0]); }, {{5, 3}}, no_rows},
+           {"thin LayerNorm", [&](std::span<const Var> in) { return one(in[0]); }, {{5, 1}}, {{{5, 3}}, {{5, 0}}}},
+           {"Mlp", [&](std::span<const Var> in) { return mlp(in[0]); }, {{5, 3}}, no_rows},
+           {"SinusoidalFeatures",
+            [&](std::span<const Var> in) { return sines(in[0]); },
+            {{5, 1}},
+            {{{5, 3}}, {{3}}, {{}}, {{5, 0}}}},
+           {"FourierFeatures",
+            [&](std::span<const Var> in) { return fourier(in[0]); },
+            {{5, 1}},
+            {{{5, 3}}, {{3}}, {{}}, {{5, 0}}}},
+       })
+    check_call(call);
+  const std::vector<std::vector<Shape>> no_points{
+      {{5, 2}, {5, 1}}, {{5, 1}, {5, 1}}, {{5, 4}, {5, 1}}, {{5, 2}, {5, 2}}, {{5, 4}, {5, 0}},
+      {{1, 3}, {5, 1}}, {{5, 3}, {5}},    {{3}, {5, 1}},    {{5, 3}, {4, 1}}, {{5, 3}, {1, 3}}};
+  const auto check = [&](const char* name, const auto& net) {
+    const auto call = [&](std::span<const Var> in) { return net(in[0], in[1]); };
+    check_call({name, call, {{5, 3}, {5, 1}}, no_points});
+    check_call({name, call, {{5, 3}, {1, 1}}, {}});
+  };
+  check("TimeMlp of time", raw);
+  check("TimeMlp of features", timed);
+  check("ScoreNet", score);
+  check("TimeEmbeddedNet", embedded);
+  check("ResidualScore", residual);
+  Tape tape(f64);
+  const Var x = tape.full(Shape{5, 3}, 1), t = tape.full(Shape{5, 1}, 0.5);
+  BOOST_TEST(contains(error_of([&] { wrong(x, t); }),
+                      "[ScoreNet] needs standard_deviation of shape [5, 1], got [5, 3]  (test_every_layer.cpp:"));
+}
+
+BOOST_AUTO_TEST_CASE(layer_normalisation_adds_its_eps) {
+  for (double eps : {1e-5, 0.5, 3.0}) {
+    const nn::LayerNorm norm(2, eps, f64);
+    Tape tape(f64);
+    const std::vector<double> y = numbers(norm(tape.input(Array::of<double>({1, 2}, {-1, 3}))));
+    BOOST_CHECK_CLOSE_FRACTION(y[1], 2 / std::sqrt(4 + eps), 1e-14);
+    BOOST_CHECK_CLOSE_FRACTION(y[0], -2 / std::sqrt(4 + eps), 1e-14);
+  }
+}
+
+namespace {
+
+// Modules of a user, without a scope of their own.
+class Residual : public nn::Module {
+ public:
+  Residual(Index width, Rng& rng) : inner_(width, width, rng) { name_parameters(); }
+  Var operator()(Operand x) const { return x.var() + inner_(x); }
+  void children(nn::Visitor& visit) override { visit("inner", inner_); }
+
+ private:
+  nn::Linear inner_;
+};
+
+class Film final : public nn::Module {
+ public:
+  explicit Film(Rng& rng) : norm_(3), head_({.in = 3, .hidden = {3}, .out = 2, .activation = tanh}, rng) {
+    for (int i = 0; i < 2; ++i) blocks_.emplace_back(3, rng);
+    name_parameters();
+  }
+  Var operator()(Operand x, int wrong) const {
+    const auto cut = [&](Var h, int place) { return place == wrong ? concat({h, h}, -1) : h; };
+    Var h = x.var();
+    for (int i = 0; i < 2; ++i) h = blocks_[static_cast<std::size_t>(i)](cut(h, i));
+    return head_(cut(norm_(cut(h, 2)), 3));
+  }
+  void children(nn::Visitor& visit) override {
+    for (std::size_t i = 0; i < blocks_.size(); ++i) visit("blocks." + std::to_string(i), blocks_[i]);
+    visit("norm", norm_);
+    visit("head", head_);
+  }
+
+ private:
+  std::vector<Residual> blocks_;
+  nn::LayerNorm norm_;
+  nn::Mlp head_;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(errors_name_the_child_of_a_users_module) {
+  Rng rng(1);
+  const Film film(rng);
+  Tape tape;
+  const Var x = tape.full(Shape{4, 3}, 1);
+  BOOST_TEST(film(x, -1).size() == 8);
+  const std::string paths[] = {"blocks.0.inner", "blocks.1.inner", "norm", "head.layers.0"};
+  for (int wrong = 0; wrong < 4; ++wrong) {
+    const std::string error = error_of([&] { film(x, wrong); });
+    BOOST_TEST(contains(error, ", in " + paths[wrong] + ")"), error);
+    BOOST_TEST(contains(error, "(test_every_layer.cpp:"), error);
+    const Scope scope(x, "film_net");
+    BOOST_TEST(contains(error_of([&] { film(x, wrong); }), ", in film_net." + paths[wrong] + ")"));
+  }
+  // A base keeps its own names below the one it has here.
+  const nn::ResidualScore score(nn::Frozen(nn::TimeMlp({.dimension = 2, .hidden = {3}, .activation = log}, rng)),
+                                {.dimension = 2, .hidden = {3}}, rng);
+  Tape tracking;
+  tracking.track_nonfinite(true);
+  const Var both = tracking.input(Array::of<float>({2, 2}, {-100, -100, 100, 100}));  // one row is negative before log
+  const std::string error = error_of([&] { score(both, slice(both, 1, 0, 1)); });
+  BOOST_TEST(contains(error, "in base.net.0)"), error);
 }
