@@ -62,10 +62,7 @@ Array train_score(nn::Mlp& score, const Options& options, Index batch) {
     const Var loss = sde::denoising_loss(vp, score_of(score), x0, t, z);
     return options.as_printed() ? stop_gradient(loss) * loss : loss;
   }));
-  return train(options.steps(), [&] {
-    const double loss = step.run();
-    return options.as_printed() ? std::sqrt(loss) : loss;
-  });
+  return train(options.steps(), step, [&](double loss) { return options.as_printed() ? std::sqrt(loss) : loss; });
 }
 
 Array sample(const nn::Mlp& score, const Options& options, Index count) {

@@ -1,10 +1,11 @@
 #include "nn/adam.hpp"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "autodiff/kernels/simd.hpp"
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
 namespace {
@@ -34,28 +35,30 @@ void update_range(const Factors& f, Index size, const T* gradient, T* w, T* m, T
   update([&](const T* from) { return rest.load(from); }, [&](T* to, B value) { rest.store(to, value); }, i);
 }
 
-void check(const AdamOptions& o) {
-  const auto fraction = [](double beta) { return beta >= 0 && beta < 1; };
-  if (!(o.lr >= 0) || !fraction(o.beta1) || !fraction(o.beta2) || !(o.eps >= 0) || !(o.weight_decay >= 0))
-    throw Error(
-        fmt::format("[Adam] needs lr >= 0, betas in [0, 1), eps >= 0 and weight_decay >= 0, got {}, {}, {}, {}, {}",
-                    o.lr, o.beta1, o.beta2, o.eps, o.weight_decay));
-}
-
 }  // namespace
 
-Adam::Adam(Module& module, const AdamOptions& settings) : Optimizer(module, 2), options(settings) { check(options); }
+Optimizer::Settings Adam::checked(const AdamOptions& o, Dtype dtype) {
+  at_least_0("Adam", "lr", o.lr, dtype);
+  fraction("Adam", "beta1", o.beta1);
+  fraction("Adam", "beta2", o.beta2);
+  at_least_0("Adam", "eps", o.eps, dtype);
+  at_least_0("Adam", "weight_decay", o.weight_decay, dtype);
+  return {o.clip, o.average};
+}
+
+Adam::Adam(Module& module, const AdamOptions& settings)
+    : Optimizer(module, 2, checked(settings, trained_dtype(module))), options(settings) {}
 
 Optimizer::Settings Adam::read(std::int64_t update) {
-  check(options);
+  const Settings settings = checked(options, dtype());
   const double k = static_cast<double>(update);
-  factors_ = {options.beta1,
-              options.beta2,
-              options.lr / (1 - std::pow(options.beta1, k)),
+  factors_ = {options.beta1, options.beta2, options.lr / (1 - std::pow(options.beta1, k)),
               1 / std::sqrt(1 - std::pow(options.beta2, k)),
-              options.eps,
+              // Not 0: where no gradient has come yet the step is 0, not 0/0.
+              std::max(options.eps, dtype() == Dtype::f32 ? double{std::numeric_limits<float>::min()}
+                                                          : std::numeric_limits<double>::min()),
               1 - options.lr * options.weight_decay};
-  return {options.clip, options.average};
+  return settings;
 }
 
 void Adam::update_piece(Index begin, Index size, const void* gradient) {

@@ -17,11 +17,13 @@ struct AdamOptions {
 //   w <- (1 - lr weight_decay) w - lr / (1 - beta1^k) m / (sqrt(v / (1 - beta2^k)) + eps)
 class Adam final : public Optimizer {
  public:
+  // Throws Error naming an option that is not finite or out of its range.
   explicit Adam(Module& module, const AdamOptions& options = {});
 
   AdamOptions options;  // read at every step
 
  private:
+  static Settings checked(const AdamOptions& options, Dtype dtype);
   Settings read(std::int64_t update) override;
   void update_piece(Index begin, Index size, const void* gradient) override;
 

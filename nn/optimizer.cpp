@@ -6,10 +6,14 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <numeric>
 
 #include "autodiff/derivatives.hpp"
+#include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/tape.hpp"
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
 namespace {
@@ -20,9 +24,63 @@ constexpr Index small = Index{1} << 14;  // elements that are not worth waking a
 // the gradient's norm.
 constexpr Index block = 1024;
 
+void check_all(const Clip& clip, double average) {
+  if (!(clip.value > 0) || !(clip.norm > 0))
+    throw Error(fmt::format("[clip] needs a value and a norm above 0, got {} and {}", clip.value, clip.norm));
+  fraction("average", "a decay", average);
+}
+
 template <class T>
 T limited(T x, T limit) {  // NaN stays
   return x > limit ? limit : x < -limit ? -limit : x;
+}
+
+// The sum of value(i)^2 over [0, size). Partial sums in lanes, for the compiler to keep in registers.
+template <class T, class Value>
+double sum_of_squares(Index size, const Value& value) {
+  constexpr Index lanes = 32;
+  std::array<double, lanes> sums{};
+  const auto add = [&](Index i, Index lane) {
+    const double x = value(i);
+    sums[static_cast<std::size_t>(lane)] += x * x;
+  };
+  Index i = 0;
+  for (; i + lanes <= size; i += lanes)
+    for (Index lane = 0; lane < lanes; ++lane) add(i + lane, lane);
+  for (Index lane = 0; i < size; ++i, ++lane) add(i, lane);
+  for (std::size_t half = lanes / 2; half > 0; half /= 2)
+    for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+  return sums[0];
+}
+
+// The norm of what overflows when it is squared: in units of the largest entry, at most the largest number. A NaN or an
+// infinity where an entry is one.
+double scaled_norm(std::span<const Array> gradients) {
+  double largest = 0, squares = 0;
+  for (const Array& gradient : gradients)
+    for (Index i = 0; i < gradient.size(); ++i) {
+      const double size = std::abs(gradient.at(i));
+      if (!std::isfinite(size)) return size;
+      largest = std::max(largest, size);
+    }
+  for (const Array& gradient : gradients)
+    for (Index i = 0; i < gradient.size(); ++i) squares += std::pow(gradient.at(i) / largest, 2);
+  return std::min(largest * std::sqrt(squares), std::numeric_limits<double>::max());
+}
+
+// Zeros that stand for "does not depend on it".
+bool is_zero(Var gradient) {
+  const Tape& tape = gradient.tape();
+  const Node& node = tape.node(tape.index_of(gradient, Where::current()));
+  return node.op == &full_op() && node.attributes->reals[0] == 0;
+}
+
+// "a, b, c", at most six names
+std::string list_of(const std::vector<Slot>& slots) {
+  constexpr std::size_t most = 6;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(slots.size(), most); ++i) names += (i == 0 ? "" : ", ") + slots[i].name;
+  return slots.size() > most ? fmt::format("{} and {} more", names, slots.size() - most) : names;
 }
 
 template <class T>
@@ -32,36 +90,56 @@ void average(Index size, T decay, const T* w, T* averages) {
 
 }  // namespace
 
-Optimizer::Optimizer(Module& module, int moments) : store_(gather(module)), averages_(store_->dtype(), {0}) {
+const char* name_of(StepOutcome outcome) {
+  switch (outcome) {
+    case StepOutcome::updated:
+      return "updated";
+    case StepOutcome::loss_not_finite:
+      return "the loss is not finite";
+    case StepOutcome::gradient_not_finite:
+      return "the gradient is not finite";
+  }
+  return "";
+}
+
+Optimizer::Optimizer(Module& module, int moments, const Settings& settings)
+    : store_((check_all(settings.clip, settings.average), gather(module))), averages_(store_->dtype(), {0}) {
   for (const auto& [name, parameter] : module.trained()) slots_.push_back(parameter->slot());
   for (int i = 0; i < moments; ++i) moments_.emplace_back(store_->dtype(), Shape{store_->size()});
   squares_.resize(static_cast<std::size_t>((store_->size() + block - 1) / block));
 }
 
 double Optimizer::step(Operand loss) {
-  std::vector<Var> leaves;
-  for (const Slot& slot : slots_) leaves.push_back(slot.on(loss.tape(), loss.where()));
   prepare();
-  const std::vector<Var> gradients = grad(loss, leaves);
+  const std::vector<Var> gradients = gradients_of(loss, "step");
   const double value = loss.var().item(loss.where());
-  if (!std::isfinite(value)) return value;
   std::vector<Array> arrays;
   for (Var gradient : gradients) arrays.push_back(gradient.value());
   parallel_region(store_->size() < small ? 1 : threads(),
-                  [&](int thread, int threads, Barrier& barrier) { update(arrays, thread, threads, barrier); });
+                  [&](int thread, int threads, Barrier& barrier) { update(value, arrays, thread, threads, barrier); });
   finish();
   return value;
+}
+
+std::vector<Var> Optimizer::gradients_of(Operand loss, std::string_view owner) const {
+  std::vector<Var> leaves;
+  for (const Slot& slot : slots_) leaves.push_back(slot.on(loss.tape(), loss.where()));
+  std::vector<Var> gradients = grad(loss, leaves);
+  if (std::all_of(gradients.begin(), gradients.end(), is_zero))
+    throw Error(
+        fmt::format("[{}] the loss depends on none of the optimizer's parameters: {}. It may have read a copy of the "
+                    "module, or their values before an update  ({})",
+                    owner, list_of(slots_), place_of(loss)));
+  return gradients;
 }
 
 void Optimizer::prepare(double share) {
   if (exchanged_) throw Error("[step] the parameters are exchanged with their averages: exchange them again first");
   share_ = share;
   settings_ = read(updates_ + 1);
-  const auto& [clip, decay] = settings_;
-  if (!(clip.value > 0) || !(clip.norm > 0))
-    throw Error(fmt::format("[clip] needs a value and a norm above 0, got {} and {}", clip.value, clip.norm));
-  if (!(decay >= 0 && decay < 1)) throw Error(fmt::format("[average] needs a decay in [0, 1), got {}", decay));
-  if (decay > 0 && averages_.size() == 0) {
+  check_all(settings_.clip, settings_.average);
+  if (clips_twice()) clipped_squares_.resize(squares_.size());
+  if (settings_.average > 0 && averages_.size() == 0) {
     averages_ = Array(dtype(), {store_->size()});
     std::memcpy(averages_.raw(), store_->at(0), averages_.type().bytes());
   }
@@ -84,26 +162,43 @@ void Optimizer::for_pieces(std::span<const Array> gradients, int thread, int thr
   }
 }
 
+bool Optimizer::clips_twice() const {
+  return std::isfinite(settings_.clip.value) && std::isfinite(settings_.clip.norm);
+}
+
+// The norm of the whole gradient, on every thread; a NaN or an infinity where an entry is one, and only there.
 template <class T>
-void Optimizer::update_as(std::span<const Array> gradients, int thread, int threads, Barrier& barrier) {
+double Optimizer::measure(std::span<const Array> gradients, int thread, int threads, Barrier& barrier) {
+  const Index blocks = static_cast<Index>(squares_.size());
+  const auto clear = [&](std::vector<double>& sums) {
+    std::fill(sums.begin() + blocks * thread / threads, sums.begin() + blocks * (thread + 1) / threads, 0.0);
+  };
+  const bool twice = clips_twice();
+  clear(squares_);
+  if (twice) clear(clipped_squares_);
+  const T share = static_cast<T>(share_), largest = static_cast<T>(settings_.clip.value);
+  for_pieces(gradients, thread, threads, [&](Index, Index size, const void* gradient, Index which) {
+    const T* from = static_cast<const T*>(gradient);
+    squares_[static_cast<std::size_t>(which)] += sum_of_squares<T>(size, [&](Index i) { return from[i]; });
+    if (twice)
+      clipped_squares_[static_cast<std::size_t>(which)] +=
+          sum_of_squares<T>(size, [&](Index i) { return limited(share * from[i], largest); });
+  });
+  barrier.wait();
+  const double total = std::accumulate(squares_.begin(), squares_.end(), 0.0);
+  if (std::isfinite(total)) return std::sqrt(total);
+  return sizeof(T) == sizeof(float) ? total : scaled_norm(gradients);  // squares of f32 do not overflow in f64
+}
+
+template <class T>
+void Optimizer::apply(double norm, std::span<const Array> gradients, int thread, int threads) {
   const bool by_value = std::isfinite(settings_.clip.value), by_norm = std::isfinite(settings_.clip.norm);
-  const T limit = static_cast<T>(settings_.clip.value), share = static_cast<T>(share_);
-  T factor = share;
+  const T largest = static_cast<T>(settings_.clip.value), share = static_cast<T>(share_);
+  T factor = 1;
   if (by_norm) {
-    const Index blocks = static_cast<Index>(squares_.size());
-    std::fill(squares_.begin() + blocks * thread / threads, squares_.begin() + blocks * (thread + 1) / threads, 0.0);
-    for_pieces(gradients, thread, threads, [&](Index, Index size, const void* gradient, Index which) {
-      double sum = 0;
-      for (Index i = 0; i < size; ++i) {
-        const double g = limited(share * static_cast<const T*>(gradient)[i], limit);
-        sum += g * g;
-      }
-      squares_[static_cast<std::size_t>(which)] += sum;
-    });
-    barrier.wait();
-    double total = 0;
-    for (double square : squares_) total += square;
-    factor = static_cast<T>(std::min(1.0, settings_.clip.norm / (std::sqrt(total) + 1e-6)));
+    const double before =
+        by_value ? std::sqrt(std::accumulate(clipped_squares_.begin(), clipped_squares_.end(), 0.0)) : share_ * norm;
+    factor = static_cast<T>(std::min(1.0, settings_.clip.norm / (before + 1e-6)));
   }
   const T decay = static_cast<T>(settings_.average);
   const bool as_it_is = !by_value && !by_norm && share_ == 1;
@@ -114,9 +209,9 @@ void Optimizer::update_as(std::span<const Array> gradients, int thread, int thre
       const T* from = static_cast<const T*>(gradient);
       if (by_norm)
         for (Index i = 0; i < size; ++i)
-          clipped[static_cast<std::size_t>(i)] = factor * limited(share * from[i], limit);
+          clipped[static_cast<std::size_t>(i)] = factor * limited(share * from[i], largest);
       else
-        for (Index i = 0; i < size; ++i) clipped[static_cast<std::size_t>(i)] = limited(share * from[i], limit);
+        for (Index i = 0; i < size; ++i) clipped[static_cast<std::size_t>(i)] = limited(share * from[i], largest);
       gradient = clipped.data();
     }
     update_piece(begin, size, gradient);
@@ -124,13 +219,36 @@ void Optimizer::update_as(std::span<const Array> gradients, int thread, int thre
   });
 }
 
-void Optimizer::update(std::span<const Array> gradients, int thread, int threads, Barrier& barrier) {
-  dispatch_float(dtype(), [&]<class T>() { update_as<T>(gradients, thread, threads, barrier); });
+std::optional<double> Optimizer::judge(double loss, std::span<const Array> gradients, int thread, int threads,
+                                       Barrier& barrier) {
+  double norm = std::numeric_limits<double>::quiet_NaN();
+  if (std::isfinite(loss))
+    norm = dispatch_float(dtype(), [&]<class T>() { return measure<T>(gradients, thread, threads, barrier); });
+  if (thread == 0) {
+    norm_ = share_ * norm;
+    outcome_ = !std::isfinite(loss)   ? StepOutcome::loss_not_finite
+               : !std::isfinite(norm) ? StepOutcome::gradient_not_finite
+                                      : StepOutcome::updated;
+  }
+  return std::isfinite(norm) ? std::optional(norm) : std::nullopt;
 }
 
-void Optimizer::finish() {
-  ++updates_;
-  store_->touch();
+bool Optimizer::examine(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier) {
+  return judge(loss, gradients, thread, threads, barrier).has_value();
+}
+
+void Optimizer::update(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier) {
+  const std::optional<double> norm = judge(loss, gradients, thread, threads, barrier);
+  if (!norm) return;
+  dispatch_float(dtype(), [&]<class T>() { apply<T>(*norm, gradients, thread, threads); });
+}
+
+StepOutcome Optimizer::finish() {
+  if (outcome_ == StepOutcome::updated) {
+    ++updates_;
+    store_->touch();
+  }
+  return outcome_;
 }
 
 void Optimizer::exchange_averages() {

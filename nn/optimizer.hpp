@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "nn/module.hpp"
@@ -22,6 +24,11 @@ struct Clip {
   double norm = std::numeric_limits<double>::infinity();
 };
 
+// What became of a step. Where the loss or an entry of its gradient was a NaN or infinite nothing was updated: neither
+// parameters, nor moments, averages and the number of updates.
+enum class StepOutcome { updated, loss_not_finite, gradient_not_finite };
+const char* name_of(StepOutcome outcome);  // "updated", "the loss is not finite", "the gradient is not finite"
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -29,16 +36,29 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   // One update by the gradient of a loss of one element, recorded with the module's parameters on a tape. Returns the
-  // loss; when it is not finite nothing is updated.
+  // loss; outcome() says whether there was an update. Parameters that the loss does not read have the gradient 0;
+  // throws Error when it reads none.
   double step(Operand loss);
 
+  // Of the last step.
+  StepOutcome outcome() const { return outcome_; }
+  // The Euclidean norm of its whole gradient, before clipping; NaN where the loss was not finite.
+  double gradient_norm() const { return norm_; }
+
   // The same update in parts, for what has gradients of its own: prepare() reads the options, `share` being what each
-  // gradient is multiplied by first; update() runs once on each of the threads of a region, with the gradients of the
-  // parameters(); finish() counts the update. Results do not depend on the number of threads.
+  // gradient is multiplied by first; update() runs once on each of the threads of a region, with the loss and the
+  // gradients of the parameters(); finish() counts the update, where there was one, and returns the outcome. Results do
+  // not depend on the number of threads. examine() in the place of update() finds the outcome and the norm alone, on
+  // every thread the same: whether both are finite.
   const std::vector<Slot>& parameters() const { return slots_; }
   void prepare(double share = 1);
-  void update(std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
-  void finish();
+  void update(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
+  bool examine(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
+  StepOutcome finish();
+
+  // The gradients of the parameters() as nodes of the loss' tape. Throws Error, in the name of `owner`, unless the loss
+  // is one float that depends on one of them at least.
+  std::vector<Var> gradients_of(Operand loss, std::string_view owner) const;
 
   std::int64_t updates() const { return updates_; }
 
@@ -47,15 +67,15 @@ class Optimizer {
   void exchange_averages();
 
  protected:
-  // Gathers the module's trained parameters into one store; the module may go, the store stays. `moments` arrays of its
-  // size are kept, zeros at first.
-  Optimizer(Module& module, int moments);
-
   // What update number 1, 2, ... has in common with all optimizers.
   struct Settings {
     Clip clip{};
     double average = 0;  // decay of the moving averages; 0: none are kept
   };
+  // Checks the settings, then gathers the module's trained parameters into one store; the module may go, the store
+  // stays. `moments` arrays of its size are kept, zeros at first.
+  Optimizer(Module& module, int moments, const Settings& settings);
+
   // Reads and checks the options.
   virtual Settings read(std::int64_t update) = 0;
   // Elements [begin, begin + size) of the store: w and the moments move by `gradient`, which is clipped already.
@@ -75,15 +95,21 @@ class Optimizer {
   template <class F>
   void for_pieces(std::span<const Array> gradients, int thread, int threads, F&& f) const;
   template <class T>
-  void update_as(std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
+  double measure(std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
+  // Where all is finite: the norm of the gradient as it was given.
+  std::optional<double> judge(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
+  template <class T>
+  void apply(double norm, std::span<const Array> gradients, int thread, int threads);
+  bool clips_twice() const;
 
   std::vector<Slot> slots_;
   std::shared_ptr<Store> store_;
   std::vector<Array> moments_;  // at the store's offsets
   Array averages_;
-  std::vector<double> squares_;  // of the gradient, for each block
+  std::vector<double> squares_, clipped_squares_;  // of the gradient, for each block
   Settings settings_;
-  double share_ = 1;
+  double share_ = 1, norm_ = 0;
+  StepOutcome outcome_ = StepOutcome::updated;
   bool exchanged_ = false;
   std::int64_t updates_ = 0;
 };

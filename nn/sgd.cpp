@@ -1,16 +1,9 @@
 #include "nn/sgd.hpp"
 
-#include <fmt/format.h>
+#include "nn/checks.hpp"
 
 namespace wengert::nn {
 namespace {
-
-void check(const SgdOptions& o) {
-  if (!(o.lr >= 0) || !(o.momentum >= 0 && o.momentum < 1) || !(o.weight_decay >= 0))
-    throw Error(fmt::format("[Sgd] needs lr >= 0, momentum in [0, 1) and weight_decay >= 0, got {}, {}, {}", o.lr,
-                            o.momentum, o.weight_decay));
-  if (o.nesterov && o.momentum == 0) throw Error("[Sgd] nesterov needs momentum > 0");
-}
 
 template <class T>
 void update_range(const SgdOptions& o, Index size, const T* gradient, T* w, T* m) {
@@ -25,12 +18,18 @@ void update_range(const SgdOptions& o, Index size, const T* gradient, T* w, T* m
 
 }  // namespace
 
-Sgd::Sgd(Module& module, const SgdOptions& settings) : Optimizer(module, 1), options(settings) { check(options); }
-
-Optimizer::Settings Sgd::read(std::int64_t) {
-  check(options);
-  return {options.clip, options.average};
+Optimizer::Settings Sgd::checked(const SgdOptions& o, Dtype dtype) {
+  at_least_0("Sgd", "lr", o.lr, dtype);
+  fraction("Sgd", "momentum", o.momentum);
+  at_least_0("Sgd", "weight_decay", o.weight_decay, dtype);
+  if (o.nesterov && o.momentum == 0) throw Error("[Sgd] nesterov needs momentum > 0");
+  return {o.clip, o.average};
 }
+
+Sgd::Sgd(Module& module, const SgdOptions& settings)
+    : Optimizer(module, 1, checked(settings, trained_dtype(module))), options(settings) {}
+
+Optimizer::Settings Sgd::read(std::int64_t) { return checked(options, dtype()); }
 
 void Sgd::update_piece(Index begin, Index size, const void* gradient) {
   dispatch_float(dtype(), [&]<class T>() {

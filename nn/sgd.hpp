@@ -16,11 +16,13 @@ struct SgdOptions {
 // m <- momentum m + g,  w <- w - lr m, or w - lr (g + momentum m) with nesterov
 class Sgd final : public Optimizer {
  public:
+  // Throws Error naming an option that is not finite or out of its range.
   explicit Sgd(Module& module, const SgdOptions& options = {});
 
   SgdOptions options;  // read at every step
 
  private:
+  static Settings checked(const SgdOptions& options, Dtype dtype);
   Settings read(std::int64_t update) override;
   void update_piece(Index begin, Index size, const void* gradient) override;
 };

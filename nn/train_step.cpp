@@ -3,66 +3,85 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstring>
 
-#include "autodiff/derivatives.hpp"
+#include "autodiff/provenance.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert::nn {
 
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Var(Draw&)>& loss) {
-  return {optimizer, seed, [loss](Draw& draw, std::span<const Var>) { return loss(draw); }};
+TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Var(Draw&)>& loss,
+                           Where where) {
+  TrainStepRecipe recipe{optimizer, seed, {}, {}, where};
+  if (loss) recipe.loss = [loss](Draw& draw, std::span<const Var>) { return loss(draw); };
+  return recipe;
 }
 TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs,
-                           const TrainStepRecipe::Loss& loss) {
-  return {optimizer, seed, loss, std::move(inputs)};
+                           const TrainStepRecipe::Loss& loss, Where where) {
+  return {optimizer, seed, loss, std::move(inputs), where};
 }
 
 TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options) {
+  if (!recipe.loss) throw Error(fmt::format("[train_step] needs a loss, got none  ({})", to_string(recipe.where)));
   std::vector<Type> types{draw_state(0, 0).type()};
   types.insert(types.end(), recipe.inputs.begin(), recipe.inputs.end());
   const auto record = [&](std::span<const Var> inputs) {
     Draw draw(inputs[0]);
     const Var loss = recipe.loss(draw, inputs.subspan(1));
-    std::vector<Var> parameters;
-    for (const Slot& slot : recipe.optimizer.parameters()) parameters.push_back(slot.on(loss.tape()));
-    std::vector<Var> outputs = grad(loss, parameters);
+    draw.tape().index_of(loss, recipe.where, "train_step");
+    std::vector<Var> outputs = recipe.optimizer.gradients_of({loss, recipe.where}, "train_step");
     outputs.push_back(loss);
     return outputs;
   };
   const Dtype dtype = recipe.optimizer.parameters()[0].type.dtype;
   CompileOptions numbered = options;
   for (std::size_t& input : numbered.rows) ++input;  // the state of the draws comes first
-  return {wengert::compile(record, std::span<const Type>(types), numbered, dtype), recipe.optimizer, recipe.seed};
+  return {wengert::compile(record, std::span<const Type>(types), numbered, dtype), recipe};
 }
 
-TrainStep::TrainStep(Plan plan, Optimizer& optimizer, std::uint64_t seed)
-    : plan_(std::move(plan)), optimizer_(&optimizer), seed_(seed), state_(draw_state(seed, 0)) {}
+TrainStep::TrainStep(Plan plan, const TrainStepRecipe& recipe)
+    : plan_(std::move(plan)),
+      optimizer_(&recipe.optimizer),
+      seed_(recipe.seed),
+      loss_(recipe.loss),
+      where_(recipe.where),
+      state_(draw_state(recipe.seed, 0)) {}
 
-double TrainStep::forward(std::span<const PlanInput> inputs, const Plan::Finish& finish) {
+double TrainStep::forward(std::span<const PlanInput> inputs, bool update) {
   state_.data<std::int32_t>()[2] = static_cast<std::int32_t>(number_);
   given_.assign(1, state_);
   given_.insert(given_.end(), inputs.begin(), inputs.end());
+  // On every thread, once all outputs are there.
+  const Plan::Finish finish = [this, update](int thread, int threads, Barrier& barrier) {
+    const std::span<const Array> outputs = plan_.outputs();
+    const std::span<const Array> gradients = outputs.first(outputs.size() - 1);
+    const double loss = outputs.back().at(0);
+    if (update)
+      optimizer_->update(loss, gradients, thread, threads, barrier);
+    else
+      optimizer_->examine(loss, gradients, thread, threads, barrier);
+  };
   const std::span<const Array> outputs = waiting_ == 0 ? plan_.run(given_, finish) : plan_.accumulate(given_, finish);
+  if (waiting_ == 0) bad_.reset();
+  if (optimizer_->outcome() != StepOutcome::updated && !bad_) {
+    bad_.emplace(Bad{number_, {}});
+    for (const PlanInput& input : inputs) {
+      Array& copy = bad_->inputs.emplace_back(*input.type);
+      std::memcpy(copy.raw(), input.data, input.type->bytes());
+    }
+  }
   ++number_;
   ++waiting_;
   return outputs.back().at(0) / waiting_;
 }
 
-void TrainStep::accumulate(std::span<const PlanInput> inputs) { forward(inputs, {}); }
+void TrainStep::accumulate(std::span<const PlanInput> inputs) { forward(inputs, false); }
 
 double TrainStep::run(std::span<const PlanInput> inputs) {
   optimizer_->prepare(1.0 / (waiting_ + 1));
-  // Both are read by every thread once all outputs are there.
-  const std::span<const Array> outputs = plan_.outputs();
-  const auto finite = [&] { return std::isfinite(outputs.back().at(0)); };
-  struct {
-    TrainStep* self;
-    std::span<const Array> gradients;
-  } const context{this, outputs.first(outputs.size() - 1)};
-  const double loss = forward(inputs, [&context, &finite](int thread, int threads, Barrier& barrier) {
-    if (finite()) context.self->optimizer_->update(context.gradients, thread, threads, barrier);
-  });
-  if (finite()) optimizer_->finish();
+  const double loss = forward(inputs, true);
+  outcome_ = optimizer_->finish();
+  gradient_norm_ = optimizer_->gradient_norm();
   waiting_ = 0;
   return loss;
 }
@@ -71,6 +90,27 @@ std::string TrainStep::profile(std::span<const PlanInput> inputs, int runs) {
   given_.assign(1, state_);
   given_.insert(given_.end(), inputs.begin(), inputs.end());
   return plan_.profile(given_, runs);
+}
+
+std::string explain_nonfinite(const TrainStep& step) {
+  if (!step.bad_) return "";
+  Tape tape(step.optimizer_->parameters()[0].type.dtype);
+  std::vector<Var> inputs;
+  for (const Array& input : step.bad_->inputs) inputs.push_back(tape.input(input));
+  Draw draw(tape, step.seed_, step.bad_->number);
+  const Operand loss(step.loss_(draw, inputs), step.where_);
+  const auto sentence = [&](std::string_view what, const std::string& origin) {
+    return fmt::format("{} is not finite, with the draws of step {}: {}", what, step.bad_->number, origin);
+  };
+  if (const std::string origin = nonfinite_origin(loss.var()); !origin.empty()) return sentence("the loss", origin);
+  const std::vector<Var> gradients = step.optimizer_->gradients_of(loss, "train_step");
+  for (std::size_t i = 0; i < gradients.size(); ++i)
+    if (const std::string origin = nonfinite_origin(gradients[i]); !origin.empty())
+      return sentence(fmt::format("the gradient by {}", step.optimizer_->parameters()[i].name), origin);
+  return fmt::format(
+      "recorded again, with the draws of step {}, loss and gradient are finite: parameters have changed since, or only "
+      "sums over micro-batches overflowed",
+      step.bad_->number);
 }
 
 }  // namespace wengert::nn

@@ -4,12 +4,17 @@
 //   auto step = compile(nn::train_step(adam, seed, [&](Draw& draw) {
 //     return dsm(ring(draw, 5000), draw.uniform({5000, 1}), draw.normal({5000, 2}));
 //   }));
-//   for (...) double loss = step.run();
+//   for (...) {
+//     double loss = step.run();
+//     if (step.outcome() != nn::StepOutcome::updated) throw Error(nn::explain_nonfinite(step));
+//   }
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "autodiff/plan.hpp"
@@ -18,33 +23,42 @@
 
 namespace wengert::nn {
 
-// What is to be compiled. The loss, of one element, may read inputs of the given types besides its draws.
+// What is to be compiled. The loss, of one element, may read inputs of the given types besides its draws. The step
+// keeps a copy of it, with which explain_nonfinite() records it again: what the loss captured by reference must live as
+// long as the step.
 struct TrainStepRecipe {
   using Loss = std::function<Var(Draw&, std::span<const Var>)>;
   Optimizer& optimizer;
   std::uint64_t seed;
   Loss loss;
   std::vector<Type> inputs{};
+  Where where = Where::current();  // the line that errors of the whole name
 };
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Var(Draw&)>& loss);
+TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Var(Draw&)>& loss,
+                           Where where = Where::current());
 TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs,
-                           const TrainStepRecipe::Loss& loss);
+                           const TrainStepRecipe::Loss& loss, Where where = Where::current());
 
 class TrainStep {
  public:
   // Draws with the next step number, 0 at first; the loss; the update by its gradient with the optimizer's options as
-  // they are now. Returns the loss. When it is not finite nothing is updated: the parameters, the step number() - 1 and
-  // the seed are there to record the loss again on an eager tape that tracks where a NaN comes from.
+  // they are now. Returns the loss; outcome() says whether there was an update. A run that throws changes nothing: its
+  // draws are those of the next run, and gradients that wait go on waiting.
   double run(std::span<const PlanInput> inputs = {});
   double run(std::initializer_list<PlanInput> inputs) {
     return run(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
   // A micro-batch: draws with the next step number; the gradient of its loss waits for the next run(), which returns
-  // the mean loss and updates by the mean gradient of all since the last one.
+  // the mean loss and updates by the mean gradient of all since the last one. One that throws is not among them.
   void accumulate(std::span<const PlanInput> inputs = {});
   void accumulate(std::initializer_list<PlanInput> inputs) {
     accumulate(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
+
+  // Of the last run(): what became of it, and the Euclidean norm of its whole (mean) gradient before clipping; NaN
+  // where the loss was not finite.
+  StepOutcome outcome() const { return outcome_; }
+  double gradient_norm() const { return gradient_norm_; }
 
   std::uint32_t number() const { return number_; }  // of the next run's draws
   std::uint64_t seed() const { return seed_; }
@@ -53,23 +67,42 @@ class TrainStep {
   std::string explain() const { return plan_.explain(); }
   std::string profile(std::span<const PlanInput> inputs = {}, int runs = 20);  // without the update
 
-  TrainStep(Plan plan, Optimizer& optimizer, std::uint64_t seed);
+  TrainStep(Plan plan, const TrainStepRecipe& recipe);
 
  private:
-  // Draws, loss and gradient, added to those that wait; then `finish` on every thread. Returns the mean loss.
-  double forward(std::span<const PlanInput> inputs, const Plan::Finish& finish);
+  friend std::string explain_nonfinite(const TrainStep& step);
+  // A run or a micro-batch whose loss or gradient was not finite: its draws and inputs.
+  struct Bad {
+    std::uint32_t number;
+    std::vector<Array> inputs;
+  };
+
+  // Draws, loss and gradient, added to those that wait; then the update, if there is to be one. Returns the mean loss.
+  double forward(std::span<const PlanInput> inputs, bool update);
 
   Plan plan_;
   Optimizer* optimizer_;
   std::uint64_t seed_;
+  TrainStepRecipe::Loss loss_;
+  Where where_;
   std::uint32_t number_ = 0;
   int waiting_ = 0;  // micro-batches since the last run
+  StepOutcome outcome_ = StepOutcome::updated;
+  double gradient_norm_ = 0;
+  std::optional<Bad> bad_;  // the first one since the run before the last one
   Array state_;
   std::vector<PlanInput> given_;
 };
 
-// Throws Error unless the loss is one float. The optimizer must outlive the step. options.rows counts the recipe's
-// inputs.
+// Where the last step that was not an update, or its first such micro-batch, got its NaN or infinity: the step is
+// recorded again, with the same draws and inputs and the parameters as they are, on an eager tape, and the first op
+// that made one is named with its line (see provenance.hpp), in the loss or else in its gradient. Empty where all was
+// finite.
+std::string explain_nonfinite(const TrainStep& step);
+
+// Throws Error, with the line of train_step(), unless the loss is one float that depends on a parameter of the
+// optimizer: a module that the loss captured by value would not train. Parameters that it does not read have the
+// gradient 0. The optimizer must outlive the step. options.rows counts the recipe's inputs.
 TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options = {});
 
 }  // namespace wengert::nn

@@ -25,6 +25,17 @@ Array train(std::int64_t steps, const std::function<double()>& step) {
   return Array::of<float>({static_cast<Index>(losses.size())}, losses);
 }
 
+Array train(std::int64_t steps, nn::TrainStep& step, const std::function<double(double)>& shown) {
+  std::int64_t done = 0;
+  return train(steps, [&] {
+    const double loss = step.run();
+    ++done;
+    if (step.outcome() != nn::StepOutcome::updated)
+      throw Error(fmt::format("training step {}: {}", done, nn::explain_nonfinite(step)));
+    return shown ? shown(loss) : loss;
+  });
+}
+
 double mean_loss(const Array& losses, std::int64_t first, std::int64_t last) {
   if (first < 1 || last < first || last > losses.size()) return std::numeric_limits<double>::quiet_NaN();
   const auto values = losses.data<float>().subspan(static_cast<std::size_t>(first - 1));

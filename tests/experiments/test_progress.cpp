@@ -14,8 +14,10 @@
 #include <thread>
 #include <utility>
 
+#include "autodiff/autodiff.hpp"
 #include "experiments/common/interrupt.hpp"
 #include "experiments/common/train.hpp"
+#include "nn/nn.hpp"
 #include "tests/experiments/helpers.hpp"
 
 using namespace wengert;
@@ -158,6 +160,26 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_ends_it) {
     BOOST_TEST(shown.starts_with("2/10  loss 1 "), shown);  // the line is ended before the error comes
     BOOST_TEST(shown.back() == '\n');
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_step_that_is_no_update_ends_it_with_op_and_line) {
+  Rng rng(1);
+  nn::Linear layer(1, 1, rng);
+  nn::Sgd sgd(layer);
+  auto step = compile(nn::train_step(sgd, 1, [&](Draw& draw) {
+    const Var y = layer(draw.normal({1, 1}));
+    return sum(sqrt(y - y));
+  }));
+  std::string error;
+  printed(2, [&] { error = error_of([&] { train(10, step); }); });
+  BOOST_TEST(contains(error, "training step 1: the gradient by weight is not finite, with the draws of step 0: ["),
+             error);
+  BOOST_TEST(contains(error, "in the derivative of [sqrt]"), error);
+  BOOST_TEST(contains(error, "(test_progress.cpp:"), error);
+  auto finite = compile(nn::train_step(sgd, 1, [&](Draw& draw) { return sum(square(layer(draw.normal({1, 1})))); }));
+  Array losses;
+  printed(2, [&] { losses = train(3, finite, [](double loss) { return loss > 0 ? 7.0 : 0.0; }); });
+  BOOST_TEST(same_bits(losses, Array::of<float>({3}, {7, 7, 7})));
 }
 
 BOOST_AUTO_TEST_CASE(an_interrupt_lets_the_step_end) {

@@ -3,7 +3,11 @@
 #define BOOST_TEST_MODULE optimizers
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 #include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
@@ -95,6 +99,231 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
   BOOST_TEST(contains(error_of([&] { step(adam, at, {1, 1}); }), "[clip] needs a value and a norm above 0"));
   adam.options = {.average = 1};
   BOOST_TEST(contains(error_of([&] { step(adam, at, {1, 1}); }), "[average] needs a decay in [0, 1)"));
+}
+
+namespace {
+
+// Every option of an optimizer that is a number: where it is, what an Error calls it, what it refuses.
+template <class Options>
+struct Option {
+  std::string name;
+  std::function<void(Options&, double)> set;
+  std::vector<double> refused;
+};
+
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
+                 infinity = std::numeric_limits<double>::infinity();
+const std::vector<double> no_size{not_a_number, infinity, -infinity, -1e-9, 1e39};  // the last is infinite in f32
+const std::vector<double> no_fraction{not_a_number, infinity, -infinity, -1e-9, 1, 2};
+const std::vector<double> no_limit{not_a_number, -infinity, -1, 0};
+
+template <class Options>
+std::vector<Option<Options>> common_options(const std::string& optimizer) {
+  return {{"[" + optimizer + "] needs lr ", [](Options& o, double x) { o.lr = x; }, no_size},
+          {"[" + optimizer + "] needs weight_decay ", [](Options& o, double x) { o.weight_decay = x; }, no_size},
+          {"[clip] needs a value ", [](Options& o, double x) { o.clip.value = x; }, no_limit},
+          {"[clip] needs a value and a norm ", [](Options& o, double x) { o.clip.norm = x; }, no_limit},
+          {"[average] needs a decay ", [](Options& o, double x) { o.average = x; }, no_fraction}};
+}
+
+// At construction, where the module stays free, and at every step.
+template <class Optimizer, class Options>
+void check_refusals(std::vector<Option<Options>> options, const std::vector<Option<Options>>& more) {
+  options.insert(options.end(), more.begin(), more.end());
+  for (const Option<Options>& option : options)
+    for (double value : option.refused) {
+      Vector at(Array::of<float>({2}, {1, 0}));
+      Options bad;
+      option.set(bad, value);
+      const std::string refusal = error_of([&] { Optimizer optimizer(at, bad); });
+      BOOST_TEST(contains(refusal, option.name), option.name << value << ": " << refusal);
+      BOOST_TEST(!at.w.slot().store->held());
+      Optimizer optimizer(at);
+      auto step = compile(nn::train_step(optimizer, 1, [&](Draw& draw) { return sum(at.w.on(draw.tape())); }));
+      optimizer.options = bad;
+      BOOST_TEST(error_of([&] { step.run(); }) == refusal);
+      Tape tape;
+      BOOST_TEST(error_of([&] { optimizer.step(sum(at.w.on(tape))); }) == refusal);
+      BOOST_TEST(numbers(at.w.value()) == (Row{1, 0}));
+    }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(no_option_is_a_number_that_none_should_have) {
+  using nn::AdamOptions, nn::SgdOptions;
+  check_refusals<nn::Adam, AdamOptions>(common_options<AdamOptions>("Adam"),
+                                        {{"[Adam] needs beta1 ", [](auto& o, double x) { o.beta1 = x; }, no_fraction},
+                                         {"[Adam] needs beta2 ", [](auto& o, double x) { o.beta2 = x; }, no_fraction},
+                                         {"[Adam] needs eps ", [](auto& o, double x) { o.eps = x; }, no_size}});
+  check_refusals<nn::Sgd, SgdOptions>(
+      common_options<SgdOptions>("Sgd"),
+      {{"[Sgd] needs momentum ", [](auto& o, double x) { o.momentum = x; }, no_fraction}});
+}
+
+BOOST_AUTO_TEST_CASE(adam_without_eps_leaves_what_has_no_gradient) {
+  for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    Vector at(Array(dtype, {20}));
+    nn::Adam adam(at, {.lr = 0.5, .eps = 0});
+    Array slope(dtype, {20});
+    slope.set(3, 2);
+    slope.set(19, -1e-3);
+    for (int i = 0; i < 2; ++i) {
+      Tape tape(dtype);
+      adam.step(sum(at.w.on(tape) * tape.input(slope)));
+    }
+    for (Index i = 0; i < 20; ++i)
+      BOOST_TEST(std::abs(at.w.value().at(i) - (i == 3 ? -1.0 : i == 19 ? 1.0 : 0.0)) < 1e-5, i);
+  }
+}
+
+namespace {
+
+// 1, with a given gradient by w.
+Var with_gradient(Var w, Var gradient) {
+  return custom_derivative([](Var x) { return 0 * sum(x) + 1; }, [=](Var, Var, Var g) { return g * gradient; }, w);
+}
+
+struct Stepped {
+  Row parameters{};
+  nn::StepOutcome outcome{};
+  double norm = 0, loss = 0;
+  std::int64_t updates = 0;
+  std::string explanation{};  // of a planned one
+};
+
+// One step from w = 0 along a gradient, eager or planned.
+Stepped step_along(const Array& gradient, const nn::SgdOptions& options, bool planned) {
+  Vector at(Array(gradient.dtype(), gradient.shape()));
+  nn::Sgd sgd(at, options);
+  const auto loss = [&](Var slope) { return with_gradient(at.w.on(slope.tape()), slope); };
+  Stepped result;
+  if (planned) {
+    auto step =
+        compile(nn::train_step(sgd, 1, {gradient.type()}, [&](Draw&, std::span<const Var> in) { return loss(in[0]); }));
+    result.loss = step.run({gradient});
+    result.outcome = step.outcome();
+    result.norm = step.gradient_norm();
+    result.explanation = nn::explain_nonfinite(step);
+    BOOST_TEST((sgd.outcome() == step.outcome()));
+  } else {
+    Tape tape(gradient.dtype());
+    result.loss = sgd.step(loss(tape.input(gradient, "slope")));
+    result.outcome = sgd.outcome();
+    result.norm = sgd.gradient_norm();
+  }
+  result.parameters = numbers(at.w.value());
+  result.updates = sgd.updates();
+  return result;
+}
+
+bool updated(const Stepped& step) { return step.outcome == nn::StepOutcome::updated && step.updates == 1; }
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_norm_is_that_of_the_whole_gradient) {
+  const nn::SgdOptions all[] = {{}, {.clip = {.norm = 0.5}}, {.clip = {.value = 0.1, .norm = 0.5}}};
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (Index size : {1, 31, 32, 33, 1000, 5000}) {
+      const Array gradient = random_array(dtype, {size}, 1);
+      double squares = 0;
+      for (double g : numbers(gradient)) squares += g * g;
+      for (bool planned : {false, true})
+        for (const nn::SgdOptions& options : all) {
+          const Stepped step = step_along(gradient, options, planned);
+          BOOST_TEST(updated(step));
+          BOOST_CHECK_CLOSE_FRACTION(step.norm, std::sqrt(squares), 1e-12);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(squares_that_overflow_are_no_infinity) {
+  for (bool planned : {false, true}) {
+    const Stepped huge =
+        step_along(Array::of<double>({3}, {3e200, -4e200, 0}), {.lr = 1, .clip = {.norm = 1}}, planned);
+    BOOST_TEST(updated(huge));
+    BOOST_CHECK_CLOSE_FRACTION(huge.norm, 5e200, 1e-12);
+    check_row(huge.parameters, {-0.6, 0.8, 0});
+    BOOST_TEST(updated(step_along(Array::of<double>({2}, {1.7e308, 1.7e308}), {.lr = 0}, planned)));
+    BOOST_TEST(updated(step_along(Array::of<float>({2}, {3e38f, -3e38f}), {.lr = 0}, planned)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_entry_that_is_not_finite_lets_nothing_move) {
+  const nn::SgdOptions all[] = {{.lr = 1},
+                                {.lr = 1, .clip = {.value = 0.5}},
+                                {.lr = 1, .clip = {.norm = 0.5}},
+                                {.lr = 1, .momentum = 0.9, .clip = {.value = 0.5, .norm = 0.5}, .average = 0.5}};
+  for (Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (double bad : {not_a_number, infinity, -infinity})
+      for (Index where : {0, 1100, 2019})
+        for (bool planned : {false, true})
+          for (const nn::SgdOptions& options : all) {
+            Array gradient = random_array(dtype, {2020}, 1);
+            gradient.set(where, bad);
+            const Stepped step = step_along(gradient, options, planned);
+            BOOST_TEST((step.outcome == nn::StepOutcome::gradient_not_finite));
+            BOOST_TEST(step.loss == 1);
+            BOOST_TEST(!std::isfinite(step.norm));
+            BOOST_TEST(step.updates == 0);
+            BOOST_TEST((step.parameters == Row(2020, 0.0)));
+            if (planned)
+              BOOST_TEST(contains(step.explanation, "the gradient by w is not finite, with the draws of step 0: "));
+          }
+}
+
+BOOST_AUTO_TEST_CASE(moments_and_averages_outlive_what_is_not_finite) {
+  Vector whole(Array(Dtype::f64, {2})), broken(Array(Dtype::f64, {2}));
+  const nn::AdamOptions options{.lr = 0.1, .average = 0.5};
+  nn::Adam one(whole, options), other(broken, options);
+  for (const Row& gradient : {Row{1, 2}, Row{not_a_number, 1}, Row{3, -1}, Row{infinity, 0}, Row{0.5, 0.5}}) {
+    if (std::isfinite(gradient[0])) step(one, whole, gradient);
+    Tape tape(Dtype::f64);
+    const Array slope = Array::of<double>({2}, {gradient[0], gradient[1]});
+    other.step(with_gradient(broken.w.on(tape), tape.input(slope)));
+    BOOST_TEST(numbers(whole.w.value()) == numbers(broken.w.value()));
+  }
+  BOOST_TEST(other.updates() == 3);
+  const nn::WithAverages first(one), second(other);
+  BOOST_TEST(numbers(whole.w.value()) == numbers(broken.w.value()));
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_that_reads_no_parameter_is_refused) {
+  Rng rng(1);
+  nn::Mlp net({.in = 2, .hidden = {3, 3, 3}, .out = 1, .activation = tanh}, rng);
+  nn::Sgd sgd(net, {.lr = 1});
+  const std::string said =
+      "the loss depends on none of the optimizer's parameters: layers.0.weight, layers.0.bias, "
+      "layers.1.weight, layers.1.bias, layers.2.weight, layers.2.bias and 2 more.";
+  const auto by_value = [net](Draw& draw) { return mean(net(draw.normal({4, 2}))); };
+  const auto stopped = [&](Draw& draw) { return mean(stop_gradient(net(draw.normal({4, 2})))); };
+  const auto none = [](Draw& draw) { return mean(draw.normal({4, 2})); };
+  const auto check = [&](const auto& loss) {
+    const int line = __LINE__ + 1;
+    const std::string planned = error_of([&] { compile(nn::train_step(sgd, 1, loss)); });
+    BOOST_TEST(contains(planned, "[train_step] " + said), planned);
+    BOOST_TEST(contains(planned, "(test_optimizers.cpp:" + std::to_string(line) + ")"), planned);
+    Tape tape;
+    Draw draw(tape, 1);
+    const std::string eager = error_of([&] { sgd.step(loss(draw)); });
+    BOOST_TEST(contains(eager, "[step] " + said), eager);
+  };
+  check(by_value);
+  check(stopped);
+  check(none);
+  {
+    Tape tape;
+    const Var before = mean(net(tape.full(Shape{1, 2}, 1)));
+    sgd.step(mean(net(tape.full(Shape{1, 2}, 1))));
+    BOOST_TEST(contains(error_of([&] { sgd.step(before); }), "[step] "));  // read before the update
+  }
+  // Some that are not read stay where they are.
+  const Array first = net.parameters()[0].second->value();
+  Tape tape;
+  sgd.step(sum(net.parameters().back().second->on(tape)));
+  BOOST_TEST((sgd.outcome() == nn::StepOutcome::updated));
+  BOOST_TEST(same_bits(net.parameters()[0].second->value(), first));
+  BOOST_TEST(sgd.gradient_norm() == 1);
 }
 
 namespace {
@@ -193,5 +422,95 @@ BOOST_AUTO_TEST_CASE(micro_batches_make_the_mean_gradient) {
   for (std::size_t i = 0; i < one.parameters().size(); ++i) {
     const Array a = one.parameters()[i].second->value(), b = many.parameters()[i].second->value();
     for (Index e = 0; e < a.size(); ++e) BOOST_TEST(std::abs(a.at(e) - b.at(e)) < 1e-9);
+  }
+}
+
+namespace {
+
+// Plain descent that keeps on which threads its pieces ran.
+class Watched final : public nn::Optimizer {
+ public:
+  Watched(nn::Module& module, nn::Clip clip) : Optimizer(module, 0, {clip, 0}), clip_(clip) {}
+  std::size_t team() const { return seen_.size(); }
+
+ private:
+  Settings read(std::int64_t) override { return {clip_, 0}; }
+  void update_piece(Index begin, Index size, const void* gradient) override {
+    {
+      const std::lock_guard lock(mutex_);
+      seen_.insert(std::this_thread::get_id());
+    }
+    dispatch_float(dtype(), [&]<class T>() {
+      for (Index i = 0; i < size; ++i) weights<T>()[begin + i] -= T(0.1) * static_cast<const T*>(gradient)[i];
+    });
+  }
+  nn::Clip clip_;
+  std::mutex mutex_;
+  std::set<std::thread::id> seen_;
+};
+
+// Large enough that plans and updates share it out among threads.
+nn::Mlp wide_network() {
+  Rng rng(1);
+  return nn::Mlp({.in = 2, .hidden = {160, 160}, .out = 2, .activation = tanh}, rng);
+}
+Var wide_loss(const nn::Mlp& net, Draw& draw) {
+  const Var x = draw.normal({200, 2});
+  return mean(square(net(x) - sin(x)));
+}
+
+std::vector<Array> trained_parameters(nn::Mlp& net) {
+  std::vector<Array> all;
+  for (const auto& [name, parameter] : net.parameters()) all.push_back(parameter->value());
+  return all;
+}
+
+// Two updates, each by `parts` micro-batches, whose pieces must have run on `team` threads.
+std::vector<Array> updated_by(int parts, const nn::Clip& clip, std::size_t team) {
+  nn::Mlp net = wide_network();
+  Watched optimizer(net, clip);
+  auto step = compile(nn::train_step(optimizer, seed, [&](Draw& draw) { return wide_loss(net, draw); }));
+  for (int i = 0; i < 2; ++i) {
+    for (int part = 1; part < parts; ++part) step.accumulate();
+    step.run();
+    BOOST_TEST((step.outcome() == nn::StepOutcome::updated));
+  }
+  BOOST_TEST(optimizer.team() == team);
+  return trained_parameters(net);
+}
+
+std::vector<Array> updated_eagerly(const nn::Clip& clip, std::size_t team) {
+  nn::Mlp net = wide_network();
+  Watched optimizer(net, clip);
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    Tape tape;
+    Draw draw(tape, seed, i);
+    optimizer.step(wide_loss(net, draw));
+  }
+  BOOST_TEST(optimizer.team() == team);
+  return trained_parameters(net);
+}
+
+}  // namespace
+
+// What the thread sanitizer is to see: threads that wait for each other before a norm is taken and before sums of
+// micro-batches are read.
+BOOST_AUTO_TEST_CASE(a_team_clips_and_accumulates) {
+  for (const nn::Clip& clip : {nn::Clip{}, nn::Clip{.norm = 0.01}, nn::Clip{.value = 0.001, .norm = 0.01}}) {
+    std::vector<Array> in_parts, at_once, eager;
+    for (int count : {1, 2, 3}) {
+      const Threads guard(count);
+      const std::size_t team = static_cast<std::size_t>(count);
+      if (count == 1) {
+        in_parts = updated_by(3, clip, team);
+        at_once = updated_by(1, clip, team);
+        eager = updated_eagerly(clip, team);
+        BOOST_TEST(same_bits(at_once, eager));
+        continue;
+      }
+      BOOST_TEST(same_bits(updated_by(3, clip, team), in_parts));
+      BOOST_TEST(same_bits(updated_by(1, clip, team), at_once));
+      BOOST_TEST(same_bits(updated_eagerly(clip, team), eager));
+    }
   }
 }

@@ -99,7 +99,12 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_updates_nothing) {
   BOOST_TEST(std::isfinite(step.run({good})));
   Result before, after;
   keep_parameters(score, before);
+  BOOST_TEST((step.outcome() == nn::StepOutcome::updated));
+  BOOST_TEST(nn::explain_nonfinite(step) == "");
   BOOST_TEST(!std::isfinite(step.run({bad})));
+  BOOST_TEST((step.outcome() == nn::StepOutcome::loss_not_finite));
+  BOOST_TEST(std::isnan(step.gradient_norm()));
+  BOOST_TEST(contains(nn::explain_nonfinite(step), "the loss is not finite, with the draws of step 1: "));
   keep_parameters(score, after);
   BOOST_TEST((before == after));
   BOOST_TEST(adam.updates() == 1);
@@ -130,10 +135,144 @@ BOOST_AUTO_TEST_CASE(parameters_that_a_plan_reads_stay_where_they_are) {
   BOOST_TEST(contains(error_of([&] { nn::Adam adam(score); }), "make the optimizer before compiling"));
 }
 
-BOOST_AUTO_TEST_CASE(a_loss_of_many_elements_is_refused) {
+BOOST_AUTO_TEST_CASE(a_loss_that_is_none_is_refused_at_the_users_line) {
   nn::Mlp score = network(Dtype::f32, 16);
   nn::Adam adam(score);
-  const auto many = [&](Draw& draw) { return draw.normal({3}); };
-  BOOST_TEST(
-      contains(error_of([&] { compile(nn::train_step(adam, seed, many)); }), "[grad] needs a float of one element"));
+  Tape other;
+  const Var foreign = mean(score(other.full(Shape{1, 3}, 1)));
+  const std::pair<std::function<Var(Draw&)>, std::string> losses[] = {
+      {[&](Draw& draw) { return draw.normal({3}); },
+       "[grad] needs a float of one element to differentiate, got f32 [3]"},
+      {[&](Draw& draw) { return draw.index({}, 3); },
+       "[grad] needs a float of one element to differentiate, got i32 []"},
+      {[&](Draw&) { return Var{}; }, "[train_step] this Var belongs to no tape"},
+      {[&](Draw&) { return foreign; }, "[train_step] this Var belongs to another tape"},
+      {{}, "[train_step] needs a loss, got none"},
+  };
+  for (const auto& [loss, said] : losses) {
+    const int line = __LINE__ + 1;
+    const std::string error = error_of([&, &given = loss] { compile(nn::train_step(adam, seed, given)); });
+    BOOST_TEST(contains(error, said), error);
+    BOOST_TEST(contains(error, "(test_train_step.cpp:" + std::to_string(line) + ")"), error);
+  }
+  BOOST_TEST(contains(error_of([&] { compile(nn::train_step(adam, seed, {}, nn::TrainStepRecipe::Loss{})); }),
+                      "[train_step] needs a loss, got none  (test_train_step.cpp:"));
+}
+
+BOOST_AUTO_TEST_CASE(a_gradient_that_is_not_finite_is_explained_with_op_and_line) {
+  nn::Mlp score = network(Dtype::f32, 16);
+  nn::Adam adam(score, {.clip = {.norm = 1}});
+  int line = 0;
+  auto step = compile(nn::train_step(adam, seed, [&](Draw& draw) {
+    const Var x = draw.normal({4, 3}), y = score(x);
+    line = __LINE__ + 1;
+    return mean(sqrt(square(y - y)));
+  }));
+  Result before, after;
+  keep_parameters(score, before);
+  for (int i = 0; i < 2; ++i) {
+    BOOST_TEST(step.run() == 0);
+    BOOST_TEST((step.outcome() == nn::StepOutcome::gradient_not_finite));
+    BOOST_TEST(!std::isfinite(step.gradient_norm()));
+  }
+  keep_parameters(score, after);
+  BOOST_TEST((before == after));
+  BOOST_TEST(adam.updates() == 0);
+  const std::string said = nn::explain_nonfinite(step);
+  BOOST_TEST(contains(said, "the gradient by layers.0.weight is not finite, with the draws of step 1: ["), said);
+  BOOST_TEST(contains(said, "in the derivative of [sqrt]"), said);
+  BOOST_TEST(contains(said, "(test_train_step.cpp:" + std::to_string(line) + ")"), said);
+}
+
+namespace {
+
+// sum(log(x w)) of rows that are chosen: not finite where a chosen x is 0, an Error where there is no such row.
+struct Chosen {
+  static constexpr Index rows = 4;
+  nn::Linear layer = [] {
+    Rng rng(1);
+    nn::Linear made(1, 1, rng);
+    made.weight.set(Array::of<float>({1, 1}, {2}));
+    made.bias.set(Array::of<float>({1}, {0}));
+    return made;
+  }();
+  nn::Sgd sgd{layer, {.lr = 1}};
+  nn::TrainStep step = compile(nn::train_step(
+      sgd, seed, {{Dtype::f32, {rows, 1}}, {Dtype::i32, {2}}},
+      [this](Draw&, std::span<const Var> in) { return sum(log(layer(index_select(in[0], 0, in[1])))); }));
+  const Array x = Array::of<float>({rows, 1}, {1, 2, 0, 4});
+
+  PlanInput choose(Index a, Index b) {
+    chosen.set(0, static_cast<double>(a));
+    chosen.set(1, static_cast<double>(b));
+    return chosen;
+  }
+  double weight() const { return layer.weight.value().at(0); }
+  Array chosen{Dtype::i32, {2}};
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_micro_batch_that_was_not_finite_is_the_one_explained) {
+  for (int bad : {0, 1, 2}) {
+    Chosen all;
+    const double before = all.weight();
+    for (int part = 0; part < 3; ++part) {
+      const PlanInput chosen = part == bad ? all.choose(1, 2) : all.choose(0, 3);
+      part < 2 ? all.step.accumulate({all.x, chosen}) : static_cast<void>(all.step.run({all.x, chosen}));
+    }
+    BOOST_TEST((all.step.outcome() == nn::StepOutcome::loss_not_finite));
+    BOOST_TEST(all.weight() == before);
+    const std::string said = nn::explain_nonfinite(all.step);
+    BOOST_TEST(contains(said, "with the draws of step " + std::to_string(bad) + ": [log] made -inf at [1, 0]"), said);
+    // The next step starts afresh.
+    BOOST_TEST(std::isfinite(all.step.run({all.x, all.choose(0, 1)})));
+    BOOST_TEST((all.step.outcome() == nn::StepOutcome::updated));
+    BOOST_TEST(nn::explain_nonfinite(all.step) == "");
+    BOOST_TEST(all.weight() == before - 1);  // d/dw of 2 log w at 2
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_throws_leaves_waiting_gradients_whole) {
+  Chosen wanted;
+  wanted.step.accumulate({wanted.x, wanted.choose(0, 1)});
+  const double loss = wanted.step.run({wanted.x, wanted.choose(1, 3)});
+  for (bool at_first : {false, true})
+    for (bool by_run : {false, true}) {
+      Chosen all;
+      const auto fail = [&] {
+        const PlanInput chosen = all.choose(1, 9);
+        BOOST_TEST(
+            contains(error_of([&] {
+                       by_run ? static_cast<void>(all.step.run({all.x, chosen})) : all.step.accumulate({all.x, chosen});
+                     }),
+                     "test_train_step.cpp:"));
+      };
+      if (at_first) fail();
+      all.step.accumulate({all.x, all.choose(0, 1)});
+      if (!at_first) fail();
+      BOOST_TEST(all.step.number() == 1U);
+      BOOST_TEST(all.step.run({all.x, all.choose(1, 3)}) == loss);
+      BOOST_TEST(all.weight() == wanted.weight());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_profile_spoils_no_waiting_gradient) {
+  std::vector<double> weights;
+  for (bool look : {false, true}) {
+    Chosen all;
+    all.step.accumulate({all.x, all.choose(0, 1)});
+    if (look) {
+      const std::vector<PlanInput> given{all.x, all.choose(3, 3)};
+      BOOST_TEST(contains(all.step.profile(given, 2), "ms a run"));
+      BOOST_TEST(contains(error_of([&] {
+                            const std::vector<PlanInput> bad{all.x, all.choose(3, 9)};
+                            all.step.profile(bad, 1);
+                          }),
+                          "test_train_step.cpp:"));
+    }
+    all.step.run({all.x, all.choose(1, 3)});
+    weights.push_back(all.weight());
+  }
+  BOOST_TEST(weights[0] == weights[1]);
 }
