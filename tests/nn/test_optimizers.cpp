@@ -427,7 +427,7 @@ BOOST_AUTO_TEST_CASE(micro_batches_make_the_mean_gradient) {
 
 namespace {
 
-// Plain descent that keeps on which threads its pieces ran.
+// Plain descent that keeps on which threads its pieces ran. (A team may come out of other threads the next time.)
 class Watched final : public nn::Optimizer {
  public:
   Watched(nn::Module& module, nn::Clip clip) : Optimizer(module, 0, {clip, 0}), clip_(clip) {}
@@ -465,8 +465,8 @@ std::vector<Array> trained_parameters(nn::Mlp& net) {
   return all;
 }
 
-// Two updates, each by `parts` micro-batches, whose pieces must have run on `team` threads.
-std::vector<Array> updated_by(int parts, const nn::Clip& clip, std::size_t team) {
+// Two updates, each by `parts` micro-batches, whose pieces must have run on more than one thread where there are more.
+std::vector<Array> updated_by(int parts, const nn::Clip& clip) {
   nn::Mlp net = wide_network();
   Watched optimizer(net, clip);
   auto step = compile(nn::train_step(optimizer, seed, [&](Draw& draw) { return wide_loss(net, draw); }));
@@ -475,11 +475,11 @@ std::vector<Array> updated_by(int parts, const nn::Clip& clip, std::size_t team)
     step.run();
     BOOST_TEST((step.outcome() == nn::StepOutcome::updated));
   }
-  BOOST_TEST(optimizer.team() == team);
+  BOOST_TEST((optimizer.team() > 1) == (threads() > 1));
   return trained_parameters(net);
 }
 
-std::vector<Array> updated_eagerly(const nn::Clip& clip, std::size_t team) {
+std::vector<Array> updated_eagerly(const nn::Clip& clip) {
   nn::Mlp net = wide_network();
   Watched optimizer(net, clip);
   for (std::uint32_t i = 0; i < 2; ++i) {
@@ -487,7 +487,7 @@ std::vector<Array> updated_eagerly(const nn::Clip& clip, std::size_t team) {
     Draw draw(tape, seed, i);
     optimizer.step(wide_loss(net, draw));
   }
-  BOOST_TEST(optimizer.team() == team);
+  BOOST_TEST((optimizer.team() > 1) == (threads() > 1));
   return trained_parameters(net);
 }
 
@@ -500,17 +500,16 @@ BOOST_AUTO_TEST_CASE(a_team_clips_and_accumulates) {
     std::vector<Array> in_parts, at_once, eager;
     for (int count : {1, 2, 3}) {
       const Threads guard(count);
-      const std::size_t team = static_cast<std::size_t>(count);
       if (count == 1) {
-        in_parts = updated_by(3, clip, team);
-        at_once = updated_by(1, clip, team);
-        eager = updated_eagerly(clip, team);
+        in_parts = updated_by(3, clip);
+        at_once = updated_by(1, clip);
+        eager = updated_eagerly(clip);
         BOOST_TEST(same_bits(at_once, eager));
         continue;
       }
-      BOOST_TEST(same_bits(updated_by(3, clip, team), in_parts));
-      BOOST_TEST(same_bits(updated_by(1, clip, team), at_once));
-      BOOST_TEST(same_bits(updated_eagerly(clip, team), eager));
+      BOOST_TEST(same_bits(updated_by(3, clip), in_parts));
+      BOOST_TEST(same_bits(updated_by(1, clip), at_once));
+      BOOST_TEST(same_bits(updated_eagerly(clip), eager));
     }
   }
 }
