@@ -234,11 +234,13 @@ std::string Plan::Schedule::profile(std::span<const PlanInput> given, int runs) 
   const struct Kept {  // sums of micro-batches, say
     std::vector<Array>& outputs;
     std::vector<Array> values;
+    bool &adds_up, added_up;
     ~Kept() {
+      adds_up = added_up;
       for (std::size_t i = 0; i < outputs.size(); ++i)
         std::memcpy(outputs[i].raw(), values[i].raw(), values[i].type().bytes());
     }
-  } kept{outputs, outputs};
+  } kept{outputs, outputs, adds_up_, adds_up_};
   run(given, {});
   const Turn turn(running_);
   make_room(1);
