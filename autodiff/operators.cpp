@@ -15,11 +15,12 @@ struct Bound {
   Var x, y;
   std::uint32_t x_index, y_index;
 
-  Bound(const Function& f, const Operand& at) : Bound(at.tape(), f, identity(at), at.where()) {}
-
- private:
-  Bound(Tape& on, const Function& f, Var argument, Where where)
-      : tape(on), x(argument), y(f(argument)), x_index(on.index_of(x, where)), y_index(on.index_of(y, where)) {}
+  Bound(const Function& f, const Operand& at, const char* op)
+      : tape(at.tape(op)),
+        x(identity(at)),
+        y(f(x)),
+        x_index(tape.index_of(x, at.where())),
+        y_index(tape.index_of(y, at.where())) {}
 };
 
 void check_scalar(Var y, const char* op, const Operand& at) {
@@ -29,7 +30,7 @@ void check_scalar(Var y, const char* op, const Operand& at) {
 }
 
 void check_direction(const Operand& x, const Operand& v, const char* op) {
-  if (v.is_number() || v.type() != x.type())
+  if (v.is_number() || v.type() != x.type(op))
     throw Error(fmt::format("[{}] the direction must be of x's type {}, got {}  ({})", op, to_string(x.type()),
                             v.is_number() ? "a number" : to_string(v.type()), place_of(v)));
 }
@@ -65,7 +66,7 @@ Var forward_jacobian(const Bound& bound, Var y) {
 }  // namespace
 
 ValueAndGrad value_and_grad(const Function& f, Operand x) {
-  const Bound bound(f, x);
+  const Bound bound(f, x, "value_and_grad");
   const Scope scope(x, "value_and_grad");
   check_scalar(bound.y, "value_and_grad", x);
   return {bound.y, grad(bound.y, bound.x)};
@@ -73,21 +74,21 @@ ValueAndGrad value_and_grad(const Function& f, Operand x) {
 
 ValueAndTangent jvp(const Function& f, Operand x, Operand v) {
   check_direction(x, v, "jvp");
-  const Bound bound(f, x);
+  const Bound bound(f, x, "jvp");
   const Scope scope(x, "jvp");
   return {bound.y, push(bound, bound.y, v)};
 }
 
 Var hvp(const Function& f, Operand x, Operand v) {
   check_direction(x, v, "hvp");
-  const Bound bound(f, x);
+  const Bound bound(f, x, "hvp");
   const Scope scope(x, "hvp");
   check_scalar(bound.y, "hvp", x);
   return push(bound, grad(bound.y, bound.x), v);
 }
 
 Var jacobian(const Function& f, Operand x) {
-  const Bound bound(f, x);
+  const Bound bound(f, x, "jacobian");
   const Scope scope(x, "jacobian");
   const Shape &rows = bound.y.shape(), &columns = bound.x.shape();
   if (rows.size() == 0 || columns.size() == 0)
@@ -101,7 +102,7 @@ Var jacobian(const Function& f, Operand x) {
 }
 
 Var hessian(const Function& f, Operand x) {
-  const Bound bound(f, x);
+  const Bound bound(f, x, "hessian");
   const Scope scope(x, "hessian");
   check_scalar(bound.y, "hessian", x);
   return forward_jacobian(bound, grad(bound.y, bound.x));
@@ -129,7 +130,7 @@ Var trace_rows(const Bound& bound, Var y) {
 }  // namespace
 
 ValueAndDivergence value_and_divergence(const Function& f, Operand x) {
-  const Bound bound(f, x);
+  const Bound bound(f, x, "divergence");
   const Scope scope(x, "divergence");
   check_rows(bound.x, bound.y, "divergence", x);
   return {bound.y, trace_rows(bound, bound.y)};
@@ -138,7 +139,7 @@ ValueAndDivergence value_and_divergence(const Function& f, Operand x) {
 Var divergence(const Function& f, Operand x) { return value_and_divergence(f, x).divergence; }
 
 HutchinsonEstimate value_and_divergence(const Function& f, Operand x, Operand probes) {
-  const Bound bound(f, x);
+  const Bound bound(f, x, "divergence");
   const Scope scope(x, "divergence");
   check_rows(bound.x, bound.y, "divergence", x);
   if (probes.is_number() || probes.rank() != 3 || probes.shape().trailing(2) != bound.x.shape() ||
@@ -155,7 +156,7 @@ HutchinsonEstimate value_and_divergence(const Function& f, Operand x, Operand pr
 }
 
 Var laplacian(const Function& f, Operand x) {
-  const Bound bound(f, x);
+  const Bound bound(f, x, "laplacian");
   const Scope scope(x, "laplacian");
   const Shape& y = bound.y.shape();
   if (bound.x.rank() != 2 || y.size() != bound.x.extent(0) || y.rank() < 1 || y[0] != bound.x.extent(0))

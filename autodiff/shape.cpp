@@ -6,11 +6,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "autodiff/error.hpp"
-
 namespace wengert {
 
-Shape::Shape(std::initializer_list<Index> extents) : Shape(std::span<const Index>(extents.begin(), extents.size())) {}
+Shape::Shape(std::initializer_list<Index> extents, Where where) {
+  try {
+    for (Index extent : extents) append(extent);
+  } catch (const Error& error) {
+    throw Error(fmt::format("[shape] {}  ({})", error.what(), to_string(where)));
+  }
+}
 
 Shape::Shape(std::span<const Index> extents) {
   for (Index extent : extents) append(extent);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "autodiff/dtype.hpp"
+#include "autodiff/error.hpp"
 #include "autodiff/small_list.hpp"
 
 namespace wengert {
@@ -20,7 +21,7 @@ class Shape {
  public:
   Shape() = default;
   // Throws Error on a negative extent, on more than 8 of them, and on more elements than 2^47.
-  Shape(std::initializer_list<Index> extents);
+  Shape(std::initializer_list<Index> extents, Where where = Where::current());
   explicit Shape(std::span<const Index> extents);
 
   int rank() const { return static_cast<int>(extents_.size()); }

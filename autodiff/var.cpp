@@ -37,6 +37,22 @@ Index Var::extent(int axis, Where where) const {
   }
 }
 
+Tape& Operand::tape(const char* reader) const {
+  if (is_number_)
+    throw Error(fmt::format("[{}] needs a Var, got the number {}  ({})", reader, number_, to_string(where_)));
+  return Tape::of(var_, where_, reader);
+}
+
+const Type& Operand::type(const char* reader) const {
+  const Tape& on = tape(reader);
+  return on.node(on.index_of(var_, where_, reader)).type;
+}
+
+Index Operand::extent(int axis, const char* reader) const {
+  type(reader);
+  return var_.extent(axis, where_);
+}
+
 template <class T>
 std::span<const T> Var::data(Where where) const {
   const Node& node = computed(*this, where);

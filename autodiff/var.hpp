@@ -59,12 +59,13 @@ class Operand {
   double number() const { return number_; }
   const Where& where() const { return where_; }
 
-  Tape& tape() const { return var_.tape(where_); }
-  const Type& type() const { return var_.type(where_); }
-  const Shape& shape() const { return var_.shape(where_); }
-  Dtype dtype() const { return var_.dtype(where_); }
-  int rank() const { return var_.rank(where_); }
-  Index extent(int axis) const { return var_.extent(axis, where_); }
+  // Throw Error in the name of the function that asks, where this is a number or a Var without its node.
+  Tape& tape(const char* reader = __builtin_FUNCTION()) const;
+  const Type& type(const char* reader = __builtin_FUNCTION()) const;
+  const Shape& shape(const char* reader = __builtin_FUNCTION()) const { return type(reader).shape; }
+  Dtype dtype(const char* reader = __builtin_FUNCTION()) const { return type(reader).dtype; }
+  int rank(const char* reader = __builtin_FUNCTION()) const { return shape(reader).rank(); }
+  Index extent(int axis, const char* reader = __builtin_FUNCTION()) const;
 
  private:
   Var var_;

@@ -21,15 +21,16 @@ Shape with_one(const Shape& shape, int axis) {
 
 // `axis` of an array that has one axis more than x, counted from the end
 int new_axis(const Operand& x, int axis, const char* op) {
+  const int rank = x.rank(op) + 1;
   try {
-    return normalise_axis(axis, x.rank() + 1);
+    return normalise_axis(axis, rank);
   } catch (const Error& error) {
     refuse(x, op, fmt::format("{} of the result, x has shape {}", error.what(), to_string(x.shape())));
   }
 }
 
 void check_vectors(const Operand& a, const Operand& b, const char* op) {
-  if (a.rank() != 1 || b.rank() != 1)
+  if (a.rank(op) != 1 || b.rank(op) != 1)
     refuse(a, op,
            fmt::format("needs two operands of one axis, got {} and {}", to_string(a.shape()), to_string(b.shape())));
 }

@@ -12,7 +12,7 @@ using Axes = SmallList<int, max_rank>;
 
 // Ascending and each once, or Error in the name of `op`; all of them. (One axis: axis_of.)
 Axes axes_of(const Operand& x, std::span<const int> axes, const char* op);
-Axes all_axes(const Operand& x);
+Axes all_axes(const Operand& x, const char* op = __builtin_FUNCTION());
 
 // An array seen along an axis as [outside, extent, inside].
 inline Index outside(const Shape& shape, int axis) { return shape.leading(axis + shape.rank()).size(); }

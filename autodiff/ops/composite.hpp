@@ -15,8 +15,9 @@ namespace wengert {
 
 // The axis of x counted from the end; Error when there is no such axis.
 inline int axis_of(const Operand& x, int axis, const char* op) {
+  const int rank = x.rank(op);
   try {
-    return normalise_axis(axis, x.rank());
+    return normalise_axis(axis, rank);
   } catch (const Error& error) {
     refuse(x, op, fmt::format("{} of shape {}", error.what(), to_string(x.shape())));
   }

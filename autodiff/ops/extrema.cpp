@@ -211,7 +211,7 @@ Var over_axes(const Op& op, const Operand& x, const Axes& axes, Reduce options) 
 Var over_axis(const Op& op, const Operand& x, int axis, Reduce options) {
   return over_axes(op, x, {axis_of(x, axis, op.name().c_str())}, options);
 }
-Operand flat(const Operand& x) { return {flatten(x), x.where()}; }
+Operand flat(const Operand& x, const char* op) { return {reshape(x, {x.shape(op).size()}), x.where()}; }
 
 }  // namespace
 
@@ -229,9 +229,9 @@ Var min(Operand x, std::span<const int> axes, Reduce options) {
 Var min(Operand x, std::initializer_list<int> axes, Reduce options) {
   return min(x, std::span<const int>(axes.begin(), axes.size()), options);
 }
-Var argmax(Operand x) { return over_axis(argmax_op, flat(x), 0, {}); }
+Var argmax(Operand x) { return over_axis(argmax_op, flat(x, "argmax"), 0, {}); }
 Var argmax(Operand x, int axis, Reduce options) { return over_axis(argmax_op, x, axis, options); }
-Var argmin(Operand x) { return over_axis(argmin_op, flat(x), 0, {}); }
+Var argmin(Operand x) { return over_axis(argmin_op, flat(x, "argmin"), 0, {}); }
 Var argmin(Operand x, int axis, Reduce options) { return over_axis(argmin_op, x, axis, options); }
 
 }  // namespace wengert

@@ -103,9 +103,9 @@ Axes axes_of(const Operand& x, std::span<const int> axes, const char* op) {
   return sorted;
 }
 
-Axes all_axes(const Operand& x) {
+Axes all_axes(const Operand& x, const char* op) {
   Axes axes;
-  for (int axis = -x.rank(); axis < 0; ++axis) axes.push_back(axis);
+  for (int axis = -x.rank(op); axis < 0; ++axis) axes.push_back(axis);
   return axes;
 }
 
@@ -180,16 +180,18 @@ Var sum(Operand x) { return record(sum_op, {x}, {.axes = all_axes(x), .integers 
 
 namespace {
 
-// total / number of elements that went into each of its entries
-Var divide_by_count(Operand x, Var total) {
+Var mean_over(const Operand& x, const Axes& axes, Reduce options) {
+  const Var total = record(sum_op, {x}, {.axes = axes, .integers = {options.keepdims}});
   const double out = static_cast<double>(total.size()), in = static_cast<double>(x.shape().size());
-  return div(Operand(total, x.where()), out > 0 ? in / out : 1);
+  return div(Operand(total, x.where()), out > 0 ? in / out : 1);  // how many went into each entry
 }
 
 }  // namespace
 
-Var mean(Operand x) { return divide_by_count(x, sum(x)); }
-Var mean(Operand x, std::span<const int> axes, Reduce options) { return divide_by_count(x, sum(x, axes, options)); }
+Var mean(Operand x) { return mean_over(x, all_axes(x), {}); }
+Var mean(Operand x, std::span<const int> axes, Reduce options) {
+  return mean_over(x, axes_of(x, axes, "mean"), options);
+}
 Var mean(Operand x, std::initializer_list<int> axes, Reduce options) {
   return mean(x, std::span<const int>(axes.begin(), axes.size()), options);
 }

@@ -1,5 +1,7 @@
 #include "autodiff/plan/rewrites.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -51,7 +53,11 @@ Array computed(const Graph& graph, const Node& node) {
   Array output(node.type);
   Array scratch(Dtype::i32, {static_cast<Index>(node.op->scratch_bytes(signature, node.type) / 4 + 1)});
   const FloatingPointMode mode;
-  node.op->run({signature, operands, node.type, output.raw(), scratch.raw()});
+  try {
+    node.op->run({signature, operands, node.type, output.raw(), scratch.raw()});
+  } catch (const std::exception& refusal) {
+    throw Error(fmt::format("[{}] {}  ({})", node.op->name(), refusal.what(), node.place));
+  }
   return output;
 }
 

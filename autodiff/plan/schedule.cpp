@@ -161,10 +161,27 @@ void Plan::Schedule::execute(std::span<const PlanInput> given, const std::vector
   for (std::size_t i = 0; i < to.size(); ++i) table[output_entries[i]] = to[i].raw();
   const int wanted = team();
   make_room(wanted);
-  parallel_region(wanted, [&](int thread, int threads, Barrier& barrier) {
-    work(thread, threads, barrier);
-    if (then) then(thread, threads, barrier);
-  });
+  std::atomic<bool> computed = false;
+  try {
+    parallel_region(wanted, [&](int thread, int threads, Barrier& barrier) {
+      work(thread, threads, barrier);
+      computed = true;
+      if (then) then(thread, threads, barrier);
+    });
+  } catch (const Error&) {
+    if (!computed) run_whole();
+    throw;
+  }
+}
+
+// A run that failed once more, every step over all rows by itself, on this thread: the error that comes of it is the
+// first one, and speaks of whole arrays, as an eager tape's does.
+void Plan::Schedule::run_whole() {
+  const FloatingPointMode mode;
+  const Frame frame = frame_of(0);
+  for (const Stage& stage : stages)
+    for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined})
+      for (const auto& step : *steps) step->run_whole(frame);
 }
 
 std::span<const Array> Plan::Schedule::run(std::span<const PlanInput> given, const Finish& finish) {

@@ -48,6 +48,7 @@ class Plan::Schedule {
   void check(std::span<const PlanInput> given) const;
   void execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then);
   void add_to_outputs(int thread, int threads);
+  void run_whole();
   int team() const;
   void make_room(int threads);
   void work(int thread, int threads, Barrier& barrier);

@@ -35,22 +35,25 @@ class OpStep final : public Step {
   std::string kernel() const override { return op_->name() + " " + to_string(output_.type); }
 
   void run(const Frame& frame, Index task) const override {
+    run_from(frame, tasks_ == 1 ? 0 : task * piece_, tasks_ == 1);
+  }
+  void run_whole(const Frame& frame) const override { run_from(frame, 0, true); }
+
+ private:
+  static constexpr std::size_t few = 8;  // operands, for which nothing is allocated
+
+  void run_from(const Frame& frame, Index first, bool whole) const {
     if (output_.type.shape.size() == 0) return;
     const std::size_t count = operands_.size();
     std::array<const void*, few> some;
     std::vector<const void*> many(count > few ? count : 0);
     const void** data = count > few ? many.data() : some.data();
-    const Index first = tasks_ == 1 ? 0 : task * piece_;
     for (std::size_t i = 0; i < count; ++i) data[i] = moved(frame, operands_[i], first);
-    if (tasks_ == 1)
+    if (whole)
       compute(frame, first, types_, {data, count}, output_.type);
     else
       compute_piece(frame, first, {data, count});
   }
-
- private:
-  static constexpr std::size_t few = 8;  // operands, for which nothing is allocated
-
   void compute(const Frame& frame, Index first, std::span<const Type* const> types, std::span<const void* const> data,
                const Type& output) const {
     const auto with = [&](const Attributes& attributes) {

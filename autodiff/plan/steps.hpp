@@ -38,6 +38,9 @@ class Step {
   // Tasks share nothing and may go to different threads, in any order.
   virtual Index tasks() const = 0;
   virtual void run(const Frame& frame, Index task) const = 0;
+  virtual void run_whole(const Frame& frame) const {  // all tasks, as one where that is possible
+    for (Index task = 0, count = tasks(); task < count; ++task) run(frame, task);
+  }
   virtual std::size_t scratch_bytes() const { return 0; }  // of one thread
   virtual std::string kernel() const = 0;                  // for explain(): "product 32x256x256, then 2 ops"
 

@@ -139,6 +139,188 @@ BOOST_AUTO_TEST_CASE(errors_of_axes_and_options_know_their_scope) {
   check(line, refused([](Operand x) { return vjp(x, 1, std::vector<Var>{x.var()})[0]; }), "vjp");
 }
 
+BOOST_AUTO_TEST_CASE(what_any_op_refuses_has_its_name_and_the_callers_line) {
+  for (const Op* op : registry())
+    for (const Reject& refused : op->rejects())
+      for (Tape::Mode mode : {Tape::Mode::eager, Tape::Mode::symbolic}) {
+        Tape tape(Dtype::f32, mode);
+        const Var x = tape.full(Shape{2}, 1);
+        std::vector<Operand> operands;
+        for (const Type& type : refused.inputs) operands.push_back(tape.input(Array(type)));
+        const auto call = [&](Var z) { return record(*op, operands, refused.attributes) + z; };
+        if (operands.empty()) continue;
+        const int line = operands[0].where().line;
+        for (const std::string& text :
+             {error_of([&] { call(x); }), error_of([&] { vmap(call, x); }), error_of([&] { jvp(call, x, x); }),
+              error_of([&] { jacobian(call, x); }), error_of([&] { checkpoint(call, x); })}) {
+          BOOST_TEST(text.rfind("[" + op->name() + "] ", 0) == 0U, text);
+          BOOST_TEST(contains(text, fmt::format("(test_where.cpp:{}", line)), text);
+          BOOST_TEST(contains(text, refused.text), text);
+        }
+      }
+}
+
+BOOST_AUTO_TEST_CASE(a_number_where_a_var_is_needed) {
+  Tape tape;
+  const Var x = tape.full(Shape{3}, 1), m = tape.full(Shape{3, 3}, 1);
+  const Var i = tape.input(Array(Dtype::i32, {2}));
+  const Function f = [](Var z) { return sum(z); };
+  const std::vector<std::pair<const char*, std::function<void()>>> calls{
+      {"sum", [] { sum(3.0); }},
+      {"sum", [] { sum(3.0, 0); }},
+      {"mean", [] { mean(3.0); }},
+      {"mean", [] { mean(3.0, 0); }},
+      {"max", [] { max(3.0); }},
+      {"argmax", [] { argmax(3.0); }},
+      {"min", [] { min(3.0, 0); }},
+      {"prod", [] { prod(3.0); }},
+      {"prod", [] { prod(3.0, 0); }},
+      {"logsumexp", [] { logsumexp(3.0, 0); }},
+      {"variance", [] { variance(3.0); }},
+      {"stddev", [] { stddev(3.0); }},
+      {"norm", [] { norm(3.0); }},
+      {"argmax", [] { argmax(3.0, 0); }},
+      {"softmax", [] { softmax(3.0, 0); }},
+      {"log_softmax", [] { log_softmax(3.0, 0); }},
+      {"cumsum", [] { cumsum(3.0, 0); }},
+      {"layer_norm", [] { layer_norm(3.0, 1, 0); }},
+      {"sum_to", [] { sum_to(3.0, {1}); }},
+      {"reshape", [] { reshape(3.0, {1}); }},
+      {"flatten", [] { flatten(3.0); }},
+      {"broadcast_to", [] { broadcast_to(3.0, {1}); }},
+      {"transpose", [] { transpose(3.0); }},
+      {"transpose", [] { transpose(3.0, {0}); }},
+      {"swapaxes", [] { swapaxes(3.0, 0, 1); }},
+      {"concat", [] { concat({3.0}, 0); }},
+      {"stack", [] { stack({3.0}, 0); }},
+      {"stack",
+       [&] {
+         stack({x, 3.0}, 0);
+       }},
+      {"slice", [] { slice(3.0, 0, 0); }},
+      {"embed", [] { embed(3.0, 0, 1, 0); }},
+      {"split", [] { split(3.0, 2, 0); }},
+      {"flip", [] { flip(3.0, 0); }},
+      {"roll", [] { roll(3.0, 1, 0); }},
+      {"tile", [] { tile(3.0, {2}); }},
+      {"unsqueeze", [] { unsqueeze(3.0, 0); }},
+      {"squeeze", [] { squeeze(3.0); }},
+      {"take_along", [&] { take_along(3.0, i, 0); }},
+      {"scatter_add", [&] { scatter_add(3.0, i, 0, 4); }},
+      {"index_select", [&] { index_select(3.0, 0, i); }},
+      {"index_select", [&] { index_select(x, 0, 1); }},
+      {"index_add", [&] { index_add(3.0, 0, i, x); }},
+      {"index_add", [&] { index_add(x, 0, 1, x); }},
+      {"one_hot", [] { one_hot(3, 4); }},
+      {"argsort", [] { argsort(3.0, 0); }},
+      {"sort", [] { sort(3.0, 0); }},
+      {"outer", [&] { outer(3.0, x); }},
+      {"outer", [&] { outer(x, 3.0); }},
+      {"dot", [&] { dot(x, 3.0); }},
+      {"trace", [] { trace(3.0); }},
+      {"triangular_solve", [&] { triangular_solve(3.0, m); }},
+      {"triangular_solve", [&] { triangular_solve(m, 3.0); }},
+      {"matmul", [&] { matmul(3.0, m); }},
+      {"matmul", [&] { matmul(m, 3.0); }},
+      {"grad", [&] { grad(3.0, x); }},
+      {"vjp", [&] { vjp(3.0, x, std::vector<Var>{x}); }},
+      {"jvp", [&] { jvp(f, 3.0, x); }},
+      {"jvp", [&] { jvp(f, x, 3.0); }},
+      {"hvp", [&] { hvp(f, 3.0, x); }},
+      {"value_and_grad", [&] { value_and_grad(f, 3.0); }},
+      {"jacobian", [&] { jacobian(f, 3.0); }},
+      {"hessian", [&] { hessian(f, 3.0); }},
+      {"divergence", [&] { divergence(f, 3.0); }},
+      {"laplacian", [&] { laplacian(f, 3.0); }},
+      {"vmap", [&] { vmap(f, 3.0); }},
+      {"checkpoint", [&] { checkpoint(f, 3.0); }},
+      {"custom_derivative",
+       [&] {
+         custom_derivative(
+             f, [](Var, Var, Var g) { return g; }, 3.0);
+       }},
+      {"exp", [] { wengert::exp(Operand(3.0)); }},
+      {"add", [] { add(3.0, 2.0); }},
+  };
+  for (const auto& [name, call] : calls) {
+    const std::string text = error_of(call);
+    BOOST_TEST(text.rfind(fmt::format("[{}] ", name), 0) == 0U, name << ": " << text);
+    BOOST_TEST(contains(text, "(test_where.cpp:"), name << ": " << text);
+    BOOST_TEST((contains(text, "number") || contains(text, "needs at least 2 axes")), name << ": " << text);
+  }
+  const int line = __LINE__ + 1;
+  BOOST_TEST(error_of([] { sum(3.0); }) == "[sum] needs a Var, got the number 3  " + here(line));
+}
+
+BOOST_AUTO_TEST_CASE(impossible_shapes_have_the_callers_line) {
+  Tape tape;
+  const Var x = tape.full(Shape{3}, 1);
+  const int line = __LINE__ + 1;
+  const std::string text = error_of([&] { reshape(x, {3, -1}); });
+  BOOST_TEST(text == "[shape] a shape's extents cannot be negative, got -1  " + here(line));
+}
+
+// An op that cannot serve some values says so in the same words wherever it runs: on an eager tape, while constants are
+// folded, in a plan by ranges of rows or by pieces of them.
+BOOST_AUTO_TEST_CASE(plans_refuse_values_in_the_words_of_an_eager_tape) {
+  using Vars = std::span<const Var>;
+  Array matrices(Dtype::f64, {1000, 2, 2}), x(Dtype::f64, {1000, 3}), bad(Dtype::i32, {1000, 1}), ten(Dtype::i32, {10});
+  for (Index k = 0; k < 1000; ++k) {
+    matrices.set(4 * k, k == 700 || k == 800 ? -1 : 1);
+    matrices.set(4 * k + 3, 1);
+    bad.set(k, k == 700 ? 7 : 0);
+  }
+  for (Index k = 0; k < 10; ++k) ten.set(k, k == 7 ? -4 : 0);
+  struct Refusal {
+    const char* op;
+    std::vector<Array> inputs;
+    PlanFunction f;
+  };
+  const std::vector<Refusal> refusals{
+      {"cholesky", {matrices}, [](Vars in) { return std::vector<Var>{exp(cholesky(2 * in[0]))}; }},
+      {"cholesky",
+       {matrices},
+       [](Vars in) {
+         return std::vector<Var>{cholesky(reshape(in[0], {10, 100, 2, 2}))};
+       }},
+      {"take_along", {x, bad}, [](Vars in) { return std::vector<Var>{exp(take_along(in[0] + 1, in[1], 1))}; }},
+      {"take_along", {x, ten}, [](Vars in) { return std::vector<Var>{exp(index_select(in[0], 0, in[1]))}; }},
+      {"scatter_add", {bad}, [](Vars in) { return std::vector<Var>{one_hot(in[0], 5)}; }},
+  };
+  for (const Refusal& refusal : refusals) {
+    std::vector<Type> types;
+    std::vector<PlanInput> given;
+    for (const Array& input : refusal.inputs) {
+      types.push_back(input.type());
+      given.emplace_back(input);
+    }
+    const auto all = [&](Tape& tape) {
+      std::vector<Var> vars;
+      for (const Array& input : refusal.inputs) vars.push_back(tape.input(input));
+      return refusal.f(vars);
+    };
+    const std::string eager = error_of([&] {
+      Tape tape(Dtype::f64);
+      all(tape);
+    });
+    BOOST_TEST(eager.rfind(fmt::format("[{}] ", refusal.op), 0) == 0U, eager);
+    BOOST_TEST(contains(eager, "(test_where.cpp:"), eager);
+    for (int threads : {1, 2}) {
+      const wengert::testing::Threads set(threads);
+      for (bool rewrites : {false, true}) {
+        Plan plan = compile(refusal.f, types, {.rewrites = rewrites}, Dtype::f64);
+        BOOST_TEST(error_of([&] { plan.run(given); }) == eager);
+        BOOST_TEST(error_of([&] { plan.run(given); }) == eager);  // nothing is left of the first
+      }
+    }
+    // What is constant is computed while compiling.
+    const std::string folded = error_of([&] {
+      compile([&](Vars in) { return all(in[0].tape()); }, {{Dtype::f64, {1}}}, {}, Dtype::f64);
+    });
+    BOOST_TEST(folded == eager);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(nodes_remember_their_line_and_scope) {
   Tape tape;
   const Var x = tape.full({2, 3}, 1), w = tape.full({3, 4}, 1);
