@@ -57,6 +57,7 @@ ForwardSweep::ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::s
     const Origin origin(tape_, i);
     if (rows_ == Rows::apart) follow_rows(Call(tape_, i));
     stacks_[i - first_] = push(i);
+    if (const Var pushed = stacks_[i - first_]; !pushed.is_null()) tape_.check_tracked(pushed);
   }
 }
 

@@ -68,6 +68,13 @@ Var Op::vjp(const Call& c, int i, Var g) const {
   throw Error(fmt::format("[{}] has no derivative rule for operand {}  ({})", name(), i, c.tape().place_of(c.index())));
 }
 
+std::vector<Var> Op::vjps(const Call& c, Var g, const std::vector<bool>& wanted) const {
+  std::vector<Var> cotangents(wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (wanted[i]) cotangents[i] = vjp(c, static_cast<int>(i), g);
+  return cotangents;
+}
+
 Var Op::jvp(const Call& c, std::span<const Var>) const {
   throw Error(fmt::format("[{}] has no forward derivative rule  ({})", name(), c.tape().place_of(c.index())));
 }

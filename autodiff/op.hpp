@@ -115,6 +115,22 @@ class Call {
   std::uint32_t index_;
 };
 
+// A call under vmap: `count` slices, which lie along an axis in front of the operands that are `batched`; the other
+// operands are the same for all. `type` is what one slice gives.
+struct Batch {
+  Tape& tape;
+  const Op& op;
+  std::span<const Var> operands;
+  const std::vector<bool>& batched;
+  Index count;
+  const Attributes& attributes;
+  const Type& type;
+  Where where;
+
+  // Operand i for one slice.
+  Shape slice_shape(std::size_t i) const;
+};
+
 // Refuses a call from within infer(), or values from within run(); the tape adds the op's name and the user's line.
 [[noreturn]] void reject(const std::string& text);
 
@@ -164,7 +180,14 @@ class Op : public std::enable_shared_from_this<Op> {
   // output does not depend on the operand (almost everywhere).
   virtual Var chain(const Call& c, int i, Var t) const;  // elementwise: t * d out / d in_i, for both modes
   virtual Var vjp(const Call& c, int i, Var g) const;    // cotangent of operand i; the sweep undoes broadcasting
+  // The cotangents of the operands that are `wanted`, each in its place: vjp() of each, unless they share work.
+  virtual std::vector<Var> vjps(const Call& c, Var g, const std::vector<bool>& wanted) const;
   virtual Var jvp(const Call& c, std::span<const Var> tangents) const;  // Linearity::rule; a null tangent is zero
+
+  // The call for all slices of a batch, [count, type.shape]. By default the op itself takes the axis in front: with
+  // operands of lower rank than the output aligned as broadcasting aligns them, as they are, or spread to the whole
+  // batch, whichever infer() gives the right shape for; slice by slice where it does for none.
+  virtual Var batched(const Batch& b) const;
 
   // Splitting and costs. `axis` counts from the end of the operand.
   virtual Rows rows(const Signature& s, const Type& out, int operand, int axis) const;

@@ -69,24 +69,21 @@ std::pair<Var, bool> Program::replay_batched(Tape& tape, std::span<const Var> ca
     }
     bool any = false;
     for (const Source& source : step.operands) any = any || is_batched(source);
-    if (any && step.op->is_local())
-      throw Error(fmt::format("[vmap] cannot take a batch through {}  ({})", step.op->name(), to_string(step.where)));
-    std::vector<Operand> operands;
+    std::vector<Var> inputs;
+    std::vector<bool> flags;
+    Index count = 0;
     for (const Source& source : step.operands) {
-      Var operand = var_of(source);
-      // With the batch in front, an operand of lower rank needs its missing axes behind it, where operands broadcast
-      // (reshape, say, has rules of its own); and concat wants equal ranks.
-      const Shape& own = type_of(source).shape;
-      const int rank = std::max(own.rank(), step.type.shape.rank());
-      const bool own_rule = step.op->linearity() == Linearity::rule || step.op->linearity() == Linearity::transposed;
-      const bool broadcasts = step.op->arity() > 1 || !own_rule;
-      if (broadcasts && is_batched(source) && own.rank() < rank)
-        operand = reshape(operand, own.padded(rank).prepended(operand.extent(0)));
-      else if (any && !is_batched(source) && step.op->arity() < 0)
-        operand = reshape(operand, own.prepended(1));
-      operands.emplace_back(operand, step.where);
+      inputs.push_back(var_of(source));
+      flags.push_back(is_batched(source));
+      if (flags.back()) count = inputs.back().extent(0);
     }
-    vars.push_back(tape.record(*step.op, operands, step.attributes, step.where));
+    if (any) {
+      vars.push_back(step.op->batched({tape, *step.op, inputs, flags, count, step.attributes, step.type, step.where}));
+    } else {
+      std::vector<Operand> operands;
+      for (Var input : inputs) operands.emplace_back(input, step.where);
+      vars.push_back(tape.record(*step.op, operands, step.attributes, step.where));
+    }
     carries.push_back(any);
   }
   return {var_of(output_), is_batched(output_)};

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "autodiff/ops/sources.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -24,6 +25,51 @@ Index first_nonfinite(const Node& node) {
     return none;
   });
 }
+
+// Whether each value of the output is one of the operands', or 0.
+bool takes_over(const Op& op) {
+  if (op.linearity() == Linearity::linear && op.arity() == 1) return op.name() != "sum" && op.name() != "cumsum";
+  constexpr std::string_view names[] = {"reshape", "where", "maximum", "minimum", "concat", "take_along", "max", "min"};
+  return std::find(std::begin(names), std::end(names), op.name()) != std::end(names);
+}
+
+// The nodes up to `top`, and on the way to it, that are not finite.
+class Faults {
+ public:
+  Faults(const Tape& tape, std::uint32_t top) : tape_(tape), bad_(top + 1), stated_(top + 1) {
+    std::vector<bool> reached(top + 1);
+    reached[top] = true;
+    for (std::uint32_t i = top + 1; i-- > 0;) {
+      bad_[i] = reached[i] && first_nonfinite(tape.node(i)) != none;
+      if (bad_[i])
+        for (std::uint32_t operand : tape.operands(tape.node(i))) reached[operand] = true;
+    }
+    for (std::uint32_t i = 0; i <= top; ++i) stated_[i] = bad_[i] && is_stated(i);
+  }
+
+  bool has(std::uint32_t i) const { return bad_[i] && !stated_[i]; }
+  // The first of them; a constant where there is nothing else.
+  std::uint32_t first() const {
+    for (std::uint32_t i = 0; i < bad_.size(); ++i)
+      if (has(i)) return i;
+    return static_cast<std::uint32_t>(std::find(bad_.begin(), bad_.end(), true) - bad_.begin());
+  }
+
+ private:
+  // An infinite constant, or what an op takes over from such alone.
+  bool is_stated(std::uint32_t i) const {
+    const Node& node = tape_.node(i);
+    const auto operands = tape_.operands(node);
+    if (operands.empty()) return node.op == &full_op() && !std::isnan(tape_.var(i).value().at(0));
+    const auto bad = [&](std::uint32_t operand) { return bad_[operand]; };
+    const auto fine = [&](std::uint32_t operand) { return !bad_[operand] || stated_[operand]; };
+    return takes_over(*node.op) && std::any_of(operands.begin(), operands.end(), bad) &&
+           std::all_of(operands.begin(), operands.end(), fine);
+  }
+
+  const Tape& tape_;
+  std::vector<bool> bad_, stated_;
+};
 
 // "[0, 1.7]", or "none" for no elements; NaN is passed over.
 std::string range_of(const Node& node) {
@@ -72,27 +118,17 @@ std::string describe_nonfinite(const Tape& tape, std::uint32_t index) {
   return text;
 }
 
+bool is_nonfinite(const Tape& tape, std::uint32_t index) {
+  return first_nonfinite(tape.node(index)) != none && Faults(tape, index).has(index);
+}
+
 std::string nonfinite_origin(Var x, Where where) {
   const Tape& tape = Tape::of(x, where);
   const std::uint32_t top = tape.index_of(x, where);
   if (tape.symbolic())
     throw Error(fmt::format("nonfinite_origin: the tape is symbolic and has no values  ({})", to_string(where)));
   if (first_nonfinite(tape.node(top)) == none) return "";
-  // Downwards through operands that are not finite; a node without such an operand made it.
-  std::vector<bool> bad(top + 1);
-  bad[top] = true;
-  std::uint32_t first = top;
-  for (std::uint32_t i = top + 1; i-- > 0;) {
-    if (!bad[i]) continue;
-    bool made_here = true;
-    for (std::uint32_t operand : tape.operands(tape.node(i)))
-      if (first_nonfinite(tape.node(operand)) != none) {
-        bad[operand] = true;
-        made_here = false;
-      }
-    if (made_here) first = i;
-  }
-  return describe_nonfinite(tape, first);
+  return describe_nonfinite(tape, Faults(tape, top).first());
 }
 
 }  // namespace wengert

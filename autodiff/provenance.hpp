@@ -14,8 +14,12 @@ namespace wengert {
 
 // Names the first op, in recording order, that made a NaN or an infinity out of finite operands, among those from which
 // it reached `x`; in a derivative also the forward op whose rule it belongs to. An input that came in so is named as
-// such. Empty when x is finite. Throws Error on a symbolic tape, which has no values.
+// such; an infinite constant only where nothing else is to blame: a fault begins with the op that computes with it, not
+// with one that arranges or chooses. Empty when x is finite. Throws Error on a symbolic tape, which has no values.
 std::string nonfinite_origin(Var x, Where where = Where::current());
+
+// Whether a node holds a NaN or an infinity that is more than a constant, arranged or chosen.
+bool is_nonfinite(const Tape& tape, std::uint32_t index);
 
 // The same sentence for one node, whatever its operands; empty when its value is finite.
 std::string describe_nonfinite(const Tape& tape, std::uint32_t index);

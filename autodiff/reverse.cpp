@@ -42,16 +42,30 @@ class Sweep {
     if (node.op->linearity() == Linearity::none) return;
     const Call call(tape_, i);
     const Origin origin(tape_, i);
-    for (int k = 0; k < call.arity(); ++k) {
-      const std::uint32_t operand = tape_.operands(tape_.node(i))[static_cast<std::size_t>(k)];
-      if (operand < first_ || !on_path_[operand - first_] || !is_float(tape_.node(operand).type.dtype)) continue;
-      // Where an operand was stretched, its cotangent is the sum over its copies.
-      const Var stretched = node.op->vjp(call, k, cotangents_[i - first_]);
-      if (stretched.is_null()) continue;
-      const Var part = sum_to(stretched, call.shape(k));
-      Var& total = cotangents_[operand - first_];
-      total = total.is_null() ? part : add(total, part);
+    const auto operand = [&](std::size_t k) { return tape_.operands(tape_.node(i))[k]; };
+    const auto is_wanted = [&](std::size_t k) {
+      return operand(k) >= first_ && on_path_[operand(k) - first_] && is_float(tape_.node(operand(k)).type.dtype);
+    };
+    const std::size_t count = node.operand_count;
+    if (node.op->is_local()) {  // what was made for one call may share work among its operands
+      std::vector<bool> wanted(count);
+      for (std::size_t k = 0; k < count; ++k) wanted[k] = is_wanted(k);
+      const std::vector<Var> pulled = node.op->vjps(call, cotangents_[i - first_], wanted);
+      for (std::size_t k = 0; k < count; ++k)
+        if (wanted[k]) add_to(operand(k), pulled[k]);
+    } else {  // nothing is allocated for it
+      for (std::size_t k = 0; k < count; ++k)
+        if (is_wanted(k)) add_to(operand(k), node.op->vjp(call, static_cast<int>(k), cotangents_[i - first_]));
     }
+  }
+
+  // Where an operand was stretched, its cotangent is the sum over its copies.
+  void add_to(std::uint32_t operand, Var pulled) {
+    if (pulled.is_null()) return;
+    const Var part = sum_to(pulled, tape_.node(operand).type.shape);
+    Var& total = cotangents_[operand - first_];
+    total = total.is_null() ? part : add(total, part);
+    tape_.check_tracked(total);
   }
 
   Tape& tape_;

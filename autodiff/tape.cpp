@@ -189,19 +189,14 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
     rewind(before);  // neither the call nor its constants stay
     throw Error(fmt::format("[{}] {}  ({})", op.name(), refusal.what(), place(where, scope_)));
   }
-  if (track_nonfinite_) stop_at_nonfinite();
+  if (op.is_local()) local_ops_.emplace_back(size_ - 1, op.weak_from_this().lock());
+  if (origin_ == 0) check_tracked(var(size_ - 1));
   return var(size_ - 1);
 }
 
-Var Tape::record_local(std::shared_ptr<const Op> op, std::span<const Operand> operands, Where where) {
-  const Var result = record(*op, operands, {}, where);
-  local_ops_.emplace_back(size_ - 1, std::move(op));
-  return result;
-}
-
-void Tape::stop_at_nonfinite() const {
-  if (symbolic() || describe_nonfinite(*this, size_ - 1).empty()) return;
-  throw Error(nonfinite_origin(var(size_ - 1)));
+void Tape::check_tracked(Var result) const {
+  if (!track_nonfinite_ || symbolic() || !is_nonfinite(*this, result.index_)) return;
+  throw Error(nonfinite_origin(result));
 }
 
 void Tape::evaluate(Node& node) {
@@ -269,7 +264,8 @@ std::string place_of(const Operand& operand) {
   return operand.tape().here(operand.where());
 }
 
-Scope::Scope(const Operand& at, std::string_view name) : Scope(at.tape(), name, at.where()) {}
+Scope::Scope(const Operand& at, std::string_view name)
+    : Scope(at.is_number() ? at.tape(std::string(name).c_str()) : at.tape(), name, at.where()) {}
 
 Scope::Scope(Tape& tape, std::string_view name, const Where& where) : tape_(&tape), outer_(tape.scope_) {
   tape.scope_ = tape.enter(name, where);

@@ -76,9 +76,8 @@ class Tape {
   // Throws Error where a borrowed leaf's memory has changed since; `reader` is the op that was to read it.
   void check_fresh(const Node& leaf, Where where, const Op* reader = nullptr) const;
 
+  // A local op lives as long as its nodes.
   Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where);
-  // A call of an op that was made for it and lives as long as its node.
-  Var record_local(std::shared_ptr<const Op> op, std::span<const Operand> operands, Where where);
 
   // Rewinding drops every node recorded since the mark; their Vars become invalid, their memory is reused.
   struct Mark {
@@ -109,8 +108,10 @@ class Tape {
   std::string name_of(std::uint32_t index) const;  // of an input or a parameter; empty otherwise
 
   // When on, recording an op whose value has a NaN or an infinity throws Error naming where it came from; the node
-  // stays on the tape. See provenance.hpp for asking afterwards.
+  // stays on the tape. A constant may be infinite, and what only chooses among values may take it over. Of a derivative
+  // rule the result counts: what it masks does no harm. See provenance.hpp for asking afterwards.
   void track_nonfinite(bool on) { track_nonfinite_ = on; }
+  void check_tracked(Var result) const;  // of a rule
 
   std::string list() const;  // one line a node: name, operands, type, place
   std::string dot() const;   // the same graph for Graphviz
@@ -136,7 +137,6 @@ class Tape {
   Var leaf(const Op& op, const Type& type, const void* data, std::string_view name, Where where);
   std::uint32_t resolve(const Operand& operand, Dtype dtype, const Op& op, Where where);
   void evaluate(Node& node);
-  void stop_at_nonfinite() const;
   std::uint32_t enter(std::string_view name, const Where& where);
 
   Dtype dtype_;

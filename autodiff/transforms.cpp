@@ -16,52 +16,60 @@ namespace {
 // An op made for one call; the tape owns it.
 class LocalOp : public Op {
  public:
-  LocalOp(std::string name, int arity, Linearity linearity, Type type)
-      : Op({.name = std::move(name), .arity = arity, .linearity = linearity, .local = true}), type_(std::move(type)) {}
-  Type infer(const Signature&) const override { return type_; }
+  LocalOp(std::string name, int arity, Linearity linearity)
+      : Op({.name = std::move(name), .arity = arity, .linearity = linearity, .local = true}) {}
   std::vector<Example> examples() const override { return {}; }
   Array reference(std::span<const Array>, const Attributes&, const Type& out) const override { return Array(out); }
-
- private:
-  Type type_;
 };
+
+template <class Local>
+Var record_local(Tape& tape, std::shared_ptr<Local> op, std::span<const Operand> operands, Where where) {
+  return tape.record(*op, operands, {}, where);
+}
+
+// [...] -> [count, ...], where there is no such axis yet
+Var with_slices(Var x, bool batched, const Batch& b) {
+  return batched ? x : broadcast_to({x, b.where}, x.shape().prepended(b.count));
+}
 
 // x -> x, as a node that a plan does not merge with x before all else is done: what is recorded on it is computed
 // again.
 class Again final : public LocalOp {
  public:
-  explicit Again(const Type& type) : LocalOp("again", 1, Linearity::linear, type) {}
+  Again() : LocalOp("again", 1, Linearity::linear) {}
+  Type infer(const Signature& s) const override { return *s.in[0]; }
   void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[0], k.type.bytes()); }
   Var vjp(const Call&, int, Var g) const override { return g; }
   Rows rows(const Signature&, const Type&, int, int axis) const override { return {RowRule::pointwise, axis}; }
 };
 
 // The value of a program: that of dropped nodes on an eager tape; on a symbolic one the last operand, whose nodes a
-// plan needs at first and records again for derivatives.
+// plan needs at first, for values and tangents, and records again for cotangents.
 class Checkpoint final : public LocalOp {
  public:
   Checkpoint(Program program, std::optional<Array> value, int arity)
-      : LocalOp("checkpoint", arity, Linearity::rule, program.type()),
-        program_(std::move(program)),
-        value_(std::move(value)) {}
+      : LocalOp("checkpoint", arity, Linearity::rule), program_(std::move(program)), value_(std::move(value)) {}
 
   void run(const Kernel& k) const override {
     std::memcpy(k.output, value_ ? value_->raw() : k.operands.back(), k.type.bytes());
   }
 
-  // All cotangents come from one replay; the sweep asks for them one by one.
-  Var vjp(const Call& c, int i, Var g) const override {
-    if (i >= captured(c)) return {};
-    if (seed_ != g || !c.tape().holds(cotangents_.back())) {
-      const std::vector<Var> fresh = fresh_nodes(c);
-      const Var y = program_.replay(c.tape(), fresh);
-      cotangents_ = wengert::vjp(y, g, fresh);
-      seed_ = g;
-    }
-    return cotangents_[static_cast<std::size_t>(i)];
+  Type infer(const Signature&) const override { return program_.type(); }
+
+  std::vector<Var> vjps(const Call& c, Var g, const std::vector<bool>& wanted) const override {
+    const std::vector<Var> fresh = fresh_nodes(c);
+    const Var y = program_.replay(c.tape(), fresh);
+    std::vector<Var> xs, cotangents(wanted.size());
+    for (std::size_t i = 0; i < fresh.size(); ++i)
+      if (wanted[i]) xs.push_back(fresh[i]);
+    const std::vector<Var> pulled = wengert::vjp(y, g, xs);
+    for (std::size_t i = 0, next = 0; i < fresh.size(); ++i)
+      if (wanted[i]) cotangents[i] = pulled[next++];
+    return cotangents;
   }
 
   Var jvp(const Call& c, std::span<const Var> tangents) const override {
+    if (!value_) return tangents.back();
     const std::vector<Var> fresh = fresh_nodes(c);
     const Var y = program_.replay(c.tape(), fresh);
     std::vector<std::uint32_t> indices;
@@ -73,6 +81,18 @@ class Checkpoint final : public LocalOp {
     }
     const std::uint32_t last = c.tape().index_of(y, Where::current());
     return ForwardSweep(c.tape(), indices, stacks, last).at(last);
+  }
+
+  // The program for all slices, as a checkpoint of its own.
+  Var batched(const Batch& b) const override {
+    const Function all = [&](Var) {
+      const std::span<const Var> captured = b.operands.first(b.operands.size() - (value_ ? 0 : 1));
+      std::vector<bool> batched = b.batched;
+      batched.resize(captured.size());
+      const auto [y, carries] = program_.replay_batched(b.tape, captured, std::move(batched));
+      return with_slices(y, carries, b);
+    };
+    return checkpoint(all, {b.operands[0], b.where});
   }
 
   Rows rows(const Signature& s, const Type&, int operand, int axis) const override {
@@ -90,23 +110,20 @@ class Checkpoint final : public LocalOp {
       const Operand x(c.in(i));
       const Node& node = c.tape().node(c.tape().index_of(c.in(i), Where::current()));
       const bool again = c.tape().symbolic() && node.op != &parameter_op();
-      fresh.push_back(again ? c.tape().record_local(std::make_shared<Again>(x.var().type()), {&x, 1}, x.where())
-                            : identity(x));
+      fresh.push_back(again ? record_local(c.tape(), std::make_shared<Again>(), {&x, 1}, x.where()) : identity(x));
     }
     return fresh;
   }
 
   Program program_;
   std::optional<Array> value_;
-  mutable Var seed_;
-  mutable std::vector<Var> cotangents_;
 };
 
 // x, f(x) -> f(x), with the user's rule for x
 class Custom final : public LocalOp {
  public:
-  Custom(const Type& type, PullBack rule)
-      : LocalOp("custom_derivative", 2, Linearity::transposed, type), rule_(std::move(rule)) {}
+  explicit Custom(PullBack rule) : LocalOp("custom_derivative", 2, Linearity::transposed), rule_(std::move(rule)) {}
+  Type infer(const Signature& s) const override { return *s.in[1]; }
   void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[1], k.type.bytes()); }
   Var vjp(const Call& c, int i, Var g) const override {
     if (i == 1) return {};
@@ -115,6 +132,16 @@ class Custom final : public LocalOp {
       throw Error(fmt::format("[custom_derivative] the rule's cotangent must be of x's type {}, got {}  ({})",
                               to_string(c.in(0).type()), to_string(cotangent.type()), c.tape().place_of(c.index())));
     return cotangent;
+  }
+
+  // The rule of each slice; where they share x, its cotangent is the sum of theirs.
+  Var batched(const Batch& b) const override {
+    const PullBack all = [rule = rule_, own = b.batched[0]](Var x, Var y, Var g) {
+      if (own) return vmap([&](std::span<const Var> s) { return rule(s[0], s[1], s[2]); }, {x, y, g});
+      return sum(vmap([&](std::span<const Var> s) { return rule(x, s[0], s[1]); }, {y, g}), 0);
+    };
+    const Operand operands[] = {{b.operands[0], b.where}, {with_slices(b.operands[1], b.batched[1], b), b.where}};
+    return record_local(b.tape, std::make_shared<Custom>(all), operands, b.where);
   }
 
  private:
@@ -137,15 +164,16 @@ Var checkpoint(const Function& f, Operand x) {
   std::vector<Operand> operands;
   for (Var var : program.captured(tape)) operands.emplace_back(var, x.where());
   if (tape.symbolic()) operands.emplace_back(y, x.where());
-  auto op = std::make_shared<Checkpoint>(std::move(program), std::move(value), static_cast<int>(operands.size()));
-  return tape.record_local(op, operands, x.where());
+  const int arity = static_cast<int>(operands.size());
+  return record_local(tape, std::make_shared<Checkpoint>(std::move(program), std::move(value), arity), operands,
+                      x.where());
 }
 
 Var custom_derivative(const Function& f, const PullBack& rule, Operand x) {
   Tape& tape = x.tape();
   const Var y = stop_gradient({f(x.var()), x.where()});
   const std::vector<Operand> operands{x, {y, x.where()}};
-  return tape.record_local(std::make_shared<Custom>(y.type(), rule), operands, x.where());
+  return record_local(tape, std::make_shared<Custom>(rule), operands, x.where());
 }
 
 Var vmap(const FunctionOfMany& f, std::span<const Var> xs, Where where) {
@@ -182,6 +210,7 @@ Var vmap(const FunctionOfMany& f, std::initializer_list<Var> xs, Where where) {
 }
 
 Var vmap(const Function& f, Operand x) {
+  x.tape();
   const Var var = x.var();
   return vmap([&](std::span<const Var> slices) { return f(slices[0]); }, std::span<const Var>(&var, 1), x.where());
 }

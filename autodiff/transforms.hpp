@@ -17,7 +17,8 @@ namespace wengert {
 using FunctionOfMany = std::function<Var(std::span<const Var>)>;
 
 // f applied to every slice of xs along their first axis, [N, ...], without a loop: f is recorded once, on the first
-// slices, and again with the whole axis in front. Captured nodes are shared by all. Returns [N, shape of f's value].
+// slices, and again with the whole axis in front (by Op::batched). Captured nodes are shared by all. Returns
+// [N, shape of f's value].
 // Random draws inside f are the same for every slice. Throws Error when the first extents differ or are 0.
 Var vmap(const FunctionOfMany& f, std::span<const Var> xs, Where where = Where::current());
 Var vmap(const FunctionOfMany& f, std::initializer_list<Var> xs, Where where = Where::current());
@@ -30,7 +31,9 @@ Var vmap(const Function& f, Operand x);
 Var checkpoint(const Function& f, Operand x);
 
 // f(x) with a reverse rule of your own: rule(x, y, g) is the cotangent of x, of x's shape, for y = f(x) and its
-// cotangent g. What f captured gets no gradient. Forward mode follows by transposing the rule.
+// cotangent g. What f captured gets no gradient. Forward mode follows by transposing the rule, a batch (vmap) by that
+// of its slices; a divergence through it is refused, since nobody knows what the rule does with rows. The rule is kept:
+// what it captures must outlive the derivatives, and lie outside of a function given to vmap or checkpoint.
 using PullBack = std::function<Var(Var x, Var y, Var g)>;
 Var custom_derivative(const Function& f, const PullBack& rule, Operand x);
 

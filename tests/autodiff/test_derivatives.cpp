@@ -82,6 +82,19 @@ BOOST_FIXTURE_TEST_CASE(itself_and_what_it_does_not_depend_on, F64) {
   BOOST_TEST(grad(y, std::span<const Var>{}).empty());
 }
 
+BOOST_FIXTURE_TEST_CASE(forward_mode_of_the_identity, F64) {
+  const Var x = in({2, 3}, {1, 2, 3, 4, 5, 6}), v = in({2, 3}, {6, 5, 4, 3, 2, 1});
+  const Function same = [](Var z) { return z; };
+  close(numbers(jvp(same, x, v).tangent), {6, 5, 4, 3, 2, 1});
+  close(numbers(divergence(same, x)), {3, 3});
+  close(numbers(value_and_divergence(same, x).value), {1, 2, 3, 4, 5, 6});
+  const Var y = in({2}, {1, 2});
+  close(numbers(jacobian(same, y)), {1, 0, 0, 1});
+  // Of a constant nothing moves.
+  close(numbers(jvp([&](Var) { return y; }, x, v).tangent), {0, 0});
+  close(numbers(divergence([&](Var) { return x; }, x)), {0, 0});
+}
+
 BOOST_FIXTURE_TEST_CASE(a_one_element_loss_of_any_rank, F64) {
   const Var x = in({1, 1}, {2});
   close(numbers(grad(square(x), x)), {4});

@@ -1,5 +1,5 @@
 // Thousands of random programs: reverse mode, forward mode and differences agree to second order; vmap agrees with a
-// loop. A program on which they do not is shrunk and printed as C++.
+// loop, plans with an eager tape. A program on which they do not is shrunk and printed as C++.
 #define BOOST_TEST_MODULE programs
 #include <fmt/format.h>
 
@@ -164,6 +164,40 @@ std::string vmap_fault(const Program& program, const Arrays& v, const Arrays&) {
   return {};
 }
 
+// The loss, gradients and forward over reverse in plans, against an eager tape: to the bit as long as nothing is
+// rewritten.
+std::string plan_fault(const Program& program, const Arrays& v, const Arrays& w) {
+  const Arrays x = inputs_of(program), stacks = stacked(v, w);
+  Arrays inputs = x;
+  inputs.insert(inputs.end(), stacks.begin(), stacks.end());
+  const PlanFunction f = [&](std::span<const Var> in) {
+    Tape& tape = in[0].tape();
+    const Recording recording = record(program, in.first(x.size()));
+    std::vector<std::uint32_t> xs;
+    for (Var input : recording.inputs) xs.push_back(tape.index_of(input, Where::current()));
+    std::vector<Var> results = grad(recording.loss, recording.inputs);
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      const std::uint32_t last = tape.index_of(results[k], Where::current());
+      results.push_back(ForwardSweep(tape, xs, in.subspan(x.size()), last).full(last, 2));
+    }
+    results.push_back(recording.loss);
+    return results;
+  };
+  Tape tape(Dtype::f64);
+  const Arrays eager = values_of(f(on(tape, inputs)));
+  std::vector<Type> types;
+  for (const Array& input : inputs) types.push_back(input.type());
+  for (bool rewrites : {false, true}) {
+    Plan plan = compile(f, types, {.rewrites = rewrites}, Dtype::f64);
+    const std::vector<PlanInput> given(inputs.begin(), inputs.end());
+    const auto outputs = plan.run(given);
+    const Arrays planned(outputs.begin(), outputs.end());
+    if (!rewrites && !same_bits(planned, eager)) return "the bits of a plan without rewrites are not an eager tape's";
+    if (auto fault = apart("plan", planned, "an eager tape", eager, 1e-12); !fault.empty()) return fault;
+  }
+  return {};
+}
+
 using Check = std::string (*)(const Program&, const Arrays&, const Arrays&);
 
 std::string fault_of(const Program& program, Check check) {
@@ -212,6 +246,8 @@ BOOST_AUTO_TEST_CASE(first_derivatives_agree) {
 BOOST_AUTO_TEST_CASE(second_derivatives_agree) { BOOST_TEST(check_programs(2000, 60, second_order_fault).faults == 0); }
 
 BOOST_AUTO_TEST_CASE(vmap_agrees_with_a_loop) { BOOST_TEST(check_programs(500, 30, vmap_fault).faults == 0); }
+
+BOOST_AUTO_TEST_CASE(plans_agree_with_an_eager_tape) { BOOST_TEST(check_programs(150, 30, plan_fault).faults == 0); }
 
 BOOST_AUTO_TEST_CASE(a_wrong_rule_is_found_and_shrunk_to_the_step_that_has_it) {
   const auto wrong = [](std::span<const Var> v, const std::vector<Index>&) {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autodiff/ops.hpp"
+#include "autodiff/transforms.hpp"
 #include "tests/autodiff/programs.hpp"
 
 namespace wengert::testing {
@@ -91,6 +92,8 @@ bool beside(Random& random, const Shapes& s, Numbers& n) {
     if (axis != n[0] && s[0][axis] != s[1][axis] && s[0][axis] != 1 && s[1][axis] != 1) return false;
   return true;
 }
+
+bool both(Random&, const Shapes& s, Numbers&) { return broadcast(s[0], s[1]).has_value(); }
 
 Shape shape_of(const Numbers& n) { return Shape(std::span<const Index>(n)); }
 
@@ -195,12 +198,40 @@ std::vector<Word> linear_words() {
   };
 }
 
+// What changes how a function is recorded. A derivative of one's own takes its operand alone.
+std::vector<Word> transforming_words() {
+  return {
+      elementwise("checkpoint([](Var x) { return sin(x) * x; }, $0)",
+                  [](Var x) { return checkpoint([](Var z) { return sin(z) * z; }, x); }),
+      {"checkpoint([&](Var x) { return tanh(x * $1) + $1; }, $0)", 2, both,
+       [](Vars v, const Numbers&) { return checkpoint([w = v[1]](Var z) { return tanh(z * w) + w; }, v[0]); }},
+      {"checkpoint([&](Var x) { return checkpoint([&](Var z) { return sum(z * $1, -1); }, cos(x)); }, $0)", 2,
+       [](Random&, const Shapes& s, Numbers&) { return s[0].rank() > 0 && broadcast(s[0], s[1]).has_value(); },
+       [](Vars v, const Numbers&) {
+         const Function inner = [w = v[1]](Var z) { return sum(z * w, -1); };
+         return checkpoint([&](Var z) { return checkpoint(inner, cos(z)); }, v[0]);
+       }},
+      elementwise("custom_derivative([](Var x) { return sin(x); }, [](Var x, Var, Var g) { return g * cos(x); }, $0)",
+                  [](Var x) {
+                    const PullBack rule = [](Var z, Var, Var g) { return g * cos(z); };
+                    return custom_derivative([](Var z) { return sin(z); }, rule, x);
+                  }),
+      {"custom_derivative([](Var x) { return sum(square(x), -1); }, [](Var x, Var, Var g) { return 2 * x * "
+       "unsqueeze(g, -1); }, $0)",
+       1, any_rank,
+       [](Vars v, const Numbers&) {
+         const PullBack rule = [](Var z, Var, Var g) { return 2 * z * unsqueeze(g, -1); };
+         return custom_derivative([](Var z) { return sum(square(z), -1); }, rule, v[0]);
+       }},
+  };
+}
+
 }  // namespace
 
 const std::vector<Word>& vocabulary() {
   static const std::vector<Word> words = [] {
     std::vector<Word> all;
-    for (auto part : {elementwise_words(), reducing_words(), shape_words(), linear_words()})
+    for (auto part : {elementwise_words(), reducing_words(), shape_words(), linear_words(), transforming_words()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();
