@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(printing) {
 
 BOOST_AUTO_TEST_CASE(refusals) {
   const auto says = [](const std::string& text, const std::string& what) {
-    return contains(text, "[shape] " + what + "  (test_shape.cpp:");
+    return wengert::testing::contains(text, "[shape] " + what + "  (test_shape.cpp:");
   };
   BOOST_TEST(says(error_of([] { Shape{2, -1}; }), "a shape's extents cannot be negative, got -1"));
   BOOST_TEST(says(error_of([] { Shape{1, 2, 3, 4, 5, 6, 7, 8, 9}; }), "a shape has at most 8 axes, got one more"));
