@@ -161,15 +161,15 @@ void Plan::Schedule::execute(std::span<const PlanInput> given, const std::vector
   for (std::size_t i = 0; i < to.size(); ++i) table[output_entries[i]] = to[i].raw();
   const int wanted = team();
   make_room(wanted);
-  std::atomic<bool> computed = false;
+  computed_ = false;
   try {
     parallel_region(wanted, [&](int thread, int threads, Barrier& barrier) {
       work(thread, threads, barrier);
-      computed = true;
+      computed_ = true;
       if (then) then(thread, threads, barrier);
     });
   } catch (const Error&) {
-    if (!computed) run_whole();
+    if (!computed_) run_whole();
     throw;
   }
 }

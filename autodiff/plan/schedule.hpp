@@ -68,6 +68,7 @@ class Plan::Schedule {
   std::vector<Array> addends_;           // of accumulate()
   bool adds_up_ = false;                 // whether the outputs are something to add to
   std::atomic<bool> running_{false};
+  std::atomic<bool> computed_{false};  // whether all steps of the run are through
 };
 
 namespace plan {
