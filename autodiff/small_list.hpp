@@ -6,6 +6,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace wengert {
 
@@ -24,6 +25,11 @@ class SmallList {
     values_[size_++] = value;
   }
   void pop_back() { --size_; }
+  // By insertion: std::sort takes another path above 16 values, for which GCC 14 warns that there is no room here.
+  void sort() {
+    for (std::size_t i = 1; i < size_; ++i)
+      for (std::size_t j = i; j > 0 && values_[j] < values_[j - 1]; --j) std::swap(values_[j], values_[j - 1]);
+  }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   T& operator[](std::size_t i) { return values_[i]; }

@@ -190,7 +190,7 @@ struct DrawNormal final : DrawOp {
     const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
     const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
-      over_rows(k.out_shape(), [&](Index begin, Index end, Index n) { rows(s, first, begin, end, n, k.out<T>()); });
+      over_rows(k.out_shape(), [&](Index begin, Index end, Index n) { fill(s, first, begin, end, n, k.out<T>()); });
     });
   }
   double element(const Stream& s, const Attributes&, Dtype dtype, Index row, Index e, Index) const override {
@@ -210,7 +210,7 @@ struct DrawNormal final : DrawOp {
 
  private:
   template <class T>
-  static void rows(const Stream& s, Index first, Index begin, Index end, Index n, T* out) {
+  static void fill(const Stream& s, Index first, Index begin, Index end, Index n, T* out) {
     alignas(alignment) Buffer<T> u, v, even, odd;
     std::array<T*, static_cast<std::size_t>(batch)> to;
     Index filled = 0;

@@ -99,7 +99,7 @@ Axes axes_of(const Operand& x, std::span<const int> axes, const char* op) {
       refuse(x, op, fmt::format("axis {} of shape {} is named twice", axis, to_string(x.shape())));
     sorted.push_back(axis);
   }
-  std::sort(sorted.begin(), sorted.end());
+  sorted.sort();
   return sorted;
 }
 

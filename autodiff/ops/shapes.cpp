@@ -122,7 +122,7 @@ struct Transpose final : Movement {
   Type infer(const Signature& s) const override {
     const auto& axes = s.attributes.axes;
     SmallList<int, max_rank> sorted = axes;
-    std::sort(sorted.begin(), sorted.end());
+    sorted.sort();
     for (std::size_t i = 0; i < sorted.size(); ++i)
       if (sorted[i] != static_cast<int>(i) - static_cast<int>(sorted.size()) ||
           static_cast<int>(sorted.size()) > s.shape(0).rank())

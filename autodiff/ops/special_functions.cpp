@@ -101,10 +101,10 @@ double polygamma_reference(int n, double x) {
 struct Family : ElementwiseOp {
   explicit Family(std::string name)
       : ElementwiseOp({.name = std::move(name), .linearity = Linearity::elementwise, .in_place = true}) {}
-  virtual double reference(double x, const Attributes& attributes) const = 0;
+  virtual double exact(double x, const Attributes& attributes) const = 0;
   Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const final {
     Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < result.size(); ++i) result.set(i, reference(in[0].at(i), attributes));
+    for (Index i = 0; i < result.size(); ++i) result.set(i, exact(in[0].at(i), attributes));
     return result;
   }
   static int integer(const Attributes& a, std::size_t i) { return static_cast<int>(a.integers[i]); }
@@ -155,7 +155,7 @@ struct Polygamma final : Family {
             {{{Dtype::f32, {2}}}, {.integers = {151}}, "the order goes from 0 to 150, got 151"},
             {{{Dtype::i32, {2}}}, {.integers = {1}}, "needs f32 or f64"}};
   }
-  double reference(double x, const Attributes& a) const override { return polygamma_reference(integer(a, 0), x); }
+  double exact(double x, const Attributes& a) const override { return polygamma_reference(integer(a, 0), x); }
 };
 [[gnu::init_priority(library_ops)]] const Polygamma polygamma_op;
 
@@ -263,7 +263,7 @@ struct Ive final : Family {
             {{{Dtype::i32, {2}}}, {.integers = {1, 0}}, "needs f32 or f64"}};
   }
   // I_n(x) = (1/pi) integral over [0, pi] of exp(x cos a) cos(n a) da, by the trapezoid rule: exact to rounding.
-  double reference(double x, const Attributes& a) const override {
+  double exact(double x, const Attributes& a) const override {
     constexpr int points = 256;
     const double s = x > 0 ? 1 : -1;
     double total = 0;
