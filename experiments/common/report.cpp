@@ -50,7 +50,8 @@ void Report::setting(const std::string& name, Setting value) { put(settings_, na
 
 void Report::seconds(const std::string& name, double value) { put(seconds_, name, value); }
 
-void Report::quantity(const std::string& name, double value, Window window, std::optional<double> printed) {
+void Report::quantity(const std::string& name, std::optional<double> value, Window window,
+                      std::optional<double> printed) {
   const auto old =
       std::find_if(quantities_.begin(), quantities_.end(), [&](const Quantity& q) { return q.name == name; });
   if (old == quantities_.end())
@@ -61,7 +62,7 @@ void Report::quantity(const std::string& name, double value, Window window, std:
 
 std::optional<Window> Report::window_of(const Quantity& quantity) const {
   const bool bounded = std::isfinite(quantity.window.low) || std::isfinite(quantity.window.high);
-  if (!bounded || !windows_apply_ || Interrupt::requested()) return {};
+  if (!bounded || !quantity.value || !windows_apply_ || Interrupt::requested()) return {};
   return quantity.window;
 }
 
@@ -75,10 +76,10 @@ std::string Report::json() const {
   for (const Quantity& quantity : quantities_) {
     const std::optional<Window> window = window_of(quantity);
     report["quantities"].push_back({{"name", quantity.name},
-                                    {"value", quantity.value},
+                                    {"value", quantity.value ? Json(*quantity.value) : Json(nullptr)},
                                     {"window", window ? Json::array({window->low, window->high}) : Json(nullptr)},
                                     {"printed", quantity.printed ? Json(*quantity.printed) : Json(nullptr)},
-                                    {"inside", window ? Json(contains(*window, quantity.value)) : Json(nullptr)}});
+                                    {"inside", window ? Json(contains(*window, *quantity.value)) : Json(nullptr)}});
   }
   report["seconds"] = Json::object();
   for (const auto& [name, value] : seconds_) report["seconds"][name] = value;
@@ -95,10 +96,11 @@ std::string Report::table() const {
   for (const Quantity& quantity : quantities_) width = std::max(width, quantity.name.size());
   std::string table = fmt::format("{:<{}}  {:>10}  {:>20}\n", "quantity", width, "value", "window");
   for (const Quantity& quantity : quantities_) {
+    if (!quantity.value) continue;
     const std::optional<Window> window = window_of(quantity);
-    table += fmt::format("{:<{}}  {:>10.5g}", quantity.name, width, quantity.value);
+    table += fmt::format("{:<{}}  {:>10.5g}", quantity.name, width, *quantity.value);
     if (window)
-      table += fmt::format("  {:>20}  {}", text(*window), contains(*window, quantity.value) ? "inside" : "OUTSIDE");
+      table += fmt::format("  {:>20}  {}", text(*window), contains(*window, *quantity.value) ? "inside" : "OUTSIDE");
     table += '\n';
   }
   return table;
@@ -107,9 +109,9 @@ std::string Report::table() const {
 std::vector<std::string> Report::warnings() const {
   std::vector<std::string> warnings;
   for (const Quantity& quantity : quantities_)
-    if (const auto window = window_of(quantity); window && !contains(*window, quantity.value))
+    if (const auto window = window_of(quantity); window && !contains(*window, *quantity.value))
       warnings.push_back(
-          fmt::format("{} is {:.5g}, outside of its window {}", quantity.name, quantity.value, text(*window)));
+          fmt::format("{} is {:.5g}, outside of its window {}", quantity.name, *quantity.value, text(*window)));
   return warnings;
 }
 

@@ -31,8 +31,10 @@ class Report {
   // A second value under a name replaces the first.
   void setting(const std::string& name, Setting value);
   void seconds(const std::string& name, double value);
-  // `printed` is the number in the study's text, where it has one.
-  void quantity(const std::string& name, double value, Window window = {}, std::optional<double> printed = {});
+  // `printed` is the number in the study's text, where it has one. A quantity that the run was too short for has no
+  // value: it is null in the JSON, and not in the table.
+  void quantity(const std::string& name, std::optional<double> value, Window window = {},
+                std::optional<double> printed = {});
   void windows_apply(bool apply) { windows_apply_ = apply; }
 
   // {"experiment", "interrupted", "settings", "quantities": [{"name", "value", "window", "printed", "inside"}],
@@ -49,7 +51,7 @@ class Report {
  private:
   struct Quantity {
     std::string name;
-    double value;
+    std::optional<double> value;
     Window window;
     std::optional<double> printed;
   };

@@ -29,6 +29,8 @@ int run_main(Options& options, int count, char** arguments, const std::function<
     make_folder(options.out());
     const Interrupt interrupt;
     body();
+    std::fflush(stderr);
+    fmt::print("figures and numbers in {}\n", options.out().string());
     return Interrupt::requested() ? 130 : 0;
   } catch (const UsageError& error) {
     return fail(options, error.what(), 2);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -36,8 +35,8 @@ Array train(std::int64_t steps, nn::TrainStep& step, const std::function<double(
   });
 }
 
-double mean_loss(const Array& losses, std::int64_t first, std::int64_t last) {
-  if (first < 1 || last < first || last > losses.size()) return std::numeric_limits<double>::quiet_NaN();
+std::optional<double> mean_loss(const Array& losses, std::int64_t first, std::int64_t last) {
+  if (first < 1 || last < first || last > losses.size()) return std::nullopt;
   const auto values = losses.data<float>().subspan(static_cast<std::size_t>(first - 1));
   const auto count = last - first + 1;
   return std::accumulate(values.begin(), values.begin() + count, 0.0) / static_cast<double>(count);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "autodiff/array.hpp"
 #include "nn/train_step.hpp"
@@ -15,7 +16,7 @@ Array train(std::int64_t steps, const std::function<double()>& step);
 // or gradient that is not finite, with the op and the line that it came from.
 Array train(std::int64_t steps, nn::TrainStep& step, const std::function<double(double)>& shown = {});
 
-// The mean loss of the steps first..last, counted from 1 with both ends included; NaN where not all of them were done.
-double mean_loss(const Array& losses, std::int64_t first, std::int64_t last);
+// The mean loss of the steps first..last, counted from 1 with both ends included; none where not all of them were done.
+std::optional<double> mean_loss(const Array& losses, std::int64_t first, std::int64_t last);
 
 }  // namespace wengert::experiments

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <boost/test/unit_test.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <initializer_list>
@@ -14,6 +15,14 @@
 #include "tests/autodiff/helpers.hpp"
 
 namespace wengert::testing {
+
+// For preconditions: says which test is skipped where the machine lacks what it needs.
+inline boost::test_tools::assertion_result present(bool here, const char* what, boost::unit_test::test_unit_id id) {
+  if (!here)
+    std::fprintf(stderr, "%s: skipped, there is no %s\n",
+                 boost::unit_test::framework::get(id, boost::unit_test::TUT_ANY).p_name.get().c_str(), what);
+  return here;
+}
 
 // A folder of its own, removed at the end.
 class Folder {

@@ -37,8 +37,8 @@ class Variable {
 };
 
 // The tests' packages do not include gnuplot; the experiments' do.
-boost::test_tools::assertion_result has_gnuplot(boost::unit_test::test_unit_id) {
-  return std::system("gnuplot --version >/dev/null 2>&1") == 0;
+boost::test_tools::assertion_result has_gnuplot(boost::unit_test::test_unit_id id) {
+  return present(std::system("gnuplot --version >/dev/null 2>&1") == 0, "gnuplot", id);
 }
 
 // Width and height as a PNG file states them, 0 x 0 if it is none.

@@ -169,13 +169,16 @@ BOOST_AUTO_TEST_SUITE(run)
 BOOST_AUTO_TEST_CASE(a_body_that_ends_well_is_status_0) {
   const Folder folder;
   Example example;
-  bool ran = false;
-  BOOST_TEST(example.run({"--out", (folder / "a/b").string(), "--threads", "1"}, [&] {
-    ran = true;
-    BOOST_TEST(fs::is_directory(folder / "a/b"));
-    BOOST_TEST(threads() == 1);
-  }) == 0);
-  BOOST_TEST(ran);
+  int status = -1;
+  const std::string text = printed(1, [&] {
+    status = example.run({"--out", (folder / "a/b").string(), "--threads", "1"}, [&] {
+      BOOST_TEST(fs::is_directory(folder / "a/b"));
+      BOOST_TEST(threads() == 1);
+      std::puts("numbers");
+    });
+  });
+  BOOST_TEST(status == 0);
+  BOOST_TEST(text == "numbers\nfigures and numbers in " + (folder / "a/b").string() + "\n");
 }
 
 BOOST_AUTO_TEST_CASE(help_runs_nothing_and_makes_nothing) {
@@ -210,15 +213,18 @@ BOOST_AUTO_TEST_CASE(failures_are_one_line_and_a_status) {
 
 BOOST_AUTO_TEST_CASE(an_interrupted_body_is_status_130) {
   const Folder folder;
-  for (int signal : {SIGINT, SIGTERM}) {
+  const auto status_of = [&](const std::function<void()>& body) {
     Example example;
-    BOOST_TEST(example.run({"--out", folder.path().string()}, [&] {
-      std::raise(signal);
-      BOOST_TEST(Interrupt::requested());
-    }) == 130);
-  }
-  Example example;
-  BOOST_TEST(example.run({"--out", folder.path().string()}, [] {}) == 0);  // and is forgotten
+    int status = -1;
+    printed(1, [&] { status = example.run({"--out", folder.path().string()}, body); });
+    return status;
+  };
+  for (int signal : {SIGINT, SIGTERM})
+    BOOST_TEST(status_of([&] {
+                 std::raise(signal);
+                 BOOST_TEST(Interrupt::requested());
+               }) == 130);
+  BOOST_TEST(status_of([] {}) == 0);  // and is forgotten
 }
 
 BOOST_AUTO_TEST_SUITE_END()

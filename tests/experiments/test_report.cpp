@@ -100,6 +100,18 @@ BOOST_AUTO_TEST_CASE(what_is_not_finite_is_null) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_a_run_was_too_short_for_is_null_and_has_no_row) {
+  Report report("example");
+  report.quantity("late", std::nullopt, {0, 1}, 0.5);
+  report.quantity("early", 2);
+  const Json json = Json::parse(report.json());
+  BOOST_TEST(json["quantities"][0].dump() ==
+             R"({"name":"late","value":null,"window":null,"printed":0.5,"inside":null})");
+  BOOST_TEST(report.warnings().empty());
+  BOOST_TEST(!contains(report.table(), "late"));
+  BOOST_TEST(contains(report.table(), "early"));
+}
+
 BOOST_AUTO_TEST_CASE(both_ends_of_a_window_belong_to_it) {
   const auto inside = [](double value, Window window) {
     Report report("example");
