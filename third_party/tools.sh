@@ -23,6 +23,16 @@ tool() {
   return 1
 }
 
+# packages [GROUP]: what third_party/packages lists for this release of Debian, under all groups if none is named.
+packages() {
+  local release
+  release=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}") || true
+  sed 's/#.*//' "$root/third_party/packages" | awk -v group="${1:-}" -v release="$release" '
+    split($1, name, /[:\/]/) && (group == "" || name[1] == group) && (name[2] == "" || name[2] == release) {
+      for (i = 2; i <= NF; ++i) print $i
+    }'
+}
+
 find_meson() { tool meson 1.0; }
 find_ninja() { tool ninja 1.10; }
 
@@ -48,12 +58,20 @@ quietly() {
   return "$status"
 }
 
-# What a configured build directory depends on without noticing: the compiler, meson, and the processor that
+# What a build directory cannot be used with any more once it has changed: the compiler, meson, and the processor that
 # -march=native stood for.
 surroundings() {
   local processor
   processor=$(grep -m 1 '^flags' /proc/cpuinfo 2>/dev/null | cksum) || true
   echo "${CXX:-} ${CXXFLAGS:-} ${LDFLAGS:-} $("$meson" --version) $processor"
+}
+
+# The packages that meson may have found, and their versions: it does not notice when they come or change.
+packages_at_hand() {
+  local all
+  mapfile -t all < <(packages)
+  { dpkg-query -W -f '${Package} ${db:Status-Status} ${Version}\n' "${all[@]}" || pkg-config --list-all; } 2>/dev/null |
+    sort | cksum || true
 }
 
 # Where several flavours of OpenBLAS are installed, the alternatives system may prefer one with threads of its own.
@@ -65,33 +83,47 @@ prefer_openmp_blas() {
 }
 
 # configure DIR [OPTION...]: a directory that this function made for other options or surroundings is made anew; one
-# that was configured by hand is used as it is. Sets meson and ninja.
+# that was configured by hand keeps its options. Either looks again for what it needs once other packages are at hand.
+# Sets meson and ninja.
 configure() {
-  local dir=$1 asked
+  local dir=$1 asked found
   shift
   meson=$(find_meson) || fail 'meson >= 1.0 is missing'
   ninja=$(find_ninja) || fail 'ninja >= 1.10 is missing'
   export NINJA=$ninja # left alone, meson takes the first on the PATH
   prefer_openmp_blas
+  if [[ -f $dir/build.ninja && ! -f $dir/.configured ]]; then
+    (($# == 0)) || fail "$dir was configured by hand: remove it, or leave out $*"
+  fi
+  [[ -z ${WENGERT_WERROR:-} ]] || set -- -Dwerror=true "$@" # CI sets it
   asked="$(surroundings) $*"
-  if [[ -f $dir/build.ninja ]]; then
-    if [[ ! -f $dir/.configured ]]; then
-      (($# == 0)) || fail "$dir was configured by hand: remove it, or leave out $*"
-      return 0
-    fi
-    [[ $(<"$dir/.configured") != "$asked" ]] || return 0
+  found=$(packages_at_hand)
+  if [[ -f $dir/.configured && $(<"$dir/.configured") != "$asked" ]]; then
     rm -rf "$dir"
   fi
-  quietly "$meson" setup "$dir" "$root" "$@" || fail "cannot configure $dir"
-  echo "$asked" >"$dir/.configured"
+  if [[ ! -f $dir/build.ninja ]]; then
+    echo "configuring ${dir#"$root"/}" >&2
+    quietly "$meson" setup "$dir" "$root" "$@" || fail "cannot configure $dir"
+    echo "$asked" >"$dir/.configured"
+  elif [[ ! -f $dir/.packages || $(<"$dir/.packages") != "$found" ]]; then
+    echo "configuring ${dir#"$root"/} anew: other packages are at hand" >&2
+    quietly "$meson" configure "$dir" --clearcache || fail "cannot configure $dir"
+    quietly "$meson" setup --reconfigure "$dir" "$root" || fail "cannot configure $dir"
+  fi
+  echo "$found" >"$dir/.packages"
 }
 
-# build DIR [TARGET...]: after configure. Where there is ccache, meson uses it; it needs to be told that it may serve
-# what reads a precompiled header.
+# build DIR [TARGET...]: after configure. On a terminal with the progress of ninja, elsewhere in silence unless it fails.
+# Where there is ccache, meson uses it; it needs to be told that it may serve what reads a precompiled header.
 build() {
-  local dir=$1
+  local dir=$1 show=quietly
   shift
   export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS-pch_defines,time_macros}
+  [[ $("$ninja" -C "$dir" -n "$@" 2>/dev/null) != *'no work to do.'* ]] || return 0
   echo "building ${*:-everything} in ${dir#"$root"/}" >&2
-  quietly "$ninja" -C "$dir" "$@" || fail 'the build failed'
+  [[ ! -t 2 ]] || show=on_terminal
+  "$show" "$ninja" -C "$dir" "$@" || fail 'the build failed'
 }
+
+# ninja rewrites one line where its output is a terminal.
+on_terminal() { "$@" >&2 </dev/null; }
