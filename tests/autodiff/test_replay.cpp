@@ -1,10 +1,13 @@
 // What changes between runs of a plan is an input, a parameter or a draw; all else is frozen: the traps.
 #define BOOST_TEST_MODULE replay
+#include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <optional>
 #include <thread>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/ops/elementwise.hpp"
 #include "nn/nn.hpp"
 #include "tests/autodiff/helpers.hpp"
 
@@ -28,6 +31,19 @@ nn::Mlp network() {
 Array eagerly(const nn::Mlp& net, const Array& x) {
   Tape tape;
   return net(tape.input(x)).value();
+}
+
+// The identity. Whoever computes an element of this value comes later than the others to whatever follows.
+constexpr float late = 1e6f;
+const Unary laggard_op({.name = "laggard", .reference = [](double x) { return x; }}, [](auto x) {
+  if (xsimd::any(x == decltype(x)(late))) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  return x;
+});
+Var laggard(Var x) { return record(laggard_op, {x}); }
+
+Array run_alone(Plan& plan, const Array& x) {
+  const Threads guard(1);
+  return plan.run({x})[0];
 }
 
 // The plan of a function of [200,3] gives what an eager tape does.
@@ -320,6 +336,54 @@ BOOST_AUTO_TEST_CASE(two_threads_run_two_plans) {
   for (int i = 0; i < 200; ++i) BOOST_REQUIRE(same_bits(a.run({x})[0], of_x));
   other.join();
   BOOST_TEST(good);
+}
+
+// Two threads, of which one is late; and in every run other values, so that those of the run before are wrong.
+BOOST_AUTO_TEST_CASE(no_thread_reads_what_another_has_yet_to_write) {
+  struct {
+    const char* name;
+    PlanFunction f;
+    Type type;
+    bool split_rows;
+    Index slow;  // the element that takes long, counted from the end if negative
+  } const cases[] = {
+      {"one thread alone, after both",
+       [](Vars in) { return Outputs{cumsum(laggard(in[0]), 0)}; },
+       {Dtype::f32, {1 << 17}},
+       false,
+       -1},
+      {"both, after one alone",
+       [](Vars in) { return Outputs{exp(cumsum(in[0], 0) * 1e-6)}; },
+       {Dtype::f32, {1 << 17}},
+       false,
+       0},
+      {"rows, after one alone",
+       [](Vars in) { return Outputs{in[0] * laggard(sum(slice(in[0], 0, 0, 1), {0}, {.keepdims = true}))}; },
+       {Dtype::f32, {4096, 32}},
+       true,
+       0},
+      {"partial sums, after rows",
+       [](Vars in) { return Outputs{sum(laggard(in[0]), {0})}; },
+       {Dtype::f32, {4096, 32}},
+       true,
+       -1},
+  };
+  for (const auto& each : cases) BOOST_TEST_CONTEXT(each.name) {
+      Plan plan = compile(each.f, {each.type}, {.split_rows = each.split_rows});
+      for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+        Array x = random_array(each.type.dtype, each.type.shape, seed);
+        x.set(each.slow < 0 ? x.size() + each.slow : each.slow, late);
+        const Array alone = run_alone(plan, x);
+        // What the run alone left behind must not be what is wanted.
+        plan.run({random_array(each.type.dtype, each.type.shape, seed + 10)});
+        const Threads guard(2);
+        std::atomic<int> team = 0;
+        const std::vector<PlanInput> inputs{x};
+        const auto out = plan.run(inputs, [&](int, int threads, Barrier&) { team = threads; });
+        BOOST_TEST(team == 2);
+        BOOST_TEST(same_bits(out[0], alone));
+      }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_checkpoint_holds_fewer_bytes_and_gives_the_same_bits) {
