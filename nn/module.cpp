@@ -19,7 +19,7 @@ class Walker : public Visitor {
   void operator()(const std::string& name, Module& module) override {
     const std::size_t length = prefix_.size();
     prefix_ += name;
-    meet(prefix_, module);
+    enter(prefix_, module);
     prefix_ += ".";
     module.children(*this);
     prefix_.resize(length);
@@ -32,7 +32,7 @@ class Walker : public Visitor {
 
  protected:
   virtual void meet(const std::string& name, Parameter& parameter) = 0;
-  virtual void meet(const std::string&, Module&) {}
+  virtual void enter(const std::string&, Module&) {}
   bool thawed() const { return thawed_; }
 
  private:
@@ -84,7 +84,7 @@ class Namer final : public Walker {
   void meet(const std::string& name, Parameter& parameter) override {
     if (thawed() && met_.insert(&parameter).second) parameter.rename(name);
   }
-  void meet(const std::string& name, Module& module) override {
+  void enter(const std::string& name, Module& module) override {
     if (thawed() && met_.insert(&module).second) module.path_ = name;
   }
   std::unordered_set<const void*> met_;

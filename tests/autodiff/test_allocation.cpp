@@ -111,13 +111,13 @@ BOOST_AUTO_TEST_CASE(the_counter_counts) {
 
 // Clang's OpenMP runtime allocates for every region of a team, which is not ours to count: one thread there.
 #if defined(__clang__)
-constexpr int most_threads = 1;
+constexpr int largest_team = 1;
 #else
-constexpr int most_threads = 3;
+constexpr int largest_team = 3;
 #endif
 
 BOOST_AUTO_TEST_CASE(recording_and_computing_allocate_nothing) {
-  for (int count = 1; count <= most_threads; ++count) {
+  for (int count = 1; count <= largest_team; ++count) {
     const Threads guard(count);
     for (Index batch : {1, 32, 1000}) {
       Step step(batch);
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(recording_and_computing_allocate_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(a_gradient_allocates_its_lists_alone) {
-  for (int count = 1; count <= most_threads; ++count) {
+  for (int count = 1; count <= largest_team; ++count) {
     const Threads guard(count);
     Step step(1000);
     const long found = allocations_of([&] {
@@ -197,7 +197,7 @@ void* differentiate_a_long_chain(void* result) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(a_plan_allocates_nothing) {
-  for (int count = 1; count <= most_threads; ++count) {
+  for (int count = 1; count <= largest_team; ++count) {
     const Threads guard(count);
     for (Index batch : {1, 32, 1000}) {
       const Array weights = random_array(Dtype::f32, {3, 20}, 1, -1, 1);
