@@ -165,7 +165,7 @@ class Op : public std::enable_shared_from_this<Op> {
   virtual Type infer(const Signature& s) const = 0;
 
   // Running. A kernel never allocates, and gives the same bits on any number of threads. It never throws, but for
-  // values that cannot be served (an index out of range): then reject(text), outside of parallel_for.
+  // values that cannot be served (an index out of range): then reject(text).
   virtual void run(const Kernel& k) const = 0;
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
   // What the attributes become for a range of rows (along the output's first axis) that begins at row `first`: draws

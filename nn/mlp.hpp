@@ -15,9 +15,9 @@ enum class Numbering { layers, with_activations };
 
 struct MlpOptions {
   Index in = 1;
-  std::vector<Index> hidden;  // widths; the activation follows each
+  std::vector<Index> hidden{};  // widths; the activation follows each
   Index out = 1;
-  Activation activation;
+  Activation activation{};
   Numbering numbering = Numbering::layers;
   bool zero_output = false;  // the last layer starts at 0
   Dtype dtype = Dtype::f32;

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "autodiff/derivatives.hpp"
+#include "autodiff/kernels/simd.hpp"
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/tape.hpp"
@@ -35,7 +36,7 @@ T limited(T x, T limit) {  // NaN stays
   return x > limit ? limit : x < -limit ? -limit : x;
 }
 
-// The sum of value(i)^2 over [0, size). Partial sums in lanes, for the compiler to keep in registers.
+// The sum of value(i)^2 over [0, size) in f64. Partial sums in lanes, for the compiler to keep in registers.
 template <class T, class Value>
 double sum_of_squares(Index size, const Value& value) {
   constexpr Index lanes = 32;
@@ -51,6 +52,29 @@ double sum_of_squares(Index size, const Value& value) {
   for (std::size_t half = lanes / 2; half > 0; half /= 2)
     for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
   return sums[0];
+}
+
+// The sum of x^2 over a piece of a gradient, read once: in lanes of T, and in f64 where a sum in f32 is not finite or
+// so small that squares may have been lost.
+template <class T>
+double sum_of_squares(const T* x, Index size) {
+  using simd::Batch;
+  constexpr Index width = simd::lanes<T>;
+  std::array<Batch<T>, 4> sums;
+  sums.fill(Batch<T>(0));
+  Index i = 0;
+  for (; i + 4 * width <= size; i += 4 * width)
+    for (std::size_t v = 0; v < 4; ++v) {
+      const Batch<T> part = simd::load(x + i + static_cast<Index>(v) * width);
+      sums[v] = simd::fma<T>(part, part, sums[v]);
+    }
+  for (; i < size; i += width) {
+    const Batch<T> part = simd::Part<T>(std::min(width, size - i)).load(x + i);
+    sums[0] = simd::fma<T>(part, part, sums[0]);
+  }
+  const T sum = simd::fold<T>((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  if (sizeof(T) == sizeof(double) || (std::isfinite(sum) && sum > T(1e-25))) return sum;
+  return sum_of_squares<T>(size, [x](Index k) { return x[k]; });
 }
 
 // The norm of what overflows when it is squared: in units of the largest entry, at most the largest number. A NaN or an
@@ -135,6 +159,7 @@ std::vector<Var> Optimizer::gradients_of(Operand loss, std::string_view owner) c
 
 void Optimizer::prepare(double share) {
   if (exchanged_) throw Error("[step] the parameters are exchanged with their averages: exchange them again first");
+  const FloatingPointMode mode;  // rates and corrections are numbers of the update, too
   share_ = share;
   settings_ = read(updates_ + 1);
   check_all(settings_.clip, settings_.average);
@@ -179,7 +204,7 @@ double Optimizer::measure(std::span<const Array> gradients, int thread, int thre
   const T share = static_cast<T>(share_), largest = static_cast<T>(settings_.clip.value);
   for_pieces(gradients, thread, threads, [&](Index, Index size, const void* gradient, Index which) {
     const T* from = static_cast<const T*>(gradient);
-    squares_[static_cast<std::size_t>(which)] += sum_of_squares<T>(size, [&](Index i) { return from[i]; });
+    squares_[static_cast<std::size_t>(which)] += sum_of_squares(from, size);
     if (twice)
       clipped_squares_[static_cast<std::size_t>(which)] +=
           sum_of_squares<T>(size, [&](Index i) { return limited(share * from[i], largest); });

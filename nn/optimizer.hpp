@@ -42,7 +42,7 @@ class Optimizer {
 
   // Of the last step.
   StepOutcome outcome() const { return outcome_; }
-  // The Euclidean norm of its whole gradient, before clipping; NaN where the loss was not finite.
+  // The Euclidean norm of its whole gradient, before clipping, to 1e-6 in f32; NaN where the loss was not finite.
   double gradient_norm() const { return norm_; }
 
   // The same update in parts, for what has gradients of its own: prepare() reads the options, `share` being what each

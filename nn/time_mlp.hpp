@@ -10,8 +10,8 @@ namespace wengert::nn {
 
 struct TimeMlpOptions {
   Index dimension = 1;        // of the points
-  std::vector<Index> hidden;  // widths; the activation follows each
-  Activation activation;
+  std::vector<Index> hidden{};  // widths; the activation follows each
+  Activation activation{};
   Index features = 0;           // sinusoidal features of time; 0: time itself
   double max_frequency = 1000;  // of these
   bool zero_output = false;     // start from the score 0
