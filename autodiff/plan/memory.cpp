@@ -12,8 +12,9 @@ std::size_t pack(std::vector<Span>& spans) {
   std::vector<std::size_t> order(spans.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   // The largest first: small ones fill the gaps.
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return spans[a].bytes > spans[b].bytes; });
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return spans[a].bytes != spans[b].bytes ? spans[a].bytes > spans[b].bytes : a < b;
+  });
   std::vector<std::size_t> placed;
   std::size_t total = 0;
   for (std::size_t which : order) {
