@@ -19,6 +19,14 @@ Grid Grid::uniform(double from, double to, Index steps) {
   return Grid(std::move(times));
 }
 
+Grid Grid::half_open(double from, double to, Index steps) {
+  Grid grid = uniform(from, to, steps);
+  grid.times_.pop_back();
+  return Grid(std::move(grid.times_));
+}
+
+Grid Grid::reversed() const { return Grid({times_.rbegin(), times_.rend()}); }
+
 Grid::Grid(std::vector<double> times) : times_(std::move(times)) {
   if (times_.size() < 2) throw Error(fmt::format("[grid] needs at least two times, got {}", times_.size()));
   const bool rising = times_[1] > times_[0];

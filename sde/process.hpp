@@ -33,4 +33,13 @@ Var perturb(const P& process, Operand x0, Operand t, Operand z) {
   return process.mean(t) * x0 + process.std(t) * z;
 }
 
+// A point of the transition from a time s to a later t, given x_s [B,d]: r x_s + sqrt(std(t)^2 - r^2 std(s)^2) z with
+// r = mean(t) / mean(s). perturb() is that from 0.
+template <Process P>
+Var transition(const P& process, Operand x, Operand s, Operand t, Operand z) {
+  const Var ratio = process.mean(t) / process.mean(s);
+  const Var variance = square(process.std(t)) - square(ratio * process.std(s));
+  return ratio * x + sqrt(maximum(variance, 0)) * z;
+}
+
 }  // namespace wengert::sde

@@ -1,8 +1,10 @@
 // Processes, equations, solvers, likelihoods.
 #pragma once
 #include "sde/adaptive_integrator.hpp"
+#include "sde/empirical.hpp"
 #include "sde/euler.hpp"
 #include "sde/euler_maruyama.hpp"
+#include "sde/exact_transition.hpp"
 #include "sde/heun.hpp"
 #include "sde/integrator.hpp"
 #include "sde/likelihood.hpp"
@@ -10,5 +12,6 @@
 #include "sde/predictor_corrector.hpp"
 #include "sde/rk4.hpp"
 #include "sde/score_matching.hpp"
+#include "sde/stochastic_heun.hpp"
 #include "sde/ve.hpp"
 #include "sde/vp.hpp"

@@ -70,12 +70,14 @@ Array increments(int level, int finest, Index n) {
 }
 
 // Of paths from 1 on [0, 1]: the mean distance to the exact ends, given W_1.
-double strong_error(const sde::Sde& equation, int level, const std::function<double(double w)>& exact) {
+template <class Method>
+double strong_error(const Method& method, const sde::Sde& equation, int level,
+                    const std::function<double(double w)>& exact) {
   constexpr Index n = 4000;
   constexpr int finest = 10;
   Array ones(Dtype::f64, {n, 1});
   for (Index i = 0; i < n; ++i) ones.set(i, 1);
-  sde::Integrator integrator(sde::EulerMaruyama{}, equation);
+  sde::Integrator integrator(method, equation);
   const Array x =
       integrator
           .run(ones, Grid::uniform(0, 1, Index{1} << level), {.noise = sde::Noise::given(increments(level, finest, n))})
@@ -100,8 +102,40 @@ BOOST_AUTO_TEST_CASE(euler_maruyama_has_strong_order_one_half) {
   const double a = 0.5, b = 0.8;  // geometric Brownian motion
   const sde::Sde equation{[=](Var x, Var) { return a * x; }, [=](Var x, Var) { return b * x; }};
   const auto exact = [=](double w) { return std::exp(a - 0.5 * b * b + b * w); };
-  const double order = std::log2(strong_error(equation, 4, exact) / strong_error(equation, 8, exact)) / 4;
+  const sde::EulerMaruyama method;
+  const double order =
+      std::log2(strong_error(method, equation, 4, exact) / strong_error(method, equation, 8, exact)) / 4;
   BOOST_TEST(std::abs(order - sde::EulerMaruyama::order) < 0.08, "order " << order);
+}
+
+BOOST_AUTO_TEST_CASE(stochastic_heun_has_strong_order_one_in_stratonovichs_sense) {
+  const double a = 0.5, b = 0.8;  // dx = a x dt + b x o dW: exp(a t + b W), without Itô's correction
+  const sde::Sde equation{[=](Var x, Var) { return a * x; }, [=](Var x, Var) { return b * x; }};
+  const auto exact = [=](double w) { return std::exp(a + b * w); };
+  const sde::StochasticHeun method;
+  const double order =
+      std::log2(strong_error(method, equation, 3, exact) / strong_error(method, equation, 7, exact)) / 4;
+  BOOST_TEST(std::abs(order - sde::StochasticHeun::order) < 0.1, "order " << order);
+}
+
+// On any grid: the law at the end, and the covariance of two times.
+BOOST_AUTO_TEST_CASE(exact_transitions_have_the_moments_of_the_process_on_any_grid) {
+  constexpr Index n = 200000;
+  const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
+  Array start(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) start.set(i, 2);
+  for (const Grid& grid : {Grid({0.0, 1.0}), Grid({0.0, 0.01, 0.6, 1.0}), Grid::uniform(0, 1, 50)}) {
+    const Array x =
+        sde::Integrator(sde::ExactTransition{}, ou).run(start, grid, {.noise = sde::Noise::drawn(5)}).require().x();
+    double mean = 0, square = 0;
+    for (Index i = 0; i < n; ++i) {
+      mean += x.at(i) / n;
+      square += x.at(i) * x.at(i) / n;
+    }
+    const double exact_mean = 2 * std::exp(-0.5), exact_variance = 0.25 * (1 - std::exp(-1));
+    BOOST_TEST(std::abs(mean - exact_mean) < 0.005);  // five standard errors
+    BOOST_TEST(std::abs(square - mean * mean - exact_variance) < 0.003);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(euler_maruyama_has_weak_order_one) {

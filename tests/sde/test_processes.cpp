@@ -1,6 +1,8 @@
 // Every process against PyTorch's numbers and against the equations of its own moments.
 #define BOOST_TEST_MODULE processes
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <numbers>
 
 #include "autodiff/autodiff.hpp"
 #include "sde/sde.hpp"
@@ -85,4 +87,74 @@ BOOST_AUTO_TEST_CASE(priors_are_the_laws_they_stand_for) {
              boost::test_tools::tolerance(1e-12));
   BOOST_TEST(ve_exponential.prior_std() == ve_exponential.std(tape.full(Shape{1, 1}, 1)).item(),
              boost::test_tools::tolerance(1e-12));
+}
+
+// Two transitions, one after the other, are the one over both.
+BOOST_AUTO_TEST_CASE(transitions_compose) {
+  for_every_process([](const std::string& name, const auto& process) {
+    Tape tape(Dtype::f64);
+    const auto at = [&](double t) { return tape.full(Shape{1, 1}, t); };
+    const Var x = at(1.5), zero = at(0), one = at(1);
+    const auto mean = [&](double s, double t, Var from) { return sde::transition(process, from, at(s), at(t), zero); };
+    const auto variance = [&](double s, double t) {
+      return square(sde::transition(process, zero, at(s), at(t), one)).item();
+    };
+    const double ratio = mean(0.3, 0.8, one).item();
+    BOOST_TEST(mean(0.3, 0.8, mean(0, 0.3, x)).item() == mean(0, 0.8, x).item(), boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(ratio * ratio * variance(0, 0.3) + variance(0.3, 0.8) == variance(0, 0.8),
+               boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(mean(0, 0.8, x).item() == sde::perturb(process, x, at(0.8), zero).item(),
+               boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(variance(0.3, 0.3) < 1e-15, name);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(half_open_grids_stop_one_step_short) {
+  const sde::Grid grid = sde::Grid::half_open(0, 1, 4);
+  BOOST_TEST(grid.steps() == 3);
+  for (Index i = 0; i < 4; ++i) BOOST_TEST(grid[i] == 0.25 * static_cast<double>(i));
+  const sde::Grid back = grid.reversed();
+  for (Index i = 0; i < 4; ++i) BOOST_TEST(back[i] == grid[3 - i]);
+  BOOST_CHECK_THROW(sde::Grid::half_open(0, 1, 1), Error);
+}
+
+// The mixture of transitions: its density against the definition, its score as the gradient of its logarithm.
+BOOST_AUTO_TEST_CASE(empirical_densities_and_scores_are_those_of_the_mixture) {
+  const Array points = Rng(3).normal({Dtype::f64, {5, 2}}), where = Rng(4).normal({Dtype::f64, {7, 2}});
+  const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
+  const sde::Empirical exact(ou, points);
+  for (double at : {0.001, 0.2, 1.0}) {
+    Tape tape(Dtype::f64);
+    const Var x = tape.input(where), t = tape.full(Shape{1, 1}, at), log_p = exact.log_density(x, t);
+    const double m = std::exp(-0.5 * at), variance = 0.25 * (1 - std::exp(-at));
+    for (Index i = 0; i < 7; ++i) {
+      double nearest = 1e300, sum = 0;
+      const auto squared = [&](Index k) {
+        const double dx = where.at(2 * i) - m * points.at(2 * k), dy = where.at(2 * i + 1) - m * points.at(2 * k + 1);
+        return dx * dx + dy * dy;
+      };
+      for (Index k = 0; k < 5; ++k) nearest = std::min(nearest, squared(k));
+      for (Index k = 0; k < 5; ++k) sum += std::exp((nearest - squared(k)) / (2 * variance));
+      const double expected = std::log(sum / (5 * 2 * std::numbers::pi * variance)) - nearest / (2 * variance);
+      BOOST_TEST(log_p.value().at(i) == expected, boost::test_tools::tolerance(1e-10));
+    }
+    const Array score = exact(x, t).value(), gradient = grad(sum(log_p), x).value();
+    for (Index i = 0; i < score.size(); ++i)
+      BOOST_TEST(score.at(i) == gradient.at(i), boost::test_tools::tolerance(1e-9));
+  }
+  BOOST_CHECK_THROW(sde::Empirical(ou, Array(Dtype::f32, {0, 2})), Error);
+  BOOST_CHECK_THROW(sde::Empirical(ou, Array(Dtype::f32, {3})), Error);
+}
+
+// Each row with a time of its own, and points of another dtype.
+BOOST_AUTO_TEST_CASE(empirical_scores_take_a_time_for_each_row) {
+  const Array points = Rng(3).normal({Dtype::f32, {4, 2}}), where = Rng(4).normal({Dtype::f64, {3, 2}});
+  const sde::Empirical exact(sde::VeConstant{.sigma = 1}, points);
+  Tape tape(Dtype::f64);
+  const Var x = tape.input(where), times = tape.input(Array::of<double>({3, 1}, {0.1, 0.5, 0.9}));
+  const Array all = exact(x, times).value();
+  for (Index i = 0; i < 3; ++i) {
+    const Array one = exact(slice(x, 0, i, i + 1), slice(times, 0, i, i + 1)).value();
+    for (Index j = 0; j < 2; ++j) BOOST_TEST(one.at(j) == all.at(2 * i + j), boost::test_tools::tolerance(1e-12));
+  }
 }

@@ -1,0 +1,22 @@
+// Paths of a process by its exact transitions: no error of discretisation, on any grid of rising times from 0 on.
+#pragma once
+#include "sde/process.hpp"
+#include "sde/state.hpp"
+#include "sde/step.hpp"
+
+namespace wengert::sde {
+
+//   Integrator paths(ExactTransition{}, Ou{.theta = 0.5, .sigma = 0.5});
+//   paths.run(x_0, Grid::uniform(0, 1, 100), {.noise = Noise::drawn(seed), .observe = ...});
+struct ExactTransition {
+  static constexpr const char* name = "exact_transition";
+  static constexpr Index evaluations() { return 1; }  // a step
+  static constexpr Index draws() { return 1; }
+
+  template <Process P>
+  State advance(const P& process, const State& y, Step& step) const {
+    return y.with({transition(process, y[0], step.t, step.end, step.noise_scale * step.normal())});
+  }
+};
+
+}  // namespace wengert::sde
