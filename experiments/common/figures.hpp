@@ -1,23 +1,23 @@
-// Pictures of samples and trainings as PNG files. Labels are UTF-8; underscores and circumflexes set indices.
+// Figures that more than one study has: samples as densities, losses of a training.
 #pragma once
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "autodiff/array.hpp"
-#include "experiments/common/statistics.hpp"
+#include "experiments/common/figure.hpp"
 
 namespace wengert::experiments {
 
-struct Density2d {
+struct DensityMap {
   std::string title;
   Histogram2d histogram;
 };
 
 // Histograms side by side, in one scale of colours and with equal units along x and y. All must have the same ranges.
-void draw_densities_2d(const std::filesystem::path& png, const std::vector<Density2d>& panels,
-                       const std::string& x_label = "x", const std::string& y_label = "y");
+// Throws Error of none.
+Figure density_maps(const std::vector<DensityMap>& panels, const std::string& x_label = "x",
+                    const std::string& y_label = "y");
 
 // One axis: the data as a filled area, samples as an outline, and the exact density where there is one as a dashed
 // curve.
@@ -29,10 +29,26 @@ struct Density {
 };
 
 // Such axes side by side.
-void draw_densities(const std::filesystem::path& png, const std::vector<Density>& panels);
+Figure densities(const std::vector<Density>& panels);
 
 // losses: f32 [steps]. Faint, with their running mean over `window` steps (fewer towards both ends); both axes are
-// logarithmic unless a loss is not positive, which makes the second one linear. Draws nothing of no losses.
-void draw_losses(const std::filesystem::path& png, const Array& losses, Index window = 200);
+// logarithmic unless a loss is not positive or all are alike, which makes the second one linear. An empty panel of no
+// losses.
+struct Losses {
+  std::string title;
+  Array losses;
+};
+Figure loss_curves(const std::vector<Losses>& panels, Index window = 200);
+
+// Points [n,2] in a square of the plane, at most so many of each array, over those `behind` in grey.
+Panel scatter(const Array& points, const std::string& title, Range square, std::size_t most = 5000,
+              const Array* behind = nullptr);
+
+// The points of a grid of cells x cells over two ranges, their ends included, x fastest: f32 [cells^2, 2], as a Field
+// has its values.
+Array lattice(Range x, Range y, Index cells);
+
+// f at 1001 points of a range.
+Line curve(const std::function<double(double)>& f, Range range);
 
 }  // namespace wengert::experiments

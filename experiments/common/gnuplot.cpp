@@ -63,6 +63,15 @@ int run(const fs::path& script, const fs::path& complaints) {
   return status;
 }
 
+std::string terminal(const fs::path& file, Gnuplot::Pixels size, int delay) {
+  const std::string kind = file.extension().string(),
+                    common = fmt::format("size {},{} font 'DejaVu Sans,", size.width, size.height);
+  if (kind == ".png") return "pngcairo " + common + "20' linewidth 1.5 enhanced";
+  if (kind == ".svg") return "svg " + common + "20' linewidth 1.5 enhanced background 'white'";
+  if (kind == ".gif") return fmt::format("gif animate delay {} loop 0 optimize {}15' enhanced", delay, common);
+  throw Error(fmt::format("a figure is .png, .svg or .gif, got '{}'", file.string()));
+}
+
 }  // namespace
 
 std::string quote(std::string_view text) {
@@ -92,15 +101,14 @@ std::string Gnuplot::data(std::span<const double> values) {
   return quote(file.string());
 }
 
-void Gnuplot::render(const fs::path& png, Pixels size, std::string_view script) {
-  const fs::path input = folder_ / "script", output = folder_ / "output.png", complaints = folder_ / "complaints";
-  replace_file(input, fmt::format("set terminal pngcairo size {},{} font 'DejaVu Sans,20' linewidth 1.5 enhanced\n"
-                                  "set output {}\n{}\nunset output\n",
-                                  size.width, size.height, quote(output.string()), script));
+void Gnuplot::render(const fs::path& file, Pixels size, std::string_view script, int delay) {
+  const fs::path input = folder_ / "script", output = folder_ / "output", complaints = folder_ / "complaints";
+  replace_file(input, fmt::format("set terminal {}\nset output {}\n{}\nunset output\n", terminal(file, size, delay),
+                                  quote(output.string()), script));
   // A clean end is no proof, and a word on stderr no failure: fontconfig has its say there.
   if (run(input, complaints) != 0 || !fs::exists(output) || fs::is_empty(output))
-    throw Error(fmt::format("gnuplot could not draw '{}': {}", png.string(), read_file(complaints)));
-  replace_file(png, read_file(output));
+    throw Error(fmt::format("gnuplot could not draw '{}': {}", file.string(), read_file(complaints)));
+  replace_file(file, read_file(output));
   fs::remove(output);
 }
 

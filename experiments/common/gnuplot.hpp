@@ -14,6 +14,7 @@ class Gnuplot {
  public:
   struct Pixels {
     int width, height;
+    friend bool operator==(const Pixels&, const Pixels&) = default;
   };
 
   Gnuplot();  // throws Error where there is no folder for temporary files
@@ -24,8 +25,9 @@ class Gnuplot {
   // Writes the values as binary floats and returns the file's name, quoted for a script.
   std::string data(std::span<const double> values);
 
-  // Runs the script and replaces `png` with what it drew. Throws Error if gnuplot is missing or complains.
-  void render(const std::filesystem::path& png, Pixels size, std::string_view script);
+  // Runs the script and replaces the file with what it drew: a PNG, an SVG or, of several pictures, a GIF that shows
+  // each for `delay` hundredths of a second. Throws Error for another kind, and if gnuplot is missing or complains.
+  void render(const std::filesystem::path& file, Pixels size, std::string_view script, int delay = 15);
 
  private:
   std::filesystem::path folder_;

@@ -29,8 +29,8 @@ std::string bar(double share, std::size_t width) {
 
 }  // namespace
 
-Progress::Progress(std::int64_t steps, std::FILE* out)
-    : steps_(steps), out_(out), terminal_(::isatty(::fileno(out)) == 1) {}
+Progress::Progress(std::string part, std::int64_t steps, std::FILE* out)
+    : part_(std::move(part)), steps_(steps), out_(out), terminal_(::isatty(::fileno(out)) == 1) {}
 
 Progress::~Progress() {
   if (done_ > done_shown_) show(timer_.seconds());
@@ -38,8 +38,13 @@ Progress::~Progress() {
 }
 
 void Progress::step(double loss) {
-  ++done_;
+  has_losses_ = true;
   loss_sum_ += loss;
+  step();
+}
+
+void Progress::step() {
+  ++done_;
   const double now = timer_.seconds();
   if (now - shown_at_ >= (terminal_ ? 0.1 : 5.0)) show(now);
 }
@@ -47,8 +52,9 @@ void Progress::step(double loss) {
 void Progress::show(double now) {
   const double rate = static_cast<double>(done_) / std::max(now, 1e-9);
   const double left = static_cast<double>(steps_ - done_) / rate;
-  std::string text = fmt::format("{}/{}  loss {:.4g}  {:.{}f} steps/s  {}", done_, steps_,
-                                 loss_sum_ / static_cast<double>(done_ - done_shown_), rate, rate < 10 ? 2 : 0,
+  const double loss = loss_sum_ / static_cast<double>(done_ - done_shown_);
+  std::string text = fmt::format("{}  {}/{}  {}{:.{}f} steps/s  {}", part_, done_, steps_,
+                                 has_losses_ ? fmt::format("loss {:.4g}  ", loss) : "", rate, rate < 10 ? 2 : 0,
                                  done_ < steps_ ? "ETA " + clock_text(left) : "in " + clock_text(now));
   if (terminal_) {
     // A line as long as the terminal is wide would wrap, and could not be rewritten.

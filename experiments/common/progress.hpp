@@ -1,30 +1,34 @@
-// How far a training has come, on a terminal or in a log.
+// How far a long part of a run has come, on a terminal or in a log.
 #pragma once
 #include <cstdint>
 #include <cstdio>
+#include <string>
 
 #include "experiments/common/timer.hpp"
 
 namespace wengert::experiments {
 
-// Shows the steps done, the mean loss since the last showing, steps/s and the time left: on a terminal as a bar in one
-// line that is rewritten ten times a second, elsewhere as a line every five seconds. Ends its line when destroyed.
+// Shows the part's name, the steps done, the mean loss since the last showing where there are losses, steps/s and the
+// time left: on a terminal as a bar in one line that is rewritten ten times a second, elsewhere as a line every five
+// seconds. Ends its line when destroyed.
 class Progress {
  public:
-  explicit Progress(std::int64_t steps, std::FILE* out = stderr);
+  Progress(std::string part, std::int64_t steps, std::FILE* out = stderr);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
   // One more step is done: some 30 ns.
   void step(double loss);
+  void step();
 
  private:
   void show(double now);
 
+  std::string part_;
   std::int64_t steps_, done_ = 0, done_shown_ = 0;
   std::FILE* out_;
-  bool terminal_;
+  bool terminal_, has_losses_ = false;
   double loss_sum_ = 0, shown_at_ = 0;
   Timer timer_;
 };

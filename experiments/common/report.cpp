@@ -3,22 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "autodiff/files.hpp"
-#include "experiments/common/interrupt.hpp"
 #include "experiments/common/machine.hpp"
+#include "experiments/common/version.hpp"
 
 namespace wengert::experiments {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-bool contains(const Window& window, double value) { return value >= window.low && value <= window.high; }
-
-std::string text(const Window& window) { return fmt::format("[{:.5g}, {:.5g}]", window.low, window.high); }
 
 template <class Value>
 void put(std::vector<std::pair<std::string, Value>>& entries, const std::string& name, Value value) {
@@ -41,55 +35,60 @@ Json machine_json() {
           {"date", machine.date}};
 }
 
+Json quantity_json(const Quantity& quantity) {
+  const std::optional<Window> window = quantity.reference ? std::optional(quantity.reference->window) : std::nullopt;
+  const std::optional<bool> inside = quantity.inside();
+  return {{"name", quantity.name},
+          {"value", quantity.value ? Json(*quantity.value) : Json(nullptr)},
+          {"window", window ? Json::array({window->low, window->high}) : Json(nullptr)},
+          {"printed", quantity.printed ? Json(*quantity.printed) : Json(nullptr)},
+          {"inside", inside ? Json(*inside) : Json(nullptr)}};
+}
+
 }  // namespace
 
-Report::Report(const Options& options)
-    : experiment_(options.name()), windows_apply_(options.as_studied()), settings_(options.settings()) {}
+std::string number_text(double value) { return fmt::format("{:.5g}", value); }
+
+std::string window_text(const Window& window) { return fmt::format("[{:.5g}, {:.5g}]", window.low, window.high); }
 
 void Report::setting(const std::string& name, Setting value) { put(settings_, name, std::move(value)); }
 
 void Report::seconds(const std::string& name, double value) { put(seconds_, name, value); }
 
-void Report::quantity(const std::string& name, std::optional<double> value, Window window,
-                      std::optional<double> printed) {
+void Report::quantity(const std::string& name, std::optional<double> value, std::optional<double> printed) {
+  const Reference* reference = windows_apply_ ? windows_.find(name) : nullptr;
+  Quantity quantity{name, value, printed, reference ? std::optional(*reference) : std::nullopt};
   const auto old =
       std::find_if(quantities_.begin(), quantities_.end(), [&](const Quantity& q) { return q.name == name; });
   if (old == quantities_.end())
-    quantities_.push_back({name, value, window, printed});
+    quantities_.push_back(std::move(quantity));
   else
-    *old = {name, value, window, printed};
+    *old = std::move(quantity);
 }
 
-std::optional<Window> Report::window_of(const Quantity& quantity) const {
-  const bool bounded = std::isfinite(quantity.window.low) || std::isfinite(quantity.window.high);
-  if (!bounded || !quantity.value || !windows_apply_ || Interrupt::requested()) return {};
-  return quantity.window;
+void Report::interrupted() {
+  interrupted_ = true;
+  windows_apply_ = false;
+  for (Quantity& quantity : quantities_) quantity.reference.reset();
 }
 
-std::string Report::json() const {
-  Json report{{"experiment", experiment_}};
-  if (Interrupt::requested()) report["interrupted"] = true;
+std::string Report::json(const std::set<std::string>& files) const {
+  Json report{{"experiment", experiment_}, {"version", version()}, {"text", text_}, {"picture", picture_}};
+  if (interrupted_) report["interrupted"] = true;
+  if (!failed_.empty()) report["failed"] = failed_;
   report["settings"] = Json::object();
   for (const auto& [name, value] : settings_)
     report["settings"][name] = std::visit([](const auto& held) { return Json(held); }, value);
   report["quantities"] = Json::array();
-  for (const Quantity& quantity : quantities_) {
-    const std::optional<Window> window = window_of(quantity);
-    report["quantities"].push_back({{"name", quantity.name},
-                                    {"value", quantity.value ? Json(*quantity.value) : Json(nullptr)},
-                                    {"window", window ? Json::array({window->low, window->high}) : Json(nullptr)},
-                                    {"printed", quantity.printed ? Json(*quantity.printed) : Json(nullptr)},
-                                    {"inside", window ? Json(contains(*window, *quantity.value)) : Json(nullptr)}});
-  }
+  for (const Quantity& quantity : quantities_) report["quantities"].push_back(quantity_json(quantity));
   report["seconds"] = Json::object();
   for (const auto& [name, value] : seconds_) report["seconds"][name] = value;
   report["machine"] = machine_json();
+  report["files"] = files;
   // The library writes null for what is not finite. Names come from outside, a processor's among them: bytes that are
   // no UTF-8 are replaced rather than refused.
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
-
-void Report::write(const std::filesystem::path& path) const { replace_file(path, json()); }
 
 std::string Report::table() const {
   std::size_t width = 8;
@@ -97,10 +96,9 @@ std::string Report::table() const {
   std::string table = fmt::format("{:<{}}  {:>10}  {:>20}\n", "quantity", width, "value", "window");
   for (const Quantity& quantity : quantities_) {
     if (!quantity.value) continue;
-    const std::optional<Window> window = window_of(quantity);
-    table += fmt::format("{:<{}}  {:>10.5g}", quantity.name, width, *quantity.value);
-    if (window)
-      table += fmt::format("  {:>20}  {}", text(*window), contains(*window, *quantity.value) ? "inside" : "OUTSIDE");
+    table += fmt::format("{:<{}}  {:>10}", quantity.name, width, number_text(*quantity.value));
+    if (const std::optional<bool> inside = quantity.inside())
+      table += fmt::format("  {:>20}  {}", window_text(quantity.reference->window), *inside ? "inside" : "OUTSIDE");
     table += '\n';
   }
   return table;
@@ -109,9 +107,9 @@ std::string Report::table() const {
 std::vector<std::string> Report::warnings() const {
   std::vector<std::string> warnings;
   for (const Quantity& quantity : quantities_)
-    if (const auto window = window_of(quantity); window && !contains(*window, *quantity.value))
-      warnings.push_back(
-          fmt::format("{} is {:.5g}, outside of its window {}", quantity.name, *quantity.value, text(*window)));
+    if (quantity.inside() == false)
+      warnings.push_back(fmt::format("{} is {}, outside of its window {}", quantity.name, number_text(*quantity.value),
+                                     window_text(quantity.reference->window)));
   return warnings;
 }
 

@@ -1,47 +1,59 @@
-// The numbers that an experiment ends with, beside the study's: as metrics.json and as a table.
+// The numbers that a run ends with, beside the study's: as metrics.json and as a table.
 #pragma once
-#include <filesystem>
-#include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "experiments/common/options.hpp"
+#include "experiments/common/windows.hpp"
 
 namespace wengert::experiments {
 
-// Where a quantity should land, both ends included. Without bounds it is no window.
-struct Window {
-  double low = -std::numeric_limits<double>::infinity();
-  double high = std::numeric_limits<double>::infinity();
+struct Quantity {
+  std::string name;
+  std::optional<double> value;         // none where the run was too short for it
+  std::optional<double> printed;       // in the study's text, where it has one
+  std::optional<Reference> reference;  // where it is known and applies
+  // Whether it lies in its window; none without one.
+  std::optional<bool> inside() const {
+    return reference && value ? std::optional(reference->window.contains(*value)) : std::nullopt;
+  }
 };
 
-//   Report report(options);
-//   report.quantity("radius_mean", mean(radii), {0.980, 1.011});
+//   Report report("rings", Windows::of("rings"));
+//   report.quantity("loss_first_epoch", mean(losses), 9.40);
 //   report.seconds("train", timer.seconds());
-//   report.write(options.out() / "metrics.json");
-//   report.print();
 class Report {
  public:
-  explicit Report(std::string experiment) : experiment_(std::move(experiment)) {}
-  // Takes over the settings; windows apply where the options are as_studied().
-  explicit Report(const Options& options);
+  explicit Report(std::string experiment, Windows windows = {})
+      : experiment_(std::move(experiment)), windows_(std::move(windows)) {}
 
   // A second value under a name replaces the first.
   void setting(const std::string& name, Setting value);
   void seconds(const std::string& name, double value);
-  // `printed` is the number in the study's text, where it has one. A quantity that the run was too short for has no
-  // value: it is null in the JSON, and not in the table.
-  void quantity(const std::string& name, std::optional<double> value, Window window = {},
-                std::optional<double> printed = {});
+  // With the window of this name, if there is one; a NaN lies in no window. Without a value, it is null in the JSON and
+  // not in the table.
+  void quantity(const std::string& name, std::optional<double> value, std::optional<double> printed = {});
   void windows_apply(bool apply) { windows_apply_ = apply; }
+  // What stands for this run among others: one line, and the file of a picture.
+  void summary(const std::string& text, const std::string& picture) { text_ = text, picture_ = picture; }
+  // What ended the run before its time.
+  void interrupted();
+  void failed(const std::string& why) { failed_ = why; }
 
-  // {"experiment", "interrupted", "settings", "quantities": [{"name", "value", "window", "printed", "inside"}],
-  // "seconds", "machine"}. What is not finite is null, and so are windows that do not apply; after
-  // Interrupt::requested() none does, and "interrupted" is there and true.
-  std::string json() const;
-  void write(const std::filesystem::path& path) const;  // atomically
+  const std::vector<Quantity>& quantities() const { return quantities_; }
+  const std::vector<std::pair<std::string, Setting>>& settings() const { return settings_; }
+  const std::vector<std::pair<std::string, double>>& seconds() const { return seconds_; }
+  const Windows& windows() const { return windows_; }
+  bool whole() const { return !interrupted_ && failed_.empty(); }
+  const std::string& failure() const { return failed_; }
+
+  // {"experiment", "version", "text", "picture", "interrupted" or "failed", "settings", "quantities": [{"name",
+  // "value", "window", "printed", "inside"}], "seconds", "machine", "files"}. Windows that do not apply are null; after
+  // an interruption none does.
+  std::string json(const std::set<std::string>& files = {}) const;
 
   // The quantities on stdout, and on stderr a line of warning for each that lies outside of its window.
   void print() const;
@@ -49,19 +61,17 @@ class Report {
   std::vector<std::string> warnings() const;
 
  private:
-  struct Quantity {
-    std::string name;
-    std::optional<double> value;
-    Window window;
-    std::optional<double> printed;
-  };
-  std::optional<Window> window_of(const Quantity& quantity) const;
-
   std::string experiment_;
-  bool windows_apply_ = true;
+  Windows windows_;
+  bool windows_apply_ = true, interrupted_ = false;
+  std::string failed_, text_, picture_;
   std::vector<std::pair<std::string, Setting>> settings_;
   std::vector<Quantity> quantities_;
   std::vector<std::pair<std::string, double>> seconds_;
 };
+
+// "0.1815", "9.12", "8192": a number as a table has it.
+std::string number_text(double value);
+std::string window_text(const Window& window);  // "[0.17986, 0.18313]"
 
 }  // namespace wengert::experiments

@@ -8,6 +8,8 @@
 #include <numeric>
 
 #include "autodiff/error.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/tape.hpp"
 
 namespace wengert::experiments {
 namespace {
@@ -39,6 +41,11 @@ std::vector<double> column(const Array& points, Index j) {
   std::vector<double> values(static_cast<std::size_t>(points.shape()[0]));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = points.at(static_cast<Index>(i) * width + j);
   return values;
+}
+
+Array first_rows(const Array& points, Index n) {
+  Tape tape;
+  return slice(tape.input(points), 0, 0, n).value();
 }
 
 double mean(std::span<const double> values) {
@@ -90,6 +97,40 @@ double total_variation(const Histogram& histogram, std::span<const double> masse
   for (Index bin = 0; bin < histogram.bins(); ++bin)
     sum += std::abs(histogram.share(bin) - masses[static_cast<std::size_t>(bin)]);
   return sum / 2;
+}
+
+namespace {
+
+// The mean distance over all pairs, summed row by row.
+double mean_distance(const std::vector<std::vector<double>>& a, const std::vector<std::vector<double>>& b) {
+  const std::size_t n = a.front().size(), m = b.front().size();
+  double total = 0;
+  std::vector<double> squares(m);
+  for (std::size_t i = 0; i < n; ++i) {
+    std::fill(squares.begin(), squares.end(), 0.0);
+    for (std::size_t j = 0; j < a.size(); ++j)
+      for (std::size_t k = 0; k < m; ++k) squares[k] += (a[j][i] - b[j][k]) * (a[j][i] - b[j][k]);
+    double row = 0;
+    for (double square : squares) row += std::sqrt(square);
+    total += row;
+  }
+  return total / (static_cast<double>(n) * static_cast<double>(m));
+}
+
+std::vector<std::vector<double>> columns(const Array& points) {
+  std::vector<std::vector<double>> result;
+  for (Index j = 0; j < (points.shape().rank() == 2 ? points.shape()[1] : 0); ++j) result.push_back(column(points, j));
+  return result;
+}
+
+}  // namespace
+
+double energy_distance(const Array& a, const Array& b) {
+  const auto x = columns(a), y = columns(b);
+  if (x.empty() || x.size() != y.size() || x.front().empty() || y.front().empty())
+    throw Error(fmt::format("an energy distance needs points [n,d] and [m,d], got {} and {}", to_string(a.shape()),
+                            to_string(b.shape())));
+  return 2 * mean_distance(x, y) - mean_distance(x, x) - mean_distance(y, y);
 }
 
 }  // namespace wengert::experiments

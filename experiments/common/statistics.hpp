@@ -11,6 +11,9 @@ namespace wengert::experiments {
 // Column j of points [n, d], converted; throws Error where there is none.
 std::vector<double> column(const Array& points, Index j);
 
+// The first n rows of points, or all where there are fewer.
+Array first_rows(const Array& points, Index n);
+
 double mean(std::span<const double> values);  // NaN of none
 double sd(std::span<const double> values);    // with n - 1; NaN of fewer than two
 
@@ -62,5 +65,9 @@ class Histogram2d {
 
 // Half the sum of |share - mass| over the bins, where `masses` holds what each bin should have: in [0, 1].
 double total_variation(const Histogram& histogram, std::span<const double> masses);
+
+// 2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of points, a [n,d] and b [m,d], those of a point with itself
+// included: 0 for equal sets (Székely and Rizzo, "Energy statistics", 2013).
+double energy_distance(const Array& a, const Array& b);
 
 }  // namespace wengert::experiments

@@ -12,9 +12,9 @@
 
 namespace wengert::experiments {
 
-Array train(std::int64_t steps, const std::function<double()>& step) {
+Array train(const std::string& part, std::int64_t steps, const std::function<double()>& step) {
   std::vector<float> losses;
-  Progress progress(steps);
+  Progress progress(part, steps);
   for (std::int64_t i = 1; i <= steps && !Interrupt::requested(); ++i) {
     const double loss = step();
     if (!std::isfinite(loss)) throw Error(fmt::format("the loss of step {} is not finite: {}", i, loss));
@@ -24,9 +24,10 @@ Array train(std::int64_t steps, const std::function<double()>& step) {
   return Array::of<float>({static_cast<Index>(losses.size())}, losses);
 }
 
-Array train(std::int64_t steps, nn::TrainStep& step, const std::function<double(double)>& shown) {
+Array train(const std::string& part, std::int64_t steps, nn::TrainStep& step,
+            const std::function<double(double)>& shown) {
   std::int64_t done = 0;
-  return train(steps, [&] {
+  return train(part, steps, [&] {
     const double loss = step.run();
     ++done;
     if (step.outcome() != nn::StepOutcome::updated)
@@ -40,6 +41,13 @@ std::optional<double> mean_loss(const Array& losses, std::int64_t first, std::in
   const auto values = losses.data<float>().subspan(static_cast<std::size_t>(first - 1));
   const auto count = last - first + 1;
   return std::accumulate(values.begin(), values.begin() + count, 0.0) / static_cast<double>(count);
+}
+
+std::vector<double> epoch_losses(const Array& losses, std::int64_t steps) {
+  std::vector<double> means;
+  for (std::int64_t last = steps; last <= losses.size(); last += steps)
+    means.push_back(mean_loss(losses, last - steps + 1, last).value());
+  return means;
 }
 
 }  // namespace wengert::experiments

@@ -132,13 +132,32 @@ BOOST_AUTO_TEST_CASE(total_variation_lies_between_equal_and_disjoint) {
   BOOST_TEST(contains(error_of([&] { total_variation(histogram, std::vector<double>{1}); }), "2 bins has no 1 masses"));
 }
 
+BOOST_AUTO_TEST_CASE(energy_distances_are_those_of_their_definition) {
+  const Array a = Array::of<double>({2, 1}, {0, 2}), b = Array::of<double>({1, 1}, {3});
+  // 2 (3 + 1) / 2 - (0 + 2 + 2 + 0) / 4 - 0
+  BOOST_TEST(energy_distance(a, b) == 3, boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(energy_distance(b, a) == 3, boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(energy_distance(a, a) == 0);
+  const Array p = Array::of<float>({1, 2}, {0, 0}), q = Array::of<float>({1, 2}, {3, 4});
+  BOOST_TEST(energy_distance(p, q) == 10);
+  BOOST_TEST(contains(error_of([&] { energy_distance(a, p); }), "got [2, 1] and [1, 2]"));
+}
+
+BOOST_AUTO_TEST_CASE(lattices_go_along_x_first) {
+  const Array points = lattice({0, 1}, {2, 4}, 3);
+  BOOST_TEST(column(points, 0) == (std::vector<double>{0, 0.5, 1, 0, 0.5, 1, 0, 0.5, 1}),
+             boost::test_tools::per_element());
+  BOOST_TEST(column(points, 1) == (std::vector<double>{2, 2, 2, 3, 3, 3, 4, 4, 4}), boost::test_tools::per_element());
+  BOOST_TEST(contains(error_of([] { lattice({0, 1}, {0, 1}, 1); }), "got 1"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_CASE(without_gnuplot_the_error_says_what_to_install) {
   const Folder folder;
   const std::string error = error_of([&] {
     const Variable variable("PATH", folder.path().string());
-    draw_losses(folder / "f.png", Array::of<float>({1}, {1}));
+    draw(folder / "f.png", loss_curves({{"", Array::of<float>({1}, {1})}}));
   });
   BOOST_TEST(error == "figures need gnuplot on the PATH: install gnuplot-nox");
   BOOST_TEST(folder.files() == 0u);
@@ -151,25 +170,26 @@ BOOST_AUTO_TEST_SUITE(figures, *boost::unit_test::precondition(has_gnuplot))
 BOOST_AUTO_TEST_CASE(densities_of_points_have_a_panel_each) {
   const Array points = random_array(Dtype::f32, {1000, 2}, 1);
   const Range range{-1, 1};
-  const Density2d panel{"it's", {points, range, range, 20}};
-  const auto size = drawn([&](const auto& path) { draw_densities_2d(path, {panel, panel}); });
+  const DensityMap panel{"it's", {points, range, range, 20}};
+  const auto size = drawn([&](const auto& path) { draw(path, density_maps({panel, panel})); });
   BOOST_TEST(size.first > 1000);
   BOOST_TEST(size.second > 500);
-  BOOST_TEST(drawn([&](const auto& path) { draw_densities_2d(path, {panel}); }).first < size.first);
-  BOOST_TEST(drawn([&](const auto& path) { draw_densities_2d(path, {panel, panel, panel}); }).first > size.first);
+  BOOST_TEST(drawn([&](const auto& path) { draw(path, density_maps({panel})); }).first < size.first);
+  BOOST_TEST(drawn([&](const auto& path) { draw(path, density_maps({panel, panel, panel})); }).first > size.first);
   // Wide ranges, and none of the points in them.
-  const Density2d empty{"none", {points, {5, 9}, {5, 6}, 20}};
-  BOOST_TEST(drawn([&](const auto& path) { draw_densities_2d(path, {empty}); }).first > 2000);
+  const DensityMap empty{"none", {points, {5, 9}, {5, 6}, 20}};
+  const auto wide = drawn([&](const auto& path) { draw(path, density_maps({empty})); });
+  BOOST_TEST(wide.first > 2 * wide.second);
 }
 
 BOOST_AUTO_TEST_CASE(densities_are_drawn_with_an_exact_one_and_without) {
   const std::vector<double> values{0.1, 0.2, 0.3};
   const Histogram histogram(values, {-1, 1}, 10), empty({}, {-1, 1}, 10);
   const Density bare{"x", histogram, histogram}, exact{"x", histogram, histogram, [](double) { return 0.5; }, true};
-  BOOST_TEST(drawn([&](const auto& path) { draw_densities(path, {bare, exact}); }).first > 1000);
-  BOOST_TEST(drawn([&](const auto& path) { draw_densities(path, {{"x", empty, empty}}); }).first > 500);
+  BOOST_TEST(drawn([&](const auto& path) { draw(path, densities({bare, exact})); }).first > 1000);
+  BOOST_TEST(drawn([&](const auto& path) { draw(path, densities({{"x", empty, empty}})); }).first > 500);
   const Density infinite{"x", histogram, histogram, [](double x) { return 1 / std::abs(x); }};
-  BOOST_TEST(drawn([&](const auto& path) { draw_densities(path, {infinite}); }).first > 500);
+  BOOST_TEST(drawn([&](const auto& path) { draw(path, densities({infinite})); }).first > 500);
 }
 
 BOOST_AUTO_TEST_CASE(losses_of_all_kinds_are_drawn) {
@@ -180,10 +200,62 @@ BOOST_AUTO_TEST_CASE(losses_of_all_kinds_are_drawn) {
   for (const Loss loss : {falling, flat, negative, narrow, tiny})
     for (Index count : {1, 2, 3, 500, 20000}) {
       const Array losses = losses_of(count, loss);
-      BOOST_TEST(drawn([&](const auto& path) { draw_losses(path, losses); }).first > 1000);
+      BOOST_TEST(drawn([&](const auto& path) { draw(path, loss_curves({{"", losses}})); }).first > 1000);
     }
+  BOOST_TEST(drawn([&](const auto& path) { draw(path, loss_curves({{"", losses_of(0, flat)}})); }).first > 1000);
+}
+
+// A picture of every layer there is, in each format.
+Figure of_everything() {
+  const Field field{{0, 1, 2, 3, 4, 5, 6, 7, 8}, 3, {0, 1}, {0, 1}};
+  const std::vector<double> x{0.1, 0.5, 0.9}, y{0.2, 0.6, 0.4};
+  Figure figure{.panels = {}, .colours = ColourScale{"value", {0, 8}}};
+  figure.panels.push_back(
+      {.title = "it's",
+       .x = {"x", Range{0, 1}},
+       .y = {"y", Range{0, 1}},
+       .square = true,
+       .layers = {Heat{field}, Contours{field, {2.5, 5}}, Arrows{x, y, y, x, {1, 2, 3}}, Text{0.5, 0.5, "it's here"}}});
+  figure.panels.push_back(
+      {.x = {"x", Range{0, 1}},
+       .y = {"y", Range{0, 1}},
+       .square = true,
+       .layers = {Points{.x = x, .y = y, .label = "dots"},
+                  Points{.x = x, .y = x, .label = "stars", .mark = Points::Mark::star},
+                  Line{.x = x, .y = y, .label = "it's a line", .dashed = true}, Line{.x = y, .y = y, .value = 3},
+                  Bars{{y, {0, 1}, 4}, "bars"}, Points{}, Line{}, Contours{field, {}}}});
+  return figure;
+}
+
+BOOST_AUTO_TEST_CASE(every_layer_is_drawn_in_every_format) {
+  const auto size = drawn([](const auto& path) { draw(path, of_everything()); });
+  BOOST_TEST(size.first > 1000);
   const Folder folder;
-  draw_losses(folder / "f.png", losses_of(0, flat));
+  draw(folder / "f.svg", of_everything());
+  BOOST_TEST(contains(read_file(folder / "f.svg"), "</svg>"));
+  std::vector<Figure> frames(3, of_everything());
+  for (const char* title : {"one", "two"}) frames[title[0] == 'o' ? 1 : 2].panels[0].title = title;
+  animate(folder / "f.gif", frames);
+  BOOST_TEST(read_file(folder / "f.gif").starts_with("GIF89a"));
+  BOOST_TEST(count_of(read_file(folder / "f.gif"), std::string("\x21\xf9\x04", 3)) >= 3u);  // a control block a frame
+}
+
+BOOST_AUTO_TEST_CASE(figures_that_cannot_be_drawn_are_refused) {
+  const Folder folder;
+  const auto error = [&](const char* name, const Figure& figure) {
+    return error_of([&] { draw(folder / name, figure); });
+  };
+  BOOST_TEST(contains(error("f.png", {}), "[figure] a figure needs one panel at least"));
+  BOOST_TEST(contains(error("f.png", {.panels = {{.square = true}}}), "a square panel needs the ranges of both axes"));
+  BOOST_TEST(contains(error("f.jpg", {.panels = {{}}}), "a figure is .png, .svg or .gif"));
+  const Field broken{{1, 2, 3}, 2, {0, 1}, {0, 1}};
+  BOOST_TEST(contains(error("f.png", {.panels = {{.layers = {Heat{broken}}}}}), "3 values are no field of 2 columns"));
+  Figure wide{.panels = {{}}, .width = 700};
+  BOOST_TEST(contains(error_of([&] {
+                        animate(folder / "f.gif", std::vector<Figure>{wide, {.panels = {{}}}});
+                      }),
+                      "differ in size"));
+  BOOST_TEST(contains(error_of([&] { animate(folder / "f.gif", {}); }), "one figure at least"));
   BOOST_TEST(folder.files() == 0u);
 }
 
@@ -202,8 +274,9 @@ BOOST_AUTO_TEST_CASE(the_users_own_gnuplot_settings_do_not_matter) {
   replace_file(home / ".gnuplot", "exit status 3\n");
   const Variable variable("HOME", home.path().string());
   const Variable locale("LC_ALL", "de_DE.UTF-8");
-  BOOST_TEST(drawn([&](const auto& path) { draw_losses(path, losses_of(9, [](double i) { return 0.5 + i; })); }).first >
-             0);
+  BOOST_TEST(drawn([&](const auto& path) {
+               draw(path, loss_curves({{"", losses_of(9, [](double i) { return 0.5 + i; })}}));
+             }).first > 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,15 +1,13 @@
-// Command lines, and what stands between main and an experiment.
+// Command lines.
 #define BOOST_TEST_MODULE options
 #include "experiments/common/options.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/test/unit_test.hpp>
-#include <csignal>
 #include <limits>
-#include <new>
 
 #include "autodiff/parallel.hpp"
-#include "experiments/common/interrupt.hpp"
-#include "experiments/common/run_main.hpp"
 #include "tests/experiments/helpers.hpp"
 
 using namespace wengert;
@@ -23,6 +21,12 @@ struct Example {
   Options options{"example", "An example", {.study = 20000, .quick = 500}};
   const std::int64_t& batch = options.size("--batch", {.study = 5000, .quick = 50}, "points in a batch");
   const bool& slow = options.flag("--slow-start", "warms up");
+  const double& snr = options.real("--snr", {.study = 0.15, .low = 0, .high = 2}, "of a Langevin step");
+  const std::string& method = options.choice("--method", {"heun", "euler"}, "how to sample");
+  const std::string& note = options.text("--note", "none", "what to remember");
+  const fs::path& weights = options.path("--weights", "a folder of trained weights");
+  const bool& noise = options.fault("noise", "uniform noise");
+  const bool& drift = options.fault("drift", "half of the drift");
 
   bool parse(std::initializer_list<std::string> arguments) {
     CommandLine line(arguments);
@@ -30,10 +34,6 @@ struct Example {
   }
   std::string error(std::initializer_list<std::string> arguments) {
     return error_of([&] { parse(arguments); });
-  }
-  int run(std::initializer_list<std::string> arguments, const std::function<void()>& body) {
-    CommandLine line(arguments);
-    return run_main(options, line.count(), line.arguments(), body);
   }
 };
 
@@ -62,14 +62,39 @@ BOOST_AUTO_TEST_CASE(without_arguments_all_is_as_in_the_study) {
   BOOST_TEST(!example.options.quick());
   BOOST_TEST(!example.options.as_printed());
   BOOST_TEST(!example.slow);
+  BOOST_TEST(example.snr == 0.15);
+  BOOST_TEST(example.method == "heun");
+  BOOST_TEST(example.note == "none");
+  BOOST_TEST(example.weights.empty());
+  BOOST_TEST(!example.noise);
+  BOOST_TEST(example.options.figures() == "png");
+  BOOST_TEST(example.options.seeds().size() == 1u);
   BOOST_TEST(!example.options.threads().has_value());
   BOOST_TEST(example.options.as_studied());
 }
 
 BOOST_AUTO_TEST_CASE(every_option_reaches_its_value) {
   Example example;
-  BOOST_TEST(example.parse({"--seed", "18446744073709551615", "--steps=7", "--batch", "010", "--out", "a b/c",
-                            "--as-printed", "--slow-start", "--threads", "3"}));
+  BOOST_TEST(example.parse({"--seed",
+                            "18446744073709551615",
+                            "--steps=7",
+                            "--batch",
+                            "010",
+                            "--out",
+                            "a b/c",
+                            "--as-printed",
+                            "--slow-start",
+                            "--threads",
+                            "3",
+                            "--snr",
+                            "0.5",
+                            "--method",
+                            "euler",
+                            "--note",
+                            "a, b",
+                            "--weights",
+                            "runs/x",
+                            "--figures=svg"}));
   BOOST_TEST(example.options.seed() == std::numeric_limits<std::uint64_t>::max());
   BOOST_TEST(example.options.steps() == 7);
   BOOST_TEST(example.batch == 10);  // not octal
@@ -77,6 +102,51 @@ BOOST_AUTO_TEST_CASE(every_option_reaches_its_value) {
   BOOST_TEST(example.options.as_printed());
   BOOST_TEST(example.slow);
   BOOST_TEST(example.options.threads().value() == 3);
+  BOOST_TEST(example.snr == 0.5);
+  BOOST_TEST(example.method == "euler");
+  BOOST_TEST(example.note == "a, b");
+  BOOST_TEST(example.weights == fs::path("runs/x"));
+  BOOST_TEST(example.options.figures() == "svg");
+  BOOST_TEST(example.noise);
+  BOOST_TEST(example.drift);
+}
+
+BOOST_AUTO_TEST_CASE(faults_are_turned_on_by_name_or_all_at_once) {
+  const auto on = [](std::initializer_list<std::string> arguments) {
+    Example example;
+    example.parse(arguments);
+    return std::string(example.noise ? "noise " : "") + (example.drift ? "drift" : "");
+  };
+  BOOST_TEST(on({"--as-printed"}) == "noise drift");
+  BOOST_TEST(on({"--as-printed", "--quick"}) == "noise drift");
+  BOOST_TEST(on({"--as-printed=drift"}) == "drift");
+  BOOST_TEST(on({"--as-printed=noise,drift"}) == "noise drift");
+  for (const char* names : {"nosie", "noise,", "noise,drift,width"}) {
+    Example example;
+    const std::string error = example.error({std::string("--as-printed=") + names});
+    BOOST_TEST(contains(error, "--as-printed knows no fault '"), error);
+    BOOST_TEST(contains(error, "there are noise, drift"), error);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(several_seeds_are_told_apart) {
+  Example example;
+  example.parse({"--seeds", "3,1,2"});
+  BOOST_TEST(example.options.seeds() == (std::vector<std::uint64_t>{3, 1, 2}), boost::test_tools::per_element());
+  BOOST_TEST(contains(Example().error({"--seeds", "1,2,1"}), "--seeds names 1 twice"));
+  BOOST_TEST(contains(Example().error({"--seeds", "1,"}), "--seeds needs a whole number of at least 0, got ''"));
+  BOOST_TEST(is_usage_error({"--seed", "1", "--seeds", "1,2"}));
+}
+
+BOOST_AUTO_TEST_CASE(the_command_says_all_that_results_depend_on) {
+  const auto command = [](std::initializer_list<std::string> arguments) {
+    Example example;
+    example.parse(arguments);
+    return example.options.command(7);
+  };
+  BOOST_TEST(command({"--threads", "2", "--out", "x", "--figures", "svg"}) == "experiments/run example --seed 7");
+  BOOST_TEST(command({"--quick", "--batch", "8", "--snr", "0.25", "--slow-start", "--as-printed=drift"}) ==
+             "experiments/run example --seed 7 --quick --batch 8 --slow-start --snr 0.25 --as-printed=drift");
 }
 
 BOOST_AUTO_TEST_CASE(quick_shrinks_what_was_not_given) {
@@ -98,6 +168,9 @@ BOOST_AUTO_TEST_CASE(windows_apply_to_the_studys_sizes_alone) {
   BOOST_TEST(!as_studied({"--batch", "1"}));
   BOOST_TEST(!as_studied({"--quick"}));
   BOOST_TEST(!as_studied({"--as-printed"}));
+  BOOST_TEST(!as_studied({"--as-printed=noise"}));
+  BOOST_TEST(!as_studied({"--snr", "0.2"}));
+  BOOST_TEST(as_studied({"--snr", "0.15", "--weights", "x"}));
   BOOST_TEST(as_studied({"--quick", "--steps", "20000", "--batch", "5000"}));
 }
 
@@ -105,10 +178,12 @@ BOOST_AUTO_TEST_CASE(settings_name_what_results_depend_on) {
   Example example;
   example.parse({"--batch", "8", "--slow-start"});
   std::string names;
-  for (const auto& setting : example.options.settings()) names += setting.first + " ";
-  BOOST_TEST(names == "seed steps batch quick as_printed slow_start ");
-  BOOST_TEST(std::get<std::int64_t>(example.options.settings()[2].second) == 8);
-  BOOST_TEST(std::get<bool>(example.options.settings()[5].second));
+  const auto settings = example.options.settings(5);
+  for (const auto& setting : settings) names += setting.first + " ";
+  BOOST_TEST(names == "seed steps batch slow_start snr method note weights quick as_printed ");
+  BOOST_TEST(std::get<std::uint64_t>(settings[0].second) == 5u);
+  BOOST_TEST(std::get<std::int64_t>(settings[2].second) == 8);
+  BOOST_TEST(std::get<bool>(settings[3].second));
 }
 
 BOOST_AUTO_TEST_CASE(unknown_options_are_answered_with_the_known_ones) {
@@ -143,88 +218,29 @@ BOOST_AUTO_TEST_CASE(values_that_will_not_do_are_named) {
              "--steps needs a whole number from 1 to 9223372036854775807, got '9223372036854775808'");
   BOOST_TEST(example.error({"--seed", "-1"}) == "--seed needs a whole number of at least 0, got '-1'");
   for (const char* value : {"0", "-1", "1025", "two"})
-    BOOST_TEST(example.error({"--threads", value}) == "--threads needs a whole number from 1 to " +
-                                                          std::to_string(most_threads()) + ", got '" +
-                                                          std::string(value) + "'");
+    BOOST_TEST(example.error({"--threads", value}) ==
+               fmt::format("--threads needs a whole number from 1 to {}, got '{}'", most_threads(), value));
+  for (const char* value : {"", "x", "nan", "inf", "-0.1", "2.1", "1,5", "0x1p3z"})
+    BOOST_TEST(example.error({"--snr", value}) == "--snr needs a number from 0 to 2, got '" + std::string(value) + "'");
+  BOOST_TEST(example.error({"--method", "rk4"}) == "--method is one of heun, euler, got 'rk4'");
+  BOOST_TEST(example.error({"--figures", "pdf"}) == "--figures is one of png, svg, got 'pdf'");
+  BOOST_TEST(example.error({"--weights", ""}) == "--weights needs a path, got ''");
 }
 
 BOOST_AUTO_TEST_CASE(help_has_a_line_for_each_option) {
   Example example;
   const std::string help = printed(1, [&] { BOOST_TEST(!example.parse({"--help"})); });
   BOOST_TEST(contains(help, "An example"));
-  for (const char* flag : {"--seed N", "--steps N", "--batch N", "--out FOLDER", "--quick", "--as-printed",
-                           "--slow-start", "--threads N", "--help"}) {
+  for (const char* flag :
+       {"--seed N", "--seeds N,N,...", "--steps N", "--batch N", "--snr X", "--method heun|euler", "--weights PATH",
+        "--out FOLDER", "--quick", "--as-printed", "--slow-start", "--threads N", "--help"}) {
     const std::size_t at = help.find(flag);
     BOOST_REQUIRE(at != std::string::npos);
     const std::string line = help.substr(at, help.find('\n', at) - at);
     BOOST_TEST(contains(line, "   "), line);  // something follows
   }
   BOOST_TEST(contains(help, "points in a batch [5000; quick: 50]"));
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(run)
-
-BOOST_AUTO_TEST_CASE(a_body_that_ends_well_is_status_0) {
-  const Folder folder;
-  Example example;
-  int status = -1;
-  const std::string text = printed(1, [&] {
-    status = example.run({"--out", (folder / "a/b").string(), "--threads", "1"}, [&] {
-      BOOST_TEST(fs::is_directory(folder / "a/b"));
-      BOOST_TEST(threads() == 1);
-      std::puts("numbers");
-    });
-  });
-  BOOST_TEST(status == 0);
-  BOOST_TEST(text == "numbers\nfigures and numbers in " + (folder / "a/b").string() + "\n");
-}
-
-BOOST_AUTO_TEST_CASE(help_runs_nothing_and_makes_nothing) {
-  const Folder folder;
-  Example example;
-  int status = -1;
-  printed(1, [&] { status = example.run({"--out", (folder / "a").string(), "--help"}, [] { BOOST_ERROR("ran"); }); });
-  BOOST_TEST(status == 0);
-  BOOST_TEST(folder.files() == 0u);
-}
-
-BOOST_AUTO_TEST_CASE(failures_are_one_line_and_a_status) {
-  const Folder folder;
-  replace_file(folder / "file", "");
-  const auto run = [&](std::initializer_list<std::string> arguments, const std::function<void()>& body) {
-    Example example;
-    int status = -1;
-    const std::string text = printed(2, [&] { status = example.run(arguments, body); });
-    return std::to_string(status) + " " + text;
-  };
-  const auto never = [] { BOOST_ERROR("ran"); };
-  const std::string out = (folder / "out").string(), file = (folder / "file").string();
-  BOOST_TEST(run({"--out", out, "--sed"}, never).starts_with("2 example: there is no option --sed; "));
-  BOOST_TEST(run({"--out", out, "--steps", "x"}, never).starts_with("1 example: --steps needs "));
-  BOOST_TEST(folder.files() == 1u);
-  BOOST_TEST(run({"--out", file}, never) == "1 example: cannot make the folder '" + file + "': Not a directory\n");
-  BOOST_TEST(run({"--out", "/proc/self"}, never).starts_with("1 example: cannot write '/proc/self/': "));
-  BOOST_TEST(run({"--out", out}, [] { throw Error("two\nlines"); }) == "1 example: two lines\n");
-  BOOST_TEST(run({"--out", out}, [] { throw std::out_of_range("far"); }) == "1 example: far\n");
-  BOOST_TEST(run({"--out", out}, [] { throw std::bad_alloc(); }) == "1 example: not enough memory\n");
-}
-
-BOOST_AUTO_TEST_CASE(an_interrupted_body_is_status_130) {
-  const Folder folder;
-  const auto status_of = [&](const std::function<void()>& body) {
-    Example example;
-    int status = -1;
-    printed(1, [&] { status = example.run({"--out", folder.path().string()}, body); });
-    return status;
-  };
-  for (int signal : {SIGINT, SIGTERM})
-    BOOST_TEST(status_of([&] {
-                 std::raise(signal);
-                 BOOST_TEST(Interrupt::requested());
-               }) == 130);
-  BOOST_TEST(status_of([] {}) == 0);  // and is forgotten
+  BOOST_TEST(contains(help, "  noise                   uniform noise"), help);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

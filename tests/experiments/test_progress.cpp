@@ -74,7 +74,7 @@ void sleep_for(int milliseconds) { std::this_thread::sleep_for(std::chrono::mill
 // Training writes to stderr, which is none of the other tests' business.
 Array trained(std::int64_t steps, const std::function<double()>& step) {
   Array losses;
-  printed(2, [&] { losses = train(steps, step); });
+  printed(2, [&] { losses = train("train", steps, step); });
   return losses;
 }
 
@@ -84,14 +84,14 @@ BOOST_AUTO_TEST_SUITE(progress)
 
 BOOST_AUTO_TEST_CASE(a_log_gets_a_line_at_the_end_and_few_before) {
   const std::string text = printed(2, [] {
-    Progress progress(100);
+    Progress progress("train", 100);
     for (int i = 1; i <= 100; ++i) {
       sleep_for(1);
       progress.step(i <= 50 ? 1.0 : 2.0);
     }
   });
   BOOST_TEST(count_of(text, "\n") == 1u);
-  BOOST_TEST(text.starts_with("100/100  loss 1.5  "), text);
+  BOOST_TEST(text.starts_with("train  100/100  loss 1.5  "), text);
   BOOST_TEST(contains(text, " steps/s  in 0:0"), text);
   BOOST_TEST(!contains(text, "\r"));
 }
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(a_terminal_gets_one_line_that_is_rewritten, *boost::unit_te
   Terminal terminal(100);
   const Timer timer;
   {
-    Progress progress(1000, terminal.file());
+    Progress progress("train", 1000, terminal.file());
     for (int i = 0; i < 500; ++i) {
       sleep_for(1);
       progress.step(0.25);
@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_terminal_gets_one_line_that_is_rewritten, *boost::unit_te
   BOOST_TEST(updates >= 3u);
   BOOST_TEST(updates <= 10 * (seconds + 1) + 1);
   const std::string last = text.substr(text.rfind("\r["));
-  BOOST_TEST(contains(last, "500/1000  loss 0.25  "), last);
+  BOOST_TEST(contains(last, "train  500/1000  loss 0.25  "), last);
   BOOST_TEST(contains(last, " steps/s  ETA "), last);
   BOOST_TEST(count_of(last, "#") <= count_of(last, "."), last);  // half of it is done
   BOOST_TEST(count_of(last, "#") >= 10u, last);
@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(a_terminal_gets_one_line_that_is_rewritten, *boost::unit_te
 BOOST_AUTO_TEST_CASE(no_line_is_wider_than_the_terminal, *boost::unit_test::precondition(has_terminals)) {
   for (int columns : {1, 10, 40, 60, 70, 80, 300}) {
     Terminal terminal(columns);
-    { Progress(1000000, terminal.file()).step(-1.234e-5); }
+    { Progress("train", 1000000, terminal.file()).step(-1.234e-5); }
     const std::string text = terminal.text();
     const std::size_t first = text.find('\r'), end = text.find("\x1b[K");
     BOOST_REQUIRE(end != std::string::npos);
@@ -130,14 +130,20 @@ BOOST_AUTO_TEST_CASE(no_line_is_wider_than_the_terminal, *boost::unit_test::prec
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_part_without_losses_shows_none) {
+  const std::string text = printed(2, [] { Progress("draw", 1).step(); });
+  BOOST_TEST(text.starts_with("draw  1/1  "), text);
+  BOOST_TEST(!contains(text, "loss"), text);
+}
+
 BOOST_AUTO_TEST_CASE(no_steps_leave_no_trace) {
-  BOOST_TEST(printed(2, [] { Progress(0); }).empty());
-  BOOST_TEST(printed(2, [] { Progress(10); }).empty());
+  BOOST_TEST(printed(2, [] { Progress("train", 0); }).empty());
+  BOOST_TEST(printed(2, [] { Progress("train", 10); }).empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_step_costs_nothing) {
   const std::string text = printed(2, [] {
-    Progress progress(1000000);
+    Progress progress("train", 1000000);
     const Timer timer;
     for (int i = 0; i < 1000000; ++i) progress.step(1);
     BOOST_TEST(timer.seconds() < 3);  // thirty times what it takes
@@ -162,10 +168,10 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_ends_it) {
     int calls = 0;
     std::string error;
     const std::string shown =
-        printed(2, [&] { error = error_of([&] { train(10, [&] { return ++calls == 3 ? bad : 1.0; }); }); });
+        printed(2, [&] { error = error_of([&] { train("train", 10, [&] { return ++calls == 3 ? bad : 1.0; }); }); });
     BOOST_TEST(contains(error, "the loss of step 3 is not finite: "), error);
     BOOST_TEST(calls == 3);
-    BOOST_TEST(shown.starts_with("2/10  loss 1 "), shown);  // the line is ended before the error comes
+    BOOST_TEST(shown.starts_with("train  2/10  loss 1 "), shown);  // the line is ended before the error comes
     BOOST_TEST(shown.back() == '\n');
   }
 }
@@ -179,14 +185,14 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_no_update_ends_it_with_op_and_line) {
     return sum(sqrt(y - y));
   }));
   std::string error;
-  printed(2, [&] { error = error_of([&] { train(10, step); }); });
+  printed(2, [&] { error = error_of([&] { train("train", 10, step); }); });
   BOOST_TEST(contains(error, "training step 1: the gradient by weight is not finite, with the draws of step 0: ["),
              error);
   BOOST_TEST(contains(error, "in the derivative of [sqrt]"), error);
   BOOST_TEST(contains(error, "(test_progress.cpp:"), error);
   auto finite = compile(nn::train_step(sgd, 1, [&](Draw& draw) { return sum(square(layer(draw.normal({1, 1})))); }));
   Array losses;
-  printed(2, [&] { losses = train(3, finite, [](double loss) { return loss > 0 ? 7.0 : 0.0; }); });
+  printed(2, [&] { losses = train("train", 3, finite, [](double loss) { return loss > 0 ? 7.0 : 0.0; }); });
   BOOST_TEST(same_bits(losses, Array::of<float>({3}, {7, 7, 7})));
 }
 

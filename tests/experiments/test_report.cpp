@@ -4,12 +4,10 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
-#include <csignal>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "autodiff/parallel.hpp"
-#include "experiments/common/interrupt.hpp"
 #include "tests/experiments/helpers.hpp"
 
 using namespace wengert;
@@ -22,11 +20,18 @@ namespace {
 constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+// Windows of one quantity each.
+Windows windows(std::initializer_list<std::pair<const char*, Window>> named) {
+  Windows result{"three runs by hand", {}};
+  for (const auto& [name, window] : named) result.references[name] = {0.55, 0.02, 3, window};
+  return result;
+}
+
 Report example() {
-  Report report("example");
+  Report report("example", windows({{"inside", {0.5, 0.6}}, {"outside", {0.5, 0.6}}}));
   report.setting("seed", std::uint64_t{42});
-  report.quantity("inside", 0.5, {0.5, 0.6}, 0.55);
-  report.quantity("outside", 0.7, {0.5, 0.6});
+  report.quantity("inside", 0.5, 0.55);
+  report.quantity("outside", 0.7);
   report.quantity("free", 3);
   report.seconds("train", 1.5);
   return report;
@@ -42,7 +47,7 @@ std::string keys(const Json& object) {
 
 BOOST_AUTO_TEST_CASE(the_json_has_what_the_format_says_in_order) {
   const Json json = Json::parse(example().json());
-  BOOST_TEST(keys(json) == "experiment settings quantities seconds machine ");
+  BOOST_TEST(keys(json) == "experiment version text picture settings quantities seconds machine files ");
   BOOST_TEST(json["experiment"] == "example");
   BOOST_TEST(json["settings"].dump() == R"({"seed":42})");
   BOOST_TEST(json["quantities"][0].dump() ==
@@ -52,6 +57,8 @@ BOOST_AUTO_TEST_CASE(the_json_has_what_the_format_says_in_order) {
   BOOST_TEST(json["quantities"][2].dump() ==
              R"({"name":"free","value":3.0,"window":null,"printed":null,"inside":null})");
   BOOST_TEST(json["seconds"].dump() == R"({"train":1.5})");
+  BOOST_TEST(!json["version"].get<std::string>().empty());
+  BOOST_TEST(Json::parse(example().json({"b", "a"}))["files"].dump() == R"(["a","b"])");
 }
 
 BOOST_AUTO_TEST_CASE(the_machine_is_known) {
@@ -82,11 +89,11 @@ BOOST_AUTO_TEST_CASE(settings_of_every_kind_keep_their_order) {
       R"({"zeta":4,"alpha":true,"rate":0.001,"rule":"euler \"maruyama\"\n","seed":18446744073709551615,"bad":null})");
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_finite_is_null) {
-  Report report("example");
+BOOST_AUTO_TEST_CASE(what_is_not_finite_is_null_and_in_no_window) {
+  Report report("example", windows({{"bound", {0, 1}}}));
   for (double value : {no_number, infinity, -infinity}) {
     report.quantity("free", value);
-    report.quantity("bound", value, {0, 1}, value);
+    report.quantity("bound", value, value);
     report.seconds("train", value);
     const Json json = Json::parse(report.json());
     BOOST_TEST(json["quantities"].size() == 2u);
@@ -100,75 +107,73 @@ BOOST_AUTO_TEST_CASE(what_is_not_finite_is_null) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(what_a_run_was_too_short_for_is_null_and_has_no_row) {
-  Report report("example");
-  report.quantity("late", std::nullopt, {0, 1}, 0.5);
-  report.quantity("early", 2);
+BOOST_AUTO_TEST_CASE(a_quantity_that_a_short_run_cannot_have_is_null_and_no_row) {
+  Report report("example", windows({{"late", {0, 1}}}));
+  report.quantity("late", std::nullopt, 0.5);
   const Json json = Json::parse(report.json());
   BOOST_TEST(json["quantities"][0].dump() ==
-             R"({"name":"late","value":null,"window":null,"printed":0.5,"inside":null})");
-  BOOST_TEST(report.warnings().empty());
+             R"({"name":"late","value":null,"window":[0.0,1.0],"printed":0.5,"inside":null})");
   BOOST_TEST(!contains(report.table(), "late"));
-  BOOST_TEST(contains(report.table(), "early"));
+  BOOST_TEST(report.warnings().empty());
 }
 
 BOOST_AUTO_TEST_CASE(both_ends_of_a_window_belong_to_it) {
-  const auto inside = [](double value, Window window) {
-    Report report("example");
-    report.quantity("q", value, window);
-    return Json::parse(report.json())["quantities"][0]["inside"].get<bool>();
-  };
-  BOOST_TEST(inside(1, {1, 2}));
-  BOOST_TEST(inside(2, {1, 2}));
-  BOOST_TEST(!inside(std::nextafter(1, 0), {1, 2}));
-  BOOST_TEST(!inside(std::nextafter(2, 3), {1, 2}));
-  BOOST_TEST(inside(1e9, {1, infinity}));  // one that is open on a side
-  BOOST_TEST(!inside(0, {1, infinity}));
+  const Window window{1, 2};
+  for (double value : {1.0, 2.0, 1.5}) BOOST_TEST(window.contains(value));
+  for (double value : {std::nextafter(1.0, 0.0), std::nextafter(2.0, 3.0), no_number, infinity})
+    BOOST_TEST(!window.contains(value));
 }
 
 BOOST_AUTO_TEST_CASE(windows_that_do_not_apply_are_null) {
-  Report report = example();
+  Report report("example", windows({{"q", {0, 1}}}));
   report.windows_apply(false);
+  report.quantity("q", 2);
   const Json json = Json::parse(report.json());
-  for (const Json& quantity : json["quantities"]) {
-    BOOST_TEST(quantity["window"].is_null());
-    BOOST_TEST(quantity["inside"].is_null());
-  }
+  BOOST_TEST(json["quantities"][0]["window"].is_null());
+  BOOST_TEST(json["quantities"][0]["inside"].is_null());
   BOOST_TEST(report.warnings().empty());
   BOOST_TEST(!contains(report.table(), "side\n"));
 }
 
-BOOST_AUTO_TEST_CASE(options_decide_whether_windows_apply) {
-  for (const bool quick : {false, true}) {
-    Options options("example", "An example", {.study = 100, .quick = 10});
-    CommandLine line{quick ? "--quick" : "--steps=100"};
-    options.parse(line.count(), line.arguments());
-    Report report(options);
-    report.quantity("q", 1, {0, 2});
-    const Json json = Json::parse(report.json());
-    BOOST_TEST(json["experiment"] == "example");
-    BOOST_TEST(json["settings"]["steps"] == (quick ? 10 : 100));
-    BOOST_TEST(json["settings"]["quick"] == quick);
-    BOOST_TEST(json["quantities"][0]["window"].is_null() == quick);
-  }
-}
-
 BOOST_AUTO_TEST_CASE(an_interrupted_run_says_so_and_has_no_windows) {
-  const Interrupt interrupt;
   BOOST_TEST(!Json::parse(example().json()).contains("interrupted"));
-  std::raise(SIGINT);
-  const Json json = Json::parse(example().json());
+  Report report = example();
+  report.quantity("never measured", std::nullopt);
+  report.interrupted();
+  const Json json = Json::parse(report.json());
   BOOST_TEST(json["interrupted"] == true);
+  BOOST_TEST(json["quantities"].size() == 4u);
   BOOST_TEST(json["quantities"][0]["window"].is_null());
   BOOST_TEST(json["quantities"][1]["inside"].is_null());
-  BOOST_TEST(example().warnings().empty());
+  BOOST_TEST(report.warnings().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_run_says_why) {
+  Report report = example();
+  report.failed("no memory");
+  BOOST_TEST(Json::parse(report.json())["failed"] == "no memory");
+  BOOST_TEST(!report.whole());
+}
+
+// Those of every study are read, and each has a mean within its window.
+BOOST_AUTO_TEST_CASE(the_studies_windows_hold_their_references) {
+  for (const char* study : {"heat_kernel", "nano_ring", "rings"}) {
+    const Windows found = Windows::of(study);
+    BOOST_TEST(!found.source.empty());
+    BOOST_TEST(found.references.size() >= 8u);
+    for (const auto& [name, reference] : found.references) {
+      BOOST_TEST(reference.window.contains(reference.mean), study << " " << name);
+      BOOST_TEST(reference.sd > 0);
+      BOOST_TEST(reference.seeds >= 3);
+    }
+  }
+  BOOST_TEST(Windows::of("no study").references.empty());
 }
 
 BOOST_AUTO_TEST_CASE(numbers_are_written_in_full) {
-  Report report("example");
+  Report report("example", windows({{"q", {-1e-300, 1e301}}}));
   report.quantity("q", 0.1 + 0.2);
   BOOST_TEST(Json::parse(report.json())["quantities"][0]["value"].get<double>() == 0.1 + 0.2);
-  report.quantity("q", 1e300, {-1e-300, 1e301});
   BOOST_TEST(Json::parse(report.json())["quantities"][0]["window"][0].get<double>() == -1e-300);
 }
 
@@ -189,12 +194,4 @@ BOOST_AUTO_TEST_CASE(the_table_and_the_warnings_are_for_eyes) {
   const std::string warnings = printed(2, [&] { table = printed(1, [&] { report.print(); }); });
   BOOST_TEST(table == report.table());
   BOOST_TEST(warnings == "example: warning: outside is 0.7, outside of its window [0.5, 0.6]\n");
-}
-
-BOOST_AUTO_TEST_CASE(the_file_is_the_json) {
-  const Folder folder;
-  example().write(folder / "metrics.json");
-  BOOST_TEST(Json::parse(read_file(folder / "metrics.json"))["quantities"].size() == 3u);
-  BOOST_TEST(folder.files() == 1u);
-  BOOST_TEST(contains(error_of([&] { example().write(folder / "none/metrics.json"); }), "none/metrics.json"));
 }

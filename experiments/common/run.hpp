@@ -1,0 +1,90 @@
+// Run: one run of an experiment, from its seed to the folder and the page that it leaves.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autodiff/random.hpp"
+#include "experiments/common/figure.hpp"
+#include "experiments/common/interrupt.hpp"
+#include "experiments/common/options.hpp"
+#include "experiments/common/page.hpp"
+#include "experiments/common/report.hpp"
+#include "experiments/common/run_folder.hpp"
+#include "experiments/common/timer.hpp"
+
+namespace wengert::experiments {
+
+class Run {
+ public:
+  Run(const Options& options, std::uint64_t seed, const std::filesystem::path& folder);
+
+  const Options& options() const { return options_; }
+  // Of part `n` of the run (weights, training, ...).
+  std::uint64_t seed(std::uint64_t n) const { return derive_seed(seed_, n); }
+  // Whether Ctrl-C asks to come to an end: what is whole by then is kept.
+  bool interrupted() const { return Interrupt::requested(); }
+
+  std::filesystem::path file(const std::string& name) { return folder_.file(name); }
+  void quantity(const std::string& name, std::optional<double> value, std::optional<double> printed = {}) {
+    report_.quantity(name, value, printed);
+  }
+  // f(), whose seconds are added to those of this name.
+  template <class F>
+  auto timed(const std::string& name, F&& f) {
+    struct Stop {
+      Run& run;
+      const std::string& name;
+      Timer timer{};
+      ~Stop() { run.add_seconds(name, timer.seconds()); }
+    } const stop{*this, name};
+    return std::forward<F>(f)();
+  }
+
+  // For the page: a paragraph of what was done and why, figures with what to see in them, and the text's faults.
+  // Figures are drawn at the end, into files of their names.
+  void paragraph(std::string text) { page_.paragraphs.push_back(std::move(text)); }
+  void figure(const std::string& name, Figure figure, const std::string& caption);
+  void animation(const std::string& name, std::vector<Figure> frames, const std::string& caption, int delay = 15);
+  // The figure that stands for the study in the index of all of them.
+  void cover(const std::string& name) { report_.summary(options_.what(), name + "." + options_.figures()); }
+  void fault(FaultReport fault) { page_.faults.push_back(std::move(fault)); }
+  void fault(FaultReport fault, Figure figure, const std::string& caption);
+
+  // Draws, writes metrics.json and report.html, and puts the folder in its place; returns the page's path. `failure` is
+  // what ended the run, if anything did.
+  std::filesystem::path finish(const std::string& failure = {});
+  const Report& report() const { return report_; }
+  // Whether anything was done that is worth keeping.
+  bool empty() const { return folder_.files().empty() && report_.quantities().empty(); }
+
+ private:
+  struct Drawn {
+    std::filesystem::path file;
+    std::vector<Figure> frames;
+    int delay;
+  };
+  Picture picture(const std::string& name, std::vector<Figure> frames, const std::string& caption, int delay);
+  void add_seconds(const std::string& name, double seconds);
+  void draw_all();
+
+  const Options& options_;
+  std::uint64_t seed_;
+  RunFolder folder_;
+  Report report_;
+  Page page_;
+  std::vector<Drawn> drawn_;
+};
+
+// Parses the command line, sets the threads, and runs the body under an Interrupt, once for each seed; several seeds
+// end in a table. The last line on stdout is the page's path. Returns the exit status: 0; 1 with one line "NAME: text"
+// on stderr after an exception; 2 after a UsageError; 130 after Ctrl-C, which the body has heeded.
+int run_main(Options& options, int count, char** arguments, const std::function<void(Run&)>& body);
+
+// For each quantity its value at each seed, their mean, the window, and the distance of the mean from the reference's
+// in standard deviations of such a mean, sd / sqrt(n); beyond 4 a warning stands behind it.
+std::string seeds_table(const std::vector<std::uint64_t>& seeds, const std::vector<Report>& reports);
+
+}  // namespace wengert::experiments
