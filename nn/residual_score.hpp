@@ -14,7 +14,7 @@
 namespace wengert::nn {
 
 struct ResidualScoreOptions {
-  Index dimension = 1;        // of the points
+  Index dimension = 1;          // of the points
   std::vector<Index> hidden{};  // of the correction
   Activation activation = silu;
   Dtype dtype = Dtype::f32;

@@ -9,7 +9,7 @@
 namespace wengert::nn {
 
 struct TimeMlpOptions {
-  Index dimension = 1;        // of the points
+  Index dimension = 1;          // of the points
   std::vector<Index> hidden{};  // widths; the activation follows each
   Activation activation{};
   Index features = 0;           // sinusoidal features of time; 0: time itself

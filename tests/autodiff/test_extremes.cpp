@@ -133,8 +133,8 @@ BOOST_AUTO_TEST_CASE(attributes_of_every_op) {
           ++calls;
         }
       for (std::size_t i = 0; i < stated.reals.size(); ++i)
-        for (double value :
-             {-double{INFINITY}, -1e308, -1e39, -1e-308, -0.0, 1e-308, 1e-39, 1e39, 1e308, double{INFINITY}, std::nan("")}) {
+        for (double value : {-double{INFINITY}, -1e308, -1e39, -1e-308, -0.0, 1e-308, 1e-39, 1e39, 1e308,
+                             double{INFINITY}, std::nan("")}) {
           Attributes mutated = stated;
           mutated.reals[i] = value;
           attempt(*op, example, mutated, false);
