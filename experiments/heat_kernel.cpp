@@ -4,6 +4,7 @@
 // the loss mean((s score + z)^2) run it backwards, by the ordinary and by the stochastic equation.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
@@ -119,10 +120,18 @@ Panel density_panel(const std::vector<double>& x, double t, double width) {
   exact.label = "heat kernel";
   exact.colour = colour::vermilion;
   exact.dashed = true;
+  const Histogram histogram(x, line, 60);
+  double highest = normal_density(0, width);
+  for (Index bin = 0; bin < histogram.bins(); ++bin) highest = std::max(highest, histogram.density(bin));
   return {.title = fmt::format("t = {:g}", t),
           .x = {.label = "x", .range = line, .step = 2},
-          .y = {"density", Range{0, 1.15 * normal_density(0, width)}},
-          .layers = {Bars{.histogram = {x, line, 60}, .label = "paths", .colour = colour::sky}, std::move(exact)}};
+          .y = {"density", Range{0, 1.05 * highest}},
+          .layers = {Bars{.histogram = histogram, .label = "paths", .colour = colour::sky}, std::move(exact)}};
+}
+
+// What is compared has the same limits.
+void share_heights(Panel& a, Panel& b) {
+  a.y.range->high = b.y.range->high = std::max(a.y.range->high, b.y.range->high);
 }
 
 Figure reverse_figure(const Both& both, bool printed_width) {
@@ -132,6 +141,7 @@ Figure reverse_figure(const Both& both, bool printed_width) {
       figure.panels.push_back(density_panel((*paths)[i], times[i], kernel_width(times[i], printed_width)));
       figure.panels.back().title = fmt::format("{}, t = {:g}", paths == &both.ode ? "ODE" : "SDE", times[i]);
     }
+  for (std::size_t i = 0; i < times.size(); ++i) share_heights(figure.panels[i], figure.panels[times.size() + i]);
   return figure;
 }
 
@@ -197,6 +207,7 @@ void explain_faults(Run& run, const Start& start, const Both& corrected) {
       figure.panels.push_back(density_panel(ode ? each->ode[i] : each->sde[i], times[i], deviation(times[i])));
       figure.panels.back().title = each == &printed ? "as printed" : "corrected";
     }
+    share_heights(figure.panels[0], figure.panels[1]);
     return figure;
   };
   run.fault({"noise",

@@ -39,8 +39,8 @@ class Layout {
       for (const Layer& layer : panel.layers) labels = labels || !label_of(layer).empty();
     }
     top_ = (titles ? 75 : 25) + (labels ? 50 : 0);
-    row_gap_ = titles ? 160 : 120;
-    column_gap_ = apart ? 130 : 45;
+    row_gap_ = titles ? 185 : 125;
+    column_gap_ = apart ? 130 : 65;
     right_ = figure.colours ? 200 : 40;
   }
 

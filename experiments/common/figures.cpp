@@ -136,14 +136,12 @@ Figure loss_curves(const std::vector<Losses>& panels, Index window) {
 Panel scatter(const Array& points, const std::string& title, Range square, std::size_t most, const Array* behind) {
   Panel panel{.title = title, .x = {"x", square}, .y = {"y", square}, .square = true};
   panel.x.step = panel.y.step = std::pow(10, std::floor(std::log10((square.high - square.low) / 2)));
-  const auto add = [&](const Array& array, const char* colour) {
-    std::vector<double> x = column(array, 0), y = column(array, 1);
-    x.resize(std::min(most, x.size()));
-    y.resize(x.size());
-    panel.layers.emplace_back(Points{.x = std::move(x), .y = std::move(y), .colour = colour});
-  };
-  if (behind != nullptr) add(*behind, colour::grey);
-  add(points, colour::blue);
+  if (behind != nullptr)
+    panel.layers.emplace_back(Points{.x = column(*behind, 0), .y = column(*behind, 1), .colour = colour::grey});
+  Points shown{.x = column(points, 0), .y = column(points, 1)};
+  shown.x.resize(std::min(most, shown.x.size()));
+  shown.y.resize(shown.x.size());
+  panel.layers.emplace_back(std::move(shown));
   return panel;
 }
 

@@ -40,7 +40,7 @@ struct Losses {
 };
 Figure loss_curves(const std::vector<Losses>& panels, Index window = 200);
 
-// Points [n,2] in a square of the plane, at most so many of each array, over those `behind` in grey.
+// The first points [n,2] in a square of the plane, at most so many, over all those `behind` in grey.
 Panel scatter(const Array& points, const std::string& title, Range square, std::size_t most = 5000,
               const Array* behind = nullptr);
 
