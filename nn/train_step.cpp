@@ -45,12 +45,25 @@ TrainStep::TrainStep(Plan plan, const TrainStepRecipe& recipe)
       seed_(recipe.seed),
       loss_(recipe.loss),
       where_(recipe.where),
+      inputs_(recipe.inputs),
       state_(draw_state(recipe.seed, 0)) {}
+
+// The plan would count the state of the draws among its inputs.
+void TrainStep::give(std::span<const PlanInput> inputs) {
+  if (inputs.size() != inputs_.size())
+    throw Error(fmt::format("[train_step] the loss reads {} {}, got {}  ({})", inputs_.size(),
+                            inputs_.size() == 1 ? "input" : "inputs", inputs.size(), to_string(where_)));
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (*inputs[i].type != inputs_[i])
+      throw Error(fmt::format("[train_step] input {} is {}, got {}  ({})", i, to_string(inputs_[i]),
+                              to_string(*inputs[i].type), to_string(where_)));
+  given_.assign(1, state_);
+  given_.insert(given_.end(), inputs.begin(), inputs.end());
+}
 
 double TrainStep::forward(std::span<const PlanInput> inputs, bool update) {
   state_.data<std::int32_t>()[2] = static_cast<std::int32_t>(number_);
-  given_.assign(1, state_);
-  given_.insert(given_.end(), inputs.begin(), inputs.end());
+  give(inputs);
   // On every thread, once all outputs are there.
   const Plan::Finish finish = [this, update](int thread, int threads, Barrier& barrier) {
     const std::span<const Array> outputs = plan_.outputs();
@@ -87,8 +100,7 @@ double TrainStep::run(std::span<const PlanInput> inputs) {
 }
 
 std::string TrainStep::profile(std::span<const PlanInput> inputs, int runs) {
-  given_.assign(1, state_);
-  given_.insert(given_.end(), inputs.begin(), inputs.end());
+  give(inputs);
   return plan_.profile(given_, runs);
 }
 

@@ -77,6 +77,8 @@ class TrainStep {
     std::vector<Array> inputs;
   };
 
+  // Sets what the plan is given. Throws Error unless these are inputs of the declared types.
+  void give(std::span<const PlanInput> inputs);
   // Draws, loss and gradient, added to those that wait; then the update, if there is to be one. Returns the mean loss.
   double forward(std::span<const PlanInput> inputs, bool update);
 
@@ -85,6 +87,7 @@ class TrainStep {
   std::uint64_t seed_;
   TrainStepRecipe::Loss loss_;
   Where where_;
+  std::vector<Type> inputs_;
   std::uint32_t number_ = 0;
   int waiting_ = 0;  // micro-batches since the last run
   StepOutcome outcome_ = StepOutcome::updated;

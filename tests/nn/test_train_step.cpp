@@ -159,6 +159,25 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_none_is_refused_at_the_users_line) {
                       "[train_step] needs a loss, got none  (test_train_step.cpp:"));
 }
 
+BOOST_AUTO_TEST_CASE(inputs_are_counted_as_they_were_declared) {
+  nn::Mlp score = network(Dtype::f32, 16);
+  nn::Adam adam(score);
+  const Type type{Dtype::f32, {4, 3}};
+  auto step =
+      compile(nn::train_step(adam, seed, {type}, [&](Draw&, std::span<const Var> in) { return mean(score(in[0])); }));
+  const Array fits(type), wide(Dtype::f32, {4, 5});
+  const auto refused = [&](const std::function<void()>& f, const std::string& text) {
+    const std::string said = error_of(f);
+    BOOST_TEST(contains(said, "[train_step] " + text + "  (test_train_step.cpp:"), said);
+  };
+  refused([&] { step.run(); }, "the loss reads 1 input, got 0");
+  refused([&] { step.run({fits, fits}); }, "the loss reads 1 input, got 2");
+  refused([&] { step.accumulate({wide}); }, "input 0 is f32 [4, 3], got f32 [4, 5]");
+  refused([&] { step.profile(std::vector<PlanInput>{wide}); }, "input 0 is f32 [4, 3], got f32 [4, 5]");
+  BOOST_TEST(step.number() == 0u);
+  BOOST_TEST(std::isfinite(step.run({fits})));
+}
+
 BOOST_AUTO_TEST_CASE(a_gradient_that_is_not_finite_is_explained_with_op_and_line) {
   nn::Mlp score = network(Dtype::f32, 16);
   nn::Adam adam(score, {.clip = {.norm = 1}});
