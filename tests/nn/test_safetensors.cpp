@@ -311,6 +311,7 @@ BOOST_AUTO_TEST_CASE(mismatched_weights_are_refused_whole) {
       },
       "w: layers.1.weight has shape [5, 2], the module wants [2, 5]");
   refuses([](auto& a) { a[3].second.set(1, NAN); }, "w: layers.1.bias holds nan at element 1");
+  refuses([](auto& a) { a[0].second.set(0, INFINITY); }, "w: layers.0.weight holds inf at element 0");
   refuses([](auto& a) { a[0].second = a[0].second.cast(Dtype::f64); }, "w: layers.0.weight is f64, the module f32");
 }
 
