@@ -209,12 +209,12 @@ concept spans = requires(A&& array) {
 };
 static_assert(spans<Array&> && spans<const Array&> && !spans<Array> && !spans<const Array>);
 template <class P>
-concept runs = requires(P&& plan) {
-  std::forward<P>(plan).run();
+concept runs = requires(P&& p) {
+  std::forward<P>(p).run();
 };
 template <class P>
-concept has_outputs = requires(P&& plan) {
-  std::forward<P>(plan).outputs();
+concept has_outputs = requires(P&& p) {
+  std::forward<P>(p).outputs();
 };
 static_assert(runs<Plan&> && !runs<Plan> && has_outputs<const Plan&> && !has_outputs<Plan>);
 template <class J>
