@@ -122,11 +122,11 @@ BOOST_AUTO_TEST_CASE(stochastic_heun_has_strong_order_one_in_stratonovichs_sense
 BOOST_AUTO_TEST_CASE(exact_transitions_have_the_moments_of_the_process_on_any_grid) {
   constexpr Index n = 200000;
   const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
-  Array start(Dtype::f64, {n, 1});
-  for (Index i = 0; i < n; ++i) start.set(i, 2);
+  Array twos(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) twos.set(i, 2);
   for (const Grid& grid : {Grid({0.0, 1.0}), Grid({0.0, 0.01, 0.6, 1.0}), Grid::uniform(0, 1, 50)}) {
     const Array x =
-        sde::Integrator(sde::ExactTransition{}, ou).run(start, grid, {.noise = sde::Noise::drawn(5)}).require().x();
+        sde::Integrator(sde::ExactTransition{}, ou).run(twos, grid, {.noise = sde::Noise::drawn(5)}).require().x();
     double mean = 0, square = 0;
     for (Index i = 0; i < n; ++i) {
       mean += x.at(i) / n;

@@ -121,7 +121,6 @@ BOOST_AUTO_TEST_CASE(half_open_grids_stop_one_step_short) {
 // The mixture of transitions: its density against the definition, its score as the gradient of its logarithm.
 BOOST_AUTO_TEST_CASE(empirical_densities_and_scores_are_those_of_the_mixture) {
   const Array points = Rng(3).normal({Dtype::f64, {5, 2}}), where = Rng(4).normal({Dtype::f64, {7, 2}});
-  const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
   const sde::Empirical exact(ou, points);
   for (double at : {0.001, 0.2, 1.0}) {
     Tape tape(Dtype::f64);
