@@ -97,9 +97,7 @@ const Shape& Call::shape(int i) const {
 const Shape& Call::out_shape() const { return tape_.node(index_).type.shape; }
 const Op& Call::op() const { return *tape_.node(index_).op; }
 
-// Tape::record() refuses an op that does not exist yet or any more; UBSan must let it come that far.
-__attribute__((no_sanitize("vptr"))) Var record(const Op& op, std::span<const Operand> operands,
-                                                const Attributes& attributes) {
+Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes) {
   for (const Operand& operand : operands)
     if (!operand.is_number())
       return Tape::of(operand.var(), operand.where(), op.name()).record(op, operands, attributes, operand.where());

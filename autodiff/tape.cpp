@@ -149,9 +149,7 @@ void Tape::check_fresh(const Node& operand, Where where, const Op* reader) const
                             (reader ? reader : operand.op)->name(), name_of(source.node), place(where, scope_)));
 }
 
-// Asks an op whether it exists, to which UBSan objects where it does not.
-__attribute__((no_sanitize("vptr"))) Var Tape::record(const Op& op, std::span<const Operand> operands,
-                                                      const Attributes& attributes, Where where) {
+Var Tape::record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where) {
   if (!op.exists())
     throw Error(
         fmt::format("[record] this op does not exist: the initialiser of its object has not run yet, or its "

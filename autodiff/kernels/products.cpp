@@ -182,6 +182,10 @@ template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
   constexpr Index width = lanes<T>, piece = 256;
   constexpr int wide = most_vectors<T>;
+  if (k == 0) {  // factors of no elements may have no address
+    for (Index i = 0; i < m; ++i) std::fill_n(out.data + i * out.row, n, T(0));
+    return;
+  }
   if (k > longest_chain) return multiply_deep(m, n, k, a, b, out);
   if (n < width && n < m && a.row == 1) return flat(m, n, k, a, b, out);
   if (exchanges_fast<T>() && n <= narrow_columns && m >= 16 && a.column == 1 && k <= narrow_depth)
@@ -224,6 +228,7 @@ void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
 template <class T>
 void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out, T* packed) {
   if (m == 0 || n == 0) return;
+  if (k == 0) return multiply_tiles(m, n, k, a, b, out);
   if (b.column != 1) {
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
