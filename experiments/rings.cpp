@@ -263,7 +263,7 @@ void sample(Run& run, const Score& score, const Array& data, const Faults& fault
        "the score of t = .99 first.",
        {{"energy distance to the data", energy_distance(open, data), energy_distance(closed, data)}}},
       {.panels = {over_data(open, "as printed"), over_data(closed, "corrected")}},
-      "Samples on the half-open and on the closed grid: the effect is smaller than the sampler's noise.");
+      "Samples on the half-open and on the closed grid, from the same start and with the same noise.");
 }
 
 void study(Run& run, const Faults& faults, Index batch, Index count, Index cells, Index frames) {
