@@ -8,6 +8,7 @@
 #include "sde/heun.hpp"
 #include "sde/integrator.hpp"
 #include "sde/likelihood.hpp"
+#include "sde/maximum_entropy.hpp"
 #include "sde/ou.hpp"
 #include "sde/predictor_corrector.hpp"
 #include "sde/rk4.hpp"

@@ -4,6 +4,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "sde/maximum_entropy.hpp"
 #include "tests/parity/networks.hpp"
 
 using namespace wengert;
@@ -77,31 +78,31 @@ namespace {
 void check_fine_tuning(Dtype dtype) {
   Tape tape(dtype);
   const parity::Reference reference(std::string("smeme_") + name_of(dtype));
-  const double tolerance = dtype == Dtype::f64 ? 1e-9 : 2e-5, beta = 5, lambda = 0.001;
+  const double tolerance = dtype == Dtype::f64 ? 1e-9 : 2e-5;
   const parity::Model base = parity::model("ou4");
   const Var x = tape.input(parity::row(reference["x"], 0, {32, 4})),
             t = tape.input(parity::row(reference["t"], 0, {32, 1}));
   const auto score = [&](const std::string& who, const parity::Weights& delta) {
-    const parity::Weights frozen(tape, reference.below(who + "/base."));
-    return base.score(frozen, x, t) + parity::chain(delta, "", 2, silu, concat({x, t}, 1));
+    return [&, who](Var at, Var time) {
+      const parity::Weights frozen(tape, reference.below(who + "/base."));
+      return base.score(frozen, at, time) + parity::chain(delta, "", 2, silu, concat({at, time}, 1));
+    };
   };
   const parity::Weights student_delta(tape, reference.below("student/delta.")),
       teacher_delta(tape, reference.below("teacher/delta."));
-  const Var student = score("student", student_delta), teacher = stop_gradient(score("teacher", teacher_delta));
-  const Var change = student - teacher;
-  const Var prox = lambda * mean(sum(square(change), 1));
-  const Var direction = mean(beta * sum(-teacher * change, {1}, {.keepdims = true}) * (t <= 0.1));
-  const auto check = [&](Var got, const std::string& name) {
-    check_close(got.value(), reference[name], tolerance, name);
+  const auto student = score("student", student_delta), teacher = score("teacher", teacher_delta);
+  const sde::ProximalLoss got = sde::proximal_loss(
+      student, teacher, [&](Var at, Var time) { return -teacher(at, time); }, x, t, {.beta = 5, .lambda = 0.001});
+  const auto check = [&](Var value, const std::string& name) {
+    check_close(value.value(), reference[name], tolerance, name);
   };
-  check(student, "student_out");
-  check(teacher, "teacher_out");
-  check(prox, "prox");
-  check(direction, "direction");
-  const Var loss = prox - direction;
-  check(loss, "loss");
+  check(student(x, t), "student_out");
+  check(teacher(x, t), "teacher_out");
+  check(got.proximity, "prox");
+  check(got.direction, "direction");
+  check(got.loss, "loss");
   for (const auto& [name, wanted] : reference.below("grad/delta."))
-    check_close(grad(loss, student_delta[name]).value(), wanted, tolerance, name);
+    check_close(grad(got.loss, student_delta[name]).value(), wanted, tolerance, name);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ BOOST_DATA_TEST_CASE(every_network,
 BOOST_DATA_TEST_CASE(fine_tuning, data::make(both), name) {
   const Dtype dtype = named_dtype(name);
   const parity::Reference reference(std::string("smeme_") + name_of(dtype));
-  const double tolerance = dtype == Dtype::f64 ? 1e-9 : 2e-5, beta = 5, lambda = 0.001;
+  const double tolerance = dtype == Dtype::f64 ? 1e-9 : 2e-5;
   Rng rng(1);
   const nn::Frozen base(nn::TimeMlp(
       {.dimension = 4, .hidden = {16, 16, 16, 16}, .activation = relu, .features = 8, .dtype = dtype}, rng));
@@ -124,9 +124,8 @@ BOOST_DATA_TEST_CASE(fine_tuning, data::make(both), name) {
   nn::Adam adam(student, {.lr = 1e-3, .weight_decay = 0.01});
   BOOST_TEST(adam.parameters().size() == 6U);
   const auto loss = [&](Draw&, std::span<const Var> in) {
-    const Var from = stop_gradient(teacher(in[0], in[1])), change = student(in[0], in[1]) - from;
-    const Var near = lambda * mean(sum(square(change), 1));
-    return near - mean(beta * sum(-from * change, 1, {.keepdims = true}) * (in[1] <= 0.1));
+    const sde::RewardGradient gradient = [&](Var x, Var t) { return -teacher(x, t); };
+    return sde::proximal_loss(student, teacher, gradient, in[0], in[1], {.beta = 5, .lambda = 0.001}).loss;
   };
   auto step = compile(nn::train_step(adam, 1, {{dtype, {32, 4}}, {dtype, {32, 1}}}, loss));
   Array losses(Dtype::f64, {steps}), wanted_losses(Dtype::f64, {steps});
