@@ -70,10 +70,7 @@ class ProductStep final : public Step {
         follow(frame, top, bottom, left, right);
         return;
       }
-      // The chain takes a strip of rows while it is in the first-level cache: some tiles of 6 or of 8 rows.
-      const Index tile = right - left >= 64 ? 6 : 8;
-      const Index strip =
-          has_chain_ ? std::clamp<Index>(4096 / (right - left) / tile * tile + tile, tile, 64) : bottom - top;
+      const Index strip = has_chain_ && k_ <= deep ? strip_rows(right - left) : bottom - top;
       for (Index i = top; i < bottom; i += strip) {
         const Index height = std::min(strip, bottom - i);
         multiply_tiles(height, right - left, k_, a.at(i, 0), Strided<const T>{b + left, n_, 1}, out.at(i, left));
@@ -101,6 +98,14 @@ class ProductStep final : public Step {
       chain_.run(addresses.from.data(), addresses.to.data(), top * n_, bottom * n_, frame.scratch);
     else
       chain_.run_block(addresses.from.data(), addresses.to.data(), top, bottom, left, right, frame.scratch);
+  }
+
+  // The chain takes a strip of rows while it is in the first-level cache: some tiles of 6 or of 8 rows. What it would
+  // save is little beside a deep product, which gains by more rows for each copy of b.
+  static constexpr Index deep = 256;
+  static Index strip_rows(Index columns) {
+    const Index tile = columns >= 64 ? 6 : 8;
+    return std::clamp<Index>(4096 / columns / tile * tile + tile, tile, block_rows);
   }
 
   // Columns of a b' for few rows: rows of b a', which reads b where it lies, or, where b is the smaller one, a times
