@@ -202,11 +202,11 @@ void explain_faults(Run& run, const Start& start, const Both& corrected) {
   const Both noise = exact_reversal(start, {.noise = true}), drift = exact_reversal(start, {.drift = true}),
              narrow = exact_reversal(start, {.start = true});
   const auto beside = [&](const Both& printed, std::size_t i, bool ode) {
-    Figure figure{.panels = {}, .width = 500, .height = 340};
-    for (const Both* each : {&printed, &corrected}) {
-      figure.panels.push_back(density_panel(ode ? each->ode[i] : each->sde[i], times[i], deviation(times[i])));
-      figure.panels.back().title = each == &printed ? "as printed" : "corrected";
-    }
+    const auto panel = [&](const Both& each) {
+      return density_panel(ode ? each.ode[i] : each.sde[i], times[i], deviation(times[i]));
+    };
+    Figure figure = printed_and_corrected(panel(printed), panel(corrected), 500);
+    figure.height = 340;
     share_heights(figure.panels[0], figure.panels[1]);
     return figure;
   };
@@ -244,11 +244,9 @@ void explain_faults(Run& run, const Start& start, const Both& corrected) {
 void study(Run& run, const Faults& faults, Index batch, Index exact_count, Index net_count) {
   run.paragraph(
       "A point on the line is smeared out by the process dx = 1.1^t dW; the heat kernel is its law at every time, and "
-      "its "
-      "score -x/s² is known exactly. Running the process backwards with the exact score shows what a perfect denoiser "
-      "does; two networks of a few dozen weights, one that reads the bare time and one with Fourier features of it, "
-      "show "
-      "what learning costs.");
+      "its score -x/s² is known exactly. Running the process backwards with the exact score shows what a perfect "
+      "denoiser does; two networks of a few dozen weights, one that reads the bare time and one with Fourier features "
+      "of it, show what learning costs.");
   run.cover("kernels");
   draw_forward(run, faults);
   const Start exact{run.seed(exact_paths), exact_count, 200};

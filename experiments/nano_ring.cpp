@@ -70,10 +70,10 @@ Array train_score(nn::Mlp& score, const Run& run, std::int64_t steps, Index batc
                [&](double loss) { return scaled ? std::sqrt(loss) : loss; });
 }
 
-Array sample(const nn::Mlp& score, const Run& run, Index count) {
+Array sampled(const nn::Mlp& score, const Run& run, Index count) {
   const Array x = Rng(run.seed(start)).normal({Dtype::f32, {count, 2}});
   sde::Integrator sampler(sde::EulerMaruyama{}, sde::reverse(vp, score_of(score)));
-  return sampler.run(x, sde::Grid::uniform(1, 0, 200), {.noise = sde::Noise::drawn(run.seed(noise))}).require().x();
+  return sample("sample", sampler, x, sde::Grid::uniform(1, 0, 200), {.noise = sde::Noise::drawn(run.seed(noise))});
 }
 
 void report_samples(Run& run, const Polar& samples) {
@@ -137,8 +137,8 @@ void explain_fault(Run& run, const Array& losses, Index batch) {
 void study(Run& run, Index batch, Index count, bool scaled) {
   run.paragraph(
       "A diffusion model in a hundred lines: a variance-preserving process turns a ring, denser along the diagonals, "
-      "into "
-      "a normal law; a network of five small layers learns the score; the reversed equation draws the ring again.");
+      "into a normal law; a network of five small layers learns the score; the reversed equation draws the ring "
+      "again.");
   Rng rng(run.seed(weights));
   nn::Mlp score(network, rng);
   const Array losses =
@@ -151,7 +151,7 @@ void study(Run& run, Index batch, Index count, bool scaled) {
              "The loss of each step: after a thousand steps what is left is the noise "
              "that no network can tell.");
   if (run.interrupted()) return;
-  const Array points_sampled = run.timed("sample", [&] { return sample(score, run, count); });
+  const Array points_sampled = run.timed("sample", [&] { return sampled(score, run, count); });
   run.cover("density");
   save_npy(run.file("samples.npy"), points_sampled);
   report_samples(run, Polar(points_sampled));

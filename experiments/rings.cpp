@@ -79,17 +79,16 @@ sde::Grid grid(bool half_open) {
 }
 
 template <class Score>
-Array corrected_samples(const Run& run, const Score& score, const Array& x, const sde::PredictorCorrector& method,
-                        bool half_open) {
-  return sde::Integrator(method, sde::reverse(ou, score))
-      .run(x, grid(half_open), {.noise = sde::Noise::drawn(run.seed(sampling))})
-      .require()
-      .x();
+Array corrected_samples(const char* part, const Run& run, const Score& score, const Array& x,
+                        const sde::PredictorCorrector& method, bool half_open) {
+  sde::Integrator sampler(method, sde::reverse(ou, score));
+  return sample(part, sampler, x, grid(half_open), {.noise = sde::Noise::drawn(run.seed(sampling))});
 }
 
 template <class Score>
 Array flow_samples(const Score& score, const Array& x, bool half_open) {
-  return sde::Integrator(sde::Heun{}, sde::probability_flow(ou, score)).run(x, grid(half_open)).require().x();
+  sde::Integrator flow(sde::Heun{}, sde::probability_flow(ou, score));
+  return sample("sample by the flow", flow, x, grid(half_open));
 }
 
 void report_samples(Run& run, const std::string& name, const Array& samples, const Array& data) {
@@ -158,16 +157,13 @@ void draw_density(Run& run, const Array& data, Index cells, Index count) {
   Progress progress("densities", count);
   std::vector<Figure> frames;
   double highest = 0;
-  for (Index k = 0; k < count && !run.interrupted(); ++k, progress.step()) {
+  for (Index k = 0; k < count; ++k, progress.step()) {
+    Interrupt::heed();
     const double t = 0.1 + 0.9 * static_cast<double>(k) / static_cast<double>(std::max<Index>(count - 1, 1));
     Field field{column(density.run({where, Array::of<float>({1, 1}, {static_cast<float>(t)})})[0], 0), cells, wide,
                 wide};
     highest = std::max(highest, *std::max_element(field.values.begin(), field.values.end()));
-    frames.push_back({.panels = {{.title = fmt::format("t = {:.3f}", t),
-                                  .x = {"x", wide},
-                                  .y = {"y", wide},
-                                  .square = true,
-                                  .layers = {Heat{std::move(field)}}}}});
+    frames.push_back({.panels = {plane_panel(fmt::format("t = {:.3f}", t), wide, {Heat{std::move(field)}})}});
   }
   for (Figure& frame : frames) frame.colours = ColourScale{"density", {0, highest}};
   run.animation("density", std::move(frames),
@@ -189,11 +185,7 @@ void draw_score(Run& run, const Score& score, Index count) {
       arrows.dx[i] *= scale;
       arrows.dy[i] *= scale;
     }
-    frames.push_back({.panels = {{.title = fmt::format("t = {:.2f}", t),
-                                  .x = {"x", plane},
-                                  .y = {"y", plane},
-                                  .square = true,
-                                  .layers = {std::move(arrows)}}},
+    frames.push_back({.panels = {plane_panel(fmt::format("t = {:.2f}", t), plane, {std::move(arrows)})},
                       .width = 400,
                       .colours = ColourScale{"|score|", {0, 20}}});
   }
@@ -220,17 +212,18 @@ void report_losses(Run& run, const Array& losses) {
 }
 
 template <class Score>
-void sample(Run& run, const Score& score, const Array& data, const Faults& faults, Index count) {
+void draw_samples(Run& run, const Score& score, const Array& data, const Faults& faults, Index count) {
   const Array normal = ends(run, data, count, true), truth = faults.start ? normal : ends(run, data, count, false);
   const sde::PredictorCorrector text{.snr = 0.15}, song{.snr = 0.15, .size = sde::PredictorCorrector::Size::norm_ratio};
   const auto [from_normal, from_truth, by_flow] = run.timed("sample", [&] {
-    return std::array{corrected_samples(run, score, normal, text, faults.grid),
-                      corrected_samples(run, score, truth, text, faults.grid), flow_samples(score, truth, faults.grid)};
+    return std::array{corrected_samples("sample from N(0, I)", run, score, normal, text, faults.grid),
+                      corrected_samples("sample from X_1", run, score, truth, text, faults.grid),
+                      flow_samples(score, truth, faults.grid)};
   });
   const Array few = first_rows(truth, 1024);
   const auto [by_song, open] = run.timed("compare_samplers", [&] {
-    return std::array{corrected_samples(run, score, few, song, faults.grid),
-                      corrected_samples(run, score, few, text, true)};
+    return std::array{corrected_samples("sample by the norm ratio", run, score, few, song, faults.grid),
+                      corrected_samples("sample on the open grid", run, score, few, text, true)};
   });
   run.cover("samples");
   save_npy(run.file("samples.npy"), from_truth);
@@ -254,7 +247,7 @@ void sample(Run& run, const Score& score, const Array& data, const Faults& fault
        "Sampling starts from N(0, I), although X_1 has standard deviations .69 and .85: outer points have too far "
        "to go, and stray.",
        {{"energy distance to the data", energy_distance(from_normal, data), energy_distance(from_truth, data)}}},
-      {.panels = {over_data(from_normal, "as printed"), over_data(from_truth, "corrected")}},
+      printed_and_corrected(over_data(from_normal, ""), over_data(from_truth, "")),
       "Predictor-corrector samples from both starts.");
   const Array closed = first_rows(from_truth, 1024);
   run.fault(
@@ -262,15 +255,15 @@ void sample(Run& run, const Score& score, const Array& data, const Faults& fault
        "The grid of times is arange(0, 1, .01), which stops one step before t = 1: points with the law of X_1 meet "
        "the score of t = .99 first.",
        {{"energy distance to the data", energy_distance(open, data), energy_distance(closed, data)}}},
-      {.panels = {over_data(open, "as printed"), over_data(closed, "corrected")}},
+      printed_and_corrected(over_data(open, ""), over_data(closed, "")),
       "Samples on the half-open and on the closed grid, from the same start and with the same noise.");
 }
 
 void study(Run& run, const Faults& faults, Index batch, Index count, Index cells, Index frames) {
   run.paragraph(
       "Score-based diffusion in its smallest complete form. A linear stochastic equation spreads the data, its score "
-      "is "
-      "learned by denoising, and the reversed equation makes new data from noise. The mixture of transitions from all "
+      "is learned by denoising, and the reversed equation makes new data from noise. The mixture of transitions from "
+      "all "
       "data points is the exact answer, so that what is learned can be held against it.");
   const Array data = rings(run.seed(data_noise));
   run.timed("forward", [&] { forward_paths(run, data, frames); });
@@ -284,7 +277,7 @@ void study(Run& run, const Faults& faults, Index batch, Index count, Index cells
   save_npy(run.file("losses.npy"), losses);
   report_losses(run, losses);
   if (run.interrupted()) return;
-  sample(run, score, data, faults, count);
+  draw_samples(run, score, data, faults, count);
   draw_score(run, score, frames);
 }
 
@@ -295,9 +288,10 @@ int main(int count, char** arguments) {
                   {.study = 20 * epoch, .quick = 4 * epoch});
   const Index& batch = options.size("--batch", {.study = 32, .quick = 32}, "points in each training step");
   const Index& samples = options.size("--samples", {.study = 4096, .quick = 512}, "points to sample, by each sampler");
-  const Index& cells = options.size("--cells", {.study = 100, .quick = 40}, "of the densities' grid, along each axis");
-  const Index& frames =
-      options.size("--frames", {.study = 50, .quick = 5}, "of each animation, 25 of the density's at most");
+  const Index& cells =
+      options.size("--cells", {.study = 100, .quick = 40, .drawing = true}, "of the densities' grid, along each axis");
+  const Index& frames = options.size("--frames", {.study = 50, .quick = 5, .drawing = true},
+                                     "of each animation, 25 of the density's at most");
   const bool& start = options.fault("start", "sampling starts from N(0, I)");
   const bool& grid = options.fault("grid", "the grid of times stops one step before t = 1");
   return run_main(options, count, arguments, [&](Run& run) {

@@ -7,6 +7,7 @@
 #include "experiments/common/progress.hpp"
 #include "experiments/common/report.hpp"
 #include "experiments/common/run.hpp"
+#include "experiments/common/sample.hpp"
 #include "experiments/common/statistics.hpp"
 #include "experiments/common/timer.hpp"
 #include "experiments/common/train.hpp"

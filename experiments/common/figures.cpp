@@ -133,9 +133,20 @@ Figure loss_curves(const std::vector<Losses>& panels, Index window) {
   return figure;
 }
 
+Panel plane_panel(const std::string& title, Range range, std::vector<Layer> layers) {
+  const double step = std::pow(10, std::floor(std::log10((range.high - range.low) / 2)));
+  const auto axis = [&](const char* label) { return Axis{.label = label, .range = range, .step = step}; };
+  return {.title = title, .x = axis("x"), .y = axis("y"), .square = true, .layers = std::move(layers)};
+}
+
+Figure printed_and_corrected(Panel printed, Panel corrected, int width) {
+  printed.title = "as printed";
+  corrected.title = "corrected";
+  return {.panels = {std::move(printed), std::move(corrected)}, .width = width};
+}
+
 Panel scatter(const Array& points, const std::string& title, Range square, std::size_t most, const Array* behind) {
-  Panel panel{.title = title, .x = {"x", square}, .y = {"y", square}, .square = true};
-  panel.x.step = panel.y.step = std::pow(10, std::floor(std::log10((square.high - square.low) / 2)));
+  Panel panel = plane_panel(title, square);
   if (behind != nullptr)
     panel.layers.emplace_back(Points{.x = column(*behind, 0), .y = column(*behind, 1), .colour = colour::grey});
   Points shown{.x = column(points, 0), .y = column(points, 1)};

@@ -40,6 +40,12 @@ struct Losses {
 };
 Figure loss_curves(const std::vector<Losses>& panels, Index window = 200);
 
+// A square of the plane, x and y over the same range, with marks that are round numbers.
+Panel plane_panel(const std::string& title, Range range, std::vector<Layer> layers = {});
+
+// A fault's two panels side by side, titled "as printed" and "corrected".
+Figure printed_and_corrected(Panel printed, Panel corrected, int width = 460);
+
 // The first points [n,2] in a square of the plane, at most so many, over all those `behind` in grey.
 Panel scatter(const Array& points, const std::string& title, Range square, std::size_t most = 5000,
               const Array* behind = nullptr);

@@ -77,7 +77,7 @@ const std::int64_t& Options::size(const std::string& flag, Size value, const std
              held = whole_number<std::int64_t>(flag, text, 1, std::numeric_limits<std::int64_t>::max());
            },
        .value = [&held] { return Setting(held); },
-       .studied = [&held, value] { return held == value.study; },
+       .studied = [&held, value] { return value.drawing || held == value.study; },
        .shrink = [&held, value] { held = value.quick; }});
   return held;
 }

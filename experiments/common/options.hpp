@@ -24,6 +24,7 @@ class UsageError : public Error {
 // A size as the study has it, and what --quick makes of it.
 struct Size {
   std::int64_t study, quick;
+  bool drawing = false;  // of figures alone: no number of the study depends on it
 };
 
 // A real number, its bounds included.

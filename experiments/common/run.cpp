@@ -129,6 +129,7 @@ std::filesystem::path run_once(Run& run, const std::function<void(Run&)>& body) 
   };
   try {
     body(run);
+  } catch (const Interrupted&) {  // run.finish() says so
   } catch (const std::bad_alloc&) {
     keep("not enough memory");
     throw;

@@ -80,7 +80,8 @@ class Run {
 
 // Parses the command line, sets the threads, and runs the body under an Interrupt, once for each seed; several seeds
 // end in a table. The last line on stdout is the page's path. Returns the exit status: 0; 1 with one line "NAME: text"
-// on stderr after an exception; 2 after a UsageError; 130 after Ctrl-C, which the body has heeded.
+// on stderr after an exception; 2 after a UsageError; 130 after Ctrl-C, at which the body returns or throws
+// Interrupted.
 int run_main(Options& options, int count, char** arguments, const std::function<void(Run&)>& body);
 
 // For each quantity its value at each seed, their mean, the window, and the distance of the mean from the reference's

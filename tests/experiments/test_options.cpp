@@ -21,6 +21,7 @@ struct Example {
   Options options{"example", "An example", {.study = 20000, .quick = 500}};
   const std::int64_t& batch = options.size("--batch", {.study = 5000, .quick = 50}, "points in a batch");
   const bool& slow = options.flag("--slow-start", "warms up");
+  const std::int64_t& frames = options.size("--frames", {.study = 50, .quick = 5, .drawing = true}, "of a film");
   const double& snr = options.real("--snr", {.study = 0.15, .low = 0, .high = 2}, "of a Langevin step");
   const std::string& method = options.choice("--method", {"heun", "euler"}, "how to sample");
   const std::string& note = options.text("--note", "none", "what to remember");
@@ -164,6 +165,7 @@ BOOST_AUTO_TEST_CASE(windows_apply_to_the_studys_sizes_alone) {
     return example.options.as_studied();
   };
   BOOST_TEST(as_studied({"--seed", "7", "--threads", "1", "--out", "x", "--steps", "20000"}));
+  BOOST_TEST(as_studied({"--frames", "3"}));
   BOOST_TEST(!as_studied({"--steps", "19999"}));
   BOOST_TEST(!as_studied({"--batch", "1"}));
   BOOST_TEST(!as_studied({"--quick"}));
@@ -180,7 +182,7 @@ BOOST_AUTO_TEST_CASE(settings_name_what_results_depend_on) {
   std::string names;
   const auto settings = example.options.settings(5);
   for (const auto& setting : settings) names += setting.first + " ";
-  BOOST_TEST(names == "seed steps batch slow_start snr method note weights quick as_printed ");
+  BOOST_TEST(names == "seed steps batch slow_start frames snr method note weights quick as_printed ");
   BOOST_TEST(std::get<std::uint64_t>(settings[0].second) == 5u);
   BOOST_TEST(std::get<std::int64_t>(settings[2].second) == 8);
   BOOST_TEST(std::get<bool>(settings[3].second));

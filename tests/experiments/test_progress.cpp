@@ -15,8 +15,10 @@
 
 #include "autodiff/autodiff.hpp"
 #include "experiments/common/interrupt.hpp"
+#include "experiments/common/sample.hpp"
 #include "experiments/common/train.hpp"
 #include "nn/nn.hpp"
+#include "sde/sde.hpp"
 #include "tests/experiments/helpers.hpp"
 
 using namespace wengert;
@@ -205,6 +207,25 @@ BOOST_AUTO_TEST_CASE(an_interrupt_lets_the_step_end) {
   });
   BOOST_TEST(losses.size() == 4);
   BOOST_TEST(calls == 4);
+}
+
+// Sampling has no result before its end, so that an interrupt is an exception.
+BOOST_AUTO_TEST_CASE(an_interrupt_ends_sampling_after_its_step) {
+  const Interrupt interrupt;
+  sde::Integrator integrator(sde::Euler{}, sde::Ode([](Var x, Var) { return -x; }));
+  const Array x = Array::of<double>({1, 1}, {1});
+  const sde::Grid grid = sde::Grid::uniform(0, 1, 10);
+  Array end;
+  const std::string shown = printed(2, [&] { end = sample("sample", integrator, x, grid); });
+  BOOST_TEST(same_bits(end, integrator.run(x, grid).x()));
+  BOOST_TEST(contains(shown, "sample  10/10"), shown);
+  Index last = 0;
+  const auto stop = [&](Index step, double, std::span<const Array>) {
+    last = step;
+    if (step == 4) std::raise(SIGINT);
+  };
+  printed(2, [&] { BOOST_CHECK_THROW(sample("sample", integrator, x, grid, {.observe = stop}), Interrupted); });
+  BOOST_TEST(last == 4);
 }
 
 BOOST_AUTO_TEST_CASE(the_second_signal_kills) {

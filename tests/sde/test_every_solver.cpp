@@ -89,6 +89,15 @@ double strong_error(const Method& method, const sde::Sde& equation, int level,
   return total / static_cast<double>(n);
 }
 
+// Mean and variance of all entries.
+std::pair<double, double> moments(const Array& x) {
+  const double n = static_cast<double>(x.size());
+  double mean = 0, variance = 0;
+  for (Index i = 0; i < x.size(); ++i) mean += x.at(i) / n;
+  for (Index i = 0; i < x.size(); ++i) variance += (x.at(i) - mean) * (x.at(i) - mean) / n;
+  return {mean, variance};
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(ordinary_equations) {
@@ -127,15 +136,55 @@ BOOST_AUTO_TEST_CASE(exact_transitions_have_the_moments_of_the_process_on_any_gr
   for (const Grid& grid : {Grid({0.0, 1.0}), Grid({0.0, 0.01, 0.6, 1.0}), Grid::uniform(0, 1, 50)}) {
     const Array x =
         sde::Integrator(sde::ExactTransition{}, ou).run(twos, grid, {.noise = sde::Noise::drawn(5)}).require().x();
-    double mean = 0, square = 0;
-    for (Index i = 0; i < n; ++i) {
-      mean += x.at(i) / n;
-      square += x.at(i) * x.at(i) / n;
-    }
+    const auto [mean, variance] = moments(x);
     const double exact_mean = 2 * std::exp(-0.5), exact_variance = 0.25 * (1 - std::exp(-1));
     BOOST_TEST(std::abs(mean - exact_mean) < 0.005);  // five standard errors
-    BOOST_TEST(std::abs(square - mean * mean - exact_variance) < 0.003);
+    BOOST_TEST(std::abs(variance - exact_variance) < 0.003);
   }
+}
+
+// Paths from two points, at five times on the way: the law is the mixture of both transitions. The Euler-Maruyama
+// method may be off by its step, the others by no more than chance.
+BOOST_AUTO_TEST_CASE(forward_paths_have_the_law_of_the_process_at_every_time) {
+  constexpr Index n = 100000;
+  const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
+  Array start(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) start.set(i, i % 2 == 0 ? 1 : -0.5);
+  const auto check = [&](sde::Integrator paths, double allowed) {
+    Index seen = 0;
+    const auto observe = [&](Index step, double t, std::span<const Array> x) {
+      if (step % 4 != 0) return;
+      ++seen;
+      const auto [mean, variance] = moments(x[0]);
+      const double m = std::exp(-0.5 * t), of_transition = 0.25 * (1 - std::exp(-t));
+      const double exact = 0.5625 * m * m + of_transition;
+      BOOST_TEST(std::abs(mean - 0.25 * m) < 5 * std::sqrt(of_transition / n) + allowed, "mean at " << t);
+      BOOST_TEST(std::abs(variance - exact) < 5 * std::sqrt(2.0 / n) * exact + allowed, "variance at " << t);
+    };
+    paths.run(start, Grid::uniform(0, 1, 20), {.noise = sde::Noise::drawn(6), .observe = observe}).require();
+    BOOST_TEST(seen == 5);
+  };
+  check({sde::ExactTransition{}, ou}, 0);
+  check({sde::EulerMaruyama{}, sde::forward(ou)}, 0.01);
+  check({sde::StochasticHeun{}, sde::forward(ou)}, 0.0002);
+}
+
+// dx = a x dt + b x o dW has E x = exp((a + b^2 / 2) t) and E x^2 = exp(2 (a + b^2) t); Itô's equation has neither.
+BOOST_AUTO_TEST_CASE(stochastic_heun_has_the_moments_of_stratonovichs_equation) {
+  constexpr Index n = 200000;
+  const double a = 0.3, b = 0.6;
+  const sde::Sde equation{[=](Var x, Var) { return a * x; }, [=](Var x, Var) { return b * x; }};
+  Array ones(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) ones.set(i, 1);
+  const Array x = sde::Integrator(sde::StochasticHeun{}, equation)
+                      .run(ones, Grid::uniform(0, 1, 40), {.noise = sde::Noise::drawn(7)})
+                      .require()
+                      .x();
+  const auto [mean, variance] = moments(x);
+  const double exact_mean = std::exp(a + b * b / 2), exact_square = std::exp(2 * (a + b * b));
+  const double deviation = std::sqrt(exact_square - exact_mean * exact_mean);
+  BOOST_TEST(std::abs(mean - exact_mean) < 5 * deviation / std::sqrt(n) + 0.003);  // and the method's own error
+  BOOST_TEST(std::abs(variance / (deviation * deviation) - 1) < 0.06);
 }
 
 BOOST_AUTO_TEST_CASE(euler_maruyama_has_weak_order_one) {

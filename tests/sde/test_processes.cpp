@@ -145,6 +145,31 @@ BOOST_AUTO_TEST_CASE(empirical_densities_and_scores_are_those_of_the_mixture) {
   BOOST_CHECK_THROW(sde::Empirical(ou, Array(Dtype::f32, {3})), Error);
 }
 
+// By the trapezoid rule on the line: p_t is a law, and for every law that vanishes far out E[s] = 0 and E[x s] = -1
+// (Stein), with E[s^2] = -E[s'].
+BOOST_AUTO_TEST_CASE(empirical_scores_keep_the_identities_of_a_score_by_quadrature) {
+  const Array points = Array::of<double>({4, 1}, {-1.5, 0.2, 0.3, 2});
+  const sde::Empirical exact(ou, points);
+  constexpr Index nodes = 6001;
+  const double low = -6, cell = 12.0 / (nodes - 1);
+  Array where(Dtype::f64, {nodes, 1});
+  for (Index i = 0; i < nodes; ++i) where.set(i, low + cell * static_cast<double>(i));
+  for (double at : {0.01, 0.1, 0.25, 0.5, 1.0}) {
+    Tape tape(Dtype::f64);
+    const Var x = tape.input(where), t = tape.full(Shape{1, 1}, at), s = exact(x, t), slope = grad(sum(s), x);
+    const Var p = exp(exact.log_density(x, t));
+    const auto expectation = [&](Var f) { return sum(p * f).item() * cell; };
+    const double m = std::exp(-0.5 * at), variance = 0.25 * (1 - std::exp(-at));
+    BOOST_TEST(sum(p).item() * cell == 1, boost::test_tools::tolerance(1e-10));
+    BOOST_TEST(expectation(x) == 0.25 * m, boost::test_tools::tolerance(1e-10));
+    BOOST_TEST(expectation(square(x)) == m * m * (1.5 * 1.5 + 0.04 + 0.09 + 4) / 4 + variance,
+               boost::test_tools::tolerance(1e-10));
+    BOOST_TEST(std::abs(expectation(s)) < 1e-9);
+    BOOST_TEST(expectation(x * s) == -1, boost::test_tools::tolerance(1e-9));
+    BOOST_TEST(expectation(square(s)) == -expectation(slope), boost::test_tools::tolerance(1e-9));
+  }
+}
+
 // Each row with a time of its own, and points of another dtype.
 BOOST_AUTO_TEST_CASE(empirical_scores_take_a_time_for_each_row) {
   const Array points = Rng(3).normal({Dtype::f32, {4, 2}}), where = Rng(4).normal({Dtype::f64, {3, 2}});
