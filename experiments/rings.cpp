@@ -200,14 +200,7 @@ void report_losses(Run& run, const Array& losses) {
   run.quantity("loss_first_epoch", mean_loss(losses, 1, epoch), printed_losses.front());
   run.quantity("loss_last_5_epochs", mean_loss(losses, losses.size() - 5 * epoch + 1, losses.size()),
                mean(std::span(printed_losses).last(5)));
-  Line ours{.x = {}, .y = epoch_losses(losses, epoch), .label = "this run"};
-  Line printed{.x = {}, .y = {printed_losses.begin(), printed_losses.end()}, .label = "printed"};
-  printed.colour = colour::vermilion;
-  printed.dashed = true;
-  for (Line* line : {&ours, &printed})
-    for (std::size_t k = 1; k <= line->y.size(); ++k) line->x.push_back(static_cast<double>(k));
-  Panel panel{.x = {"epoch", Range{1, 20}}, .y = {"mean loss"}, .layers = {std::move(ours), std::move(printed)}};
-  run.figure("losses", {.panels = {std::move(panel)}, .width = 760},
+  run.figure("losses", losses_beside(epoch_losses(losses, epoch), printed_losses),
              "Mean loss of each epoch beside the printed ones. The score 0 has 10.87.");
 }
 

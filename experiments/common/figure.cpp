@@ -14,9 +14,12 @@ namespace {
 
 constexpr const char* style =
     "set encoding utf8\nset minussign\nset tics out nomirror scale 0.7\nset xlabel offset 0,0.2\n"
-    "set title offset 0,-0.5\nset style fill solid noborder\n"
+    "set title offset 0,-0.5\nset style fill solid noborder\n";
+constexpr const char* viridis =
     "set palette defined (0 '#440154', 1 '#482878', 2 '#3E4A89', 3 '#31688E', 4 '#26828E', 5 '#1F9E89', 6 '#35B779', "
-    "7 '#6DCD59', 8 '#B4DE2C', 9 '#FDE725')\n";  // viridis
+    "7 '#6DCD59', 8 '#B4DE2C', 9 '#FDE725')\n";
+constexpr const char* diverging =
+    "set palette defined (0 '#2166AC', 1 '#67A9CF', 2 '#D1E5F0', 3 '#F7F7F7', 4 '#FDDBC7', 5 '#EF8A62', 6 '#B2182B')\n";
 
 // A plot of nothing must not be of NaN alone, of which gnuplot can make no axis.
 constexpr const char* nothing = "1 with lines linecolor rgb '#FFFFFFFF' notitle";
@@ -236,7 +239,14 @@ class Drawing {
     std::string& last = parts_.back();
     last.replace(last.find("using 1:2:3:4:5"), 15, "using ($1-$3/2):($2-$4/2):3:4:5");
   }
-  void operator()(const Heat& h) { part(image(gnuplot_, h.field)); }
+  // What is no number is not drawn: grey shows from behind.
+  void operator()(const Heat& h) {
+    if (std::any_of(h.field.values.begin(), h.field.values.end(), [](double value) { return std::isnan(value); }))
+      before_ += fmt::format(
+          "set object rectangle from graph 0,0 to graph 1,1 behind fillcolor '{}' fillstyle solid noborder\n",
+          colour::grey);
+    part(image(gnuplot_, h.field));
+  }
   void operator()(const Contours& c) {
     std::string levels;
     for (double level : c.levels) levels += fmt::format("{}{}", levels.empty() ? "" : ",", level);
@@ -254,7 +264,7 @@ class Drawing {
   std::string script() const {
     std::string plots;
     for (const std::string& part : parts_) plots += (plots.empty() ? "" : ", \\\n  ") + part;
-    return before_ + "plot " + (plots.empty() ? nothing : plots) + "\nunset label\n";
+    return before_ + "plot " + (plots.empty() ? nothing : plots) + "\nunset label\nunset object\n";
   }
 
  private:
@@ -296,7 +306,8 @@ std::string panel_script(Gnuplot& gnuplot, const Figure& figure, const Layout& l
   const bool framed = std::any_of(panel.layers.begin(), panel.layers.end(), [](const Layer& layer) {
     return std::holds_alternative<Heat>(layer) || std::holds_alternative<Arrows>(layer);
   });
-  script += fmt::format("set border {} linewidth 1\n", framed ? 15 : 3);
+  script += fmt::format("set border {} linewidth 1\n", panel.bare ? 0 : framed ? 15 : 3);
+  if (panel.bare) script += "unset xtics\nunset ytics\nunset xlabel\nunset ylabel\n";
   Drawing drawing(gnuplot);
   for (const Layer& layer : panel.layers) std::visit(drawing, layer);
   return script + drawing.script();
@@ -305,8 +316,9 @@ std::string panel_script(Gnuplot& gnuplot, const Figure& figure, const Layout& l
 std::string figure_script(Gnuplot& gnuplot, const Figure& figure, const Layout& layout) {
   std::string script = "set multiplot\nunset key\nunset title\nunset xlabel\nunset ylabel\n";
   script += legend_script(figure, layout) + "set tics out nomirror scale 0.7\n";
+  script += figure.colours && figure.colours->diverging ? diverging : viridis;
   if (figure.colours)
-    script += fmt::format("set cblabel {}\nset cbrange {}\n", quote(figure.colours->label),
+    script += fmt::format("set cblabel {} offset 1.5,0\nset cbrange {}\n", quote(figure.colours->label),
                           range_text(figure.colours->range)) +
               layout.colour_bar();
   else

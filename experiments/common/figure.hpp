@@ -61,7 +61,7 @@ struct Field {  // values on a grid of equal cells, the one at x.low, y.low firs
   Index columns = 0;
   Range x, y;  // of the outer cells' centres
 };
-struct Heat {
+struct Heat {  // what is no number is grey
   Field field;
 };
 struct Contours {
@@ -87,10 +87,12 @@ struct Panel {
   Axis x{}, y{};
   bool square = false;  // equal units along both axes; needs both ranges
   std::vector<Layer> layers{};
+  bool bare = false;  // without axes
 };
 struct ColourScale {
   std::string label{};
   Range range{0, 1};
+  bool diverging = false;  // from blue by white in the middle to red, instead of viridis
 };
 struct Figure {
   std::vector<Panel> panels;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <limits>
 
 #include "autodiff/error.hpp"
 
@@ -102,6 +104,46 @@ Panel loss_panel(const Losses& shown, Index window) {
   return panel;
 }
 
+// The centres of the outermost cells that hold a number, and half a cell around them.
+struct Extent {
+  Range x, y;
+  explicit Extent(const std::vector<FieldMap>& panels) : x{inf, -inf}, y{inf, -inf} {
+    for (const auto& [title, f] : panels) {
+      const Index rows = static_cast<Index>(f.values.size()) / f.columns;
+      const auto widen = [](Range& range, const Range& all, Index i, Index count) {
+        const double cell = (all.high - all.low) / static_cast<double>(count - 1);
+        const double centre = all.low + static_cast<double>(i) * cell;
+        range = {std::min(range.low, centre - cell / 2), std::max(range.high, centre + cell / 2)};
+      };
+      for (Index i = 0; i < std::ssize(f.values); ++i)
+        if (std::isfinite(f.values[static_cast<std::size_t>(i)])) {
+          widen(x, f.x, i % f.columns, f.columns);
+          widen(y, f.y, i / f.columns, rows);
+        }
+    }
+    if (!(x.low < x.high)) throw Error("[figure] fields without a number have no map");
+  }
+
+ private:
+  static constexpr double inf = std::numeric_limits<double>::infinity();
+};
+
+// Without the lowest twentieth: a few cells far below would take all of the colours.
+Range value_range(const std::vector<FieldMap>& panels, bool diverging) {
+  std::vector<double> values;
+  for (const auto& [title, field] : panels)
+    std::copy_if(field.values.begin(), field.values.end(), std::back_inserter(values),
+                 [](double value) { return std::isfinite(value); });
+  std::sort(values.begin(), values.end());
+  Range range{values[values.size() / 20], values.back()};
+  if (diverging) {
+    const double size = std::max(std::abs(range.low), std::abs(range.high));
+    range = {-size, size};
+  }
+  if (!(range.low < range.high)) range = {range.low - 1, range.high + 1};
+  return range;
+}
+
 }  // namespace
 
 Figure density_maps(const std::vector<DensityMap>& panels, const std::string& x_label, const std::string& y_label) {
@@ -143,6 +185,34 @@ Figure printed_and_corrected(Panel printed, Panel corrected, int width) {
   printed.title = "as printed";
   corrected.title = "corrected";
   return {.panels = {std::move(printed), std::move(corrected)}, .width = width};
+}
+
+Line by_epoch(const std::vector<double>& losses) {
+  Line line{.x = {}, .y = losses};
+  for (std::size_t k = 1; k <= losses.size(); ++k) line.x.push_back(static_cast<double>(k));
+  return line;
+}
+
+Figure losses_beside(const std::vector<double>& losses, std::span<const double> printed) {
+  Line ours = by_epoch(losses), theirs = by_epoch({printed.begin(), printed.end()});
+  ours.label = "this run";
+  theirs.label = "printed";
+  theirs.colour = colour::vermilion;
+  theirs.dashed = true;
+  Panel panel{.x = {"epoch", Range{1, static_cast<double>(printed.size())}},
+              .y = {"mean loss"},
+              .layers = {std::move(ours), std::move(theirs)}};
+  return {.panels = {std::move(panel)}, .width = 760};
+}
+
+Figure field_maps(const std::vector<FieldMap>& panels, const std::array<std::string, 2>& axes, const std::string& value,
+                  bool diverging) {
+  const Extent extent(panels);
+  Figure figure{.panels = {}, .width = 480, .colours = ColourScale{value, value_range(panels, diverging), diverging}};
+  for (const auto& [title, field] : panels)
+    figure.panels.push_back(
+        {.title = title, .x = {axes[0], extent.x}, .y = {axes[1], extent.y}, .square = true, .layers = {Heat{field}}});
+  return figure;
 }
 
 Panel scatter(const Array& points, const std::string& title, Range square, std::size_t most, const Array* behind) {

@@ -1,6 +1,8 @@
 // Figures that more than one study has: samples as densities, losses of a training.
 #pragma once
+#include <array>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,6 +47,20 @@ Panel plane_panel(const std::string& title, Range range, std::vector<Layer> laye
 
 // A fault's two panels side by side, titled "as printed" and "corrected".
 Figure printed_and_corrected(Panel printed, Panel corrected, int width = 460);
+
+// Mean losses of epochs 1, 2, ... as a line, and beside those that a study has printed.
+Line by_epoch(const std::vector<double>& losses);
+Figure losses_beside(const std::vector<double>& losses, std::span<const double> printed);
+
+// Fields side by side, with equal units along both axes and in one scale of colours: from the lowest value but for a
+// twentieth of them, or, diverging, from minus to plus the largest size in that range. What is no number is grey; rows
+// and columns without any number are left out at the edges.
+struct FieldMap {
+  std::string title;
+  Field field;
+};
+Figure field_maps(const std::vector<FieldMap>& panels, const std::array<std::string, 2>& axes, const std::string& value,
+                  bool diverging = false);
 
 // The first points [n,2] in a square of the plane, at most so many, over all those `behind` in grey.
 Panel scatter(const Array& points, const std::string& title, Range square, std::size_t most = 5000,

@@ -67,6 +67,26 @@ List quantity_rows(const Report& report) {
   return rows;
 }
 
+List table_rows(const std::vector<TableReport>& tables) {
+  List result;
+  for (const TableReport& table : tables) {
+    data entry = row({{"title", table.title}});
+    List columns, rows;
+    for (const std::string& column : table.columns) columns.push_back(row({{"column", column}}));
+    for (const auto& [name, values] : table.rows) {
+      List cells;
+      for (double value : values) cells.push_back(row({{"value", number_text(value)}}));
+      data line = row({{"name", name}});
+      line.set("cells", cells);
+      rows.push_back(line);
+    }
+    entry.set("columns", columns);
+    entry.set("rows", rows);
+    result.push_back(entry);
+  }
+  return result;
+}
+
 List fault_rows(const std::vector<FaultReport>& faults) {
   List rows;
   for (const FaultReport& fault : faults) {
@@ -129,6 +149,7 @@ std::string page_html(const Page& page, const Report& report) {
   put(values, "paragraphs", paragraphs);
   put(values, "figures", figures);
   put(values, "quantities", quantity_rows(report));
+  put(values, "tables", table_rows(page.tables));
   put(values, "faults", fault_rows(page.faults));
   put(values, "facts", fact_rows(report));
   return filled(values);

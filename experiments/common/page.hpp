@@ -27,10 +27,18 @@ struct FaultReport {
   std::optional<Picture> picture{};
 };
 
+// Numbers that belong together, in named columns; a row has a name and as many values.
+struct TableReport {
+  std::string title;
+  std::vector<std::string> columns{};
+  std::vector<std::pair<std::string, std::vector<double>>> rows{};
+};
+
 struct Page {
   std::string title, subtitle;
   std::string notice{};  // what went wrong, if anything did
   std::vector<std::string> paragraphs{};
+  std::vector<TableReport> tables{};
   std::vector<Picture> pictures{};
   std::vector<FaultReport> faults{};
   std::string command{};

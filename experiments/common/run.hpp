@@ -43,9 +43,10 @@ class Run {
     return std::forward<F>(f)();
   }
 
-  // For the page: a paragraph of what was done and why, figures with what to see in them, and the text's faults.
+  // For the page: a paragraph of what was done and why, tables, figures with what to see in them, and the text's faults.
   // Figures are drawn at the end, into files of their names.
   void paragraph(std::string text) { page_.paragraphs.push_back(std::move(text)); }
+  void table(TableReport table) { page_.tables.push_back(std::move(table)); }
   void figure(const std::string& name, Figure figure, const std::string& caption);
   void animation(const std::string& name, std::vector<Figure> frames, const std::string& caption, int delay = 15);
   // The figure that stands for the study in the index of all of them.

@@ -125,6 +125,25 @@ std::vector<std::vector<double>> columns(const Array& points) {
 
 }  // namespace
 
+std::vector<double> nearest_distances(const Array& points, const Array& others, Index k) {
+  const auto x = columns(points), y = columns(others);
+  const Index count = others.shape()[0];
+  if (x.empty() || x.size() != y.size() || k < 1 || k > count)
+    throw Error(fmt::format("neighbour {} needs points [n,d] and [m,d] with as many, got {} and {}", k,
+                            to_string(points.shape()), to_string(others.shape())));
+  std::vector<double> distances, squares(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < x.front().size(); ++i) {
+    std::fill(squares.begin(), squares.end(), 0);
+    for (std::size_t j = 0; j < x.size(); ++j)
+      for (std::size_t other = 0; other < squares.size(); ++other)
+        squares[other] += (x[j][i] - y[j][other]) * (x[j][i] - y[j][other]);
+    const auto nth = squares.begin() + (k - 1);
+    std::nth_element(squares.begin(), nth, squares.end());
+    distances.push_back(std::sqrt(*nth));
+  }
+  return distances;
+}
+
 double energy_distance(const Array& a, const Array& b) {
   const auto x = columns(a), y = columns(b);
   if (x.empty() || x.size() != y.size() || x.front().empty() || y.front().empty())

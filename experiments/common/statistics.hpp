@@ -66,6 +66,9 @@ class Histogram2d {
 // Half the sum of |share - mass| over the bins, where `masses` holds what each bin should have: in [0, 1].
 double total_variation(const Histogram& histogram, std::span<const double> masses);
 
+// From each point, [n,d], to its k-th nearest of others, [m,d]. Throws Error unless 1 <= k <= m.
+std::vector<double> nearest_distances(const Array& points, const Array& others, Index k = 1);
+
 // 2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of points, a [n,d] and b [m,d], those of a point with itself
 // included: 0 for equal sets (Székely and Rizzo, "Energy statistics", 2013).
 double energy_distance(const Array& a, const Array& b);

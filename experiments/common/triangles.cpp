@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "experiments/common/numpy_random.hpp"
+#include "experiments/common/statistics.hpp"
 
 namespace wengert::experiments {
 namespace {
@@ -42,6 +43,11 @@ std::vector<Sides> draw_pool(numpy::Generator generator, std::size_t size) {
   return pool;
 }
 
+std::array<double, 4> features(const Sides& s) {
+  const double l = s[0] + s[1] + s[2];
+  return {s[0] / l, s[1] / l, s[2] / l, l};
+}
+
 }  // namespace
 
 bool is_triangle(const Sides& sides) {
@@ -62,6 +68,48 @@ AngleClass angle_class(const Sides& sides) {
     return AngleClass::obtuse;
   const double largest = *std::max_element(angles.begin(), angles.end());
   return is_close(largest, 90, 0.1) ? AngleClass::right : largest < 90 ? AngleClass::acute : AngleClass::obtuse;
+}
+
+ClassShares class_shares(const std::vector<Sides>& triangles) {
+  using Share = ClassShares::Share;
+  constexpr std::array<Share, 3> by_sides{&ClassShares::equilateral, &ClassShares::isosceles, &ClassShares::scalene},
+      by_angle{&ClassShares::acute, &ClassShares::right, &ClassShares::obtuse};
+  ClassShares shares;
+  for (const Sides& s : triangles) {
+    shares.valid += is_triangle(s);
+    shares.*by_sides[static_cast<std::size_t>(side_class(s))] += 1;
+    shares.*by_angle[static_cast<std::size_t>(angle_class(s))] += 1;
+  }
+  for (const auto& [name, share] : ClassShares::all) shares.*share /= static_cast<double>(triangles.size());
+  return shares;
+}
+
+TriangleFeatures::TriangleFeatures(const std::vector<Sides>& data) {
+  for (std::size_t j = 0; j < means_.size(); ++j) {
+    std::vector<double> values;
+    for (const Sides& s : data) values.push_back(features(s)[j]);
+    means_[j] = mean(values);
+    deviations_[j] = sd(values);
+  }
+}
+
+Array TriangleFeatures::standardised(const std::vector<Sides>& triangles) const {
+  Array x(Dtype::f32, {static_cast<Index>(triangles.size()), 4});
+  for (std::size_t i = 0; i < triangles.size(); ++i)
+    for (std::size_t j = 0; j < 4; ++j)
+      x.set(static_cast<Index>(4 * i + j), (features(triangles[i])[j] - means_[j]) / deviations_[j]);
+  return x;
+}
+
+std::vector<Sides> TriangleFeatures::sides(const Array& standardised) const {
+  std::vector<Sides> result(static_cast<std::size_t>(standardised.shape()[0]));
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const auto feature = [&](std::size_t j) {
+      return standardised.at(static_cast<Index>(4 * i + j)) * deviations_[j] + means_[j];
+    };
+    for (std::size_t j = 0; j < 3; ++j) result[i][j] = feature(j) * feature(3);
+  }
+  return result;
 }
 
 std::vector<Sides> triangle_data(std::uint32_t seed, Index count) {

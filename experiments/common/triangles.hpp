@@ -2,9 +2,10 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
-#include "autodiff/dtype.hpp"
+#include "autodiff/array.hpp"
 
 namespace wengert::experiments {
 
@@ -21,6 +22,37 @@ SideClass side_class(const Sides& sides);
 // 90; obtuse where an angle is none (NaN).
 enum class AngleClass { acute, right, obtuse };
 AngleClass angle_class(const Sides& sides);
+
+// The share that is a triangle, and those of the classes over all rows, triangles or not; NaN of none.
+struct ClassShares {
+  double valid = 0, scalene = 0, isosceles = 0, equilateral = 0, acute = 0, obtuse = 0, right = 0;
+
+  using Share = double ClassShares::*;
+  static constexpr std::array<std::pair<const char*, Share>, 7> all{{{"valid", &ClassShares::valid},
+                                                                     {"scalene", &ClassShares::scalene},
+                                                                     {"isosceles", &ClassShares::isosceles},
+                                                                     {"equilateral", &ClassShares::equilateral},
+                                                                     {"acute", &ClassShares::acute},
+                                                                     {"obtuse", &ClassShares::obtuse},
+                                                                     {"right", &ClassShares::right}}};
+};
+ClassShares class_shares(const std::vector<Sides>& triangles);
+
+// (a/l, b/l, c/l, l) with the perimeter l = a + b + c, standardised: mean 0 and standard deviation 1 (n - 1) over the
+// triangles given first.
+class TriangleFeatures {
+ public:
+  explicit TriangleFeatures(const std::vector<Sides>& data);
+
+  Array standardised(const std::vector<Sides>& triangles) const;  // f32 [n,4]
+  std::vector<Sides> sides(const Array& standardised) const;      // [n,4] -> a = a/l l, ...
+
+  const std::array<double, 4>& means() const { return means_; }
+  const std::array<double, 4>& deviations() const { return deviations_; }
+
+ private:
+  std::array<double, 4> means_{}, deviations_{};
+};
 
 // The study's data: `count` triangles of 6 count with sorted uniform sides, drawn without replacement with weights by
 // class (isosceles .05, scalene .95, times acute .9, obtuse .1; none equilateral or right), then permuted. Every bit is

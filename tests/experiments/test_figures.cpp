@@ -143,12 +143,56 @@ BOOST_AUTO_TEST_CASE(energy_distances_are_those_of_their_definition) {
   BOOST_TEST(contains(error_of([&] { energy_distance(a, p); }), "got [2, 1] and [1, 2]"));
 }
 
+BOOST_AUTO_TEST_CASE(nearest_distances_are_in_order) {
+  const Array points = Array::of<float>({2, 2}, {0, 0, 1, 0}), others = Array::of<float>({3, 2}, {0, 0, 3, 4, 1, 2});
+  const auto distances = [&](Index k) { return nearest_distances(points, others, k); };
+  BOOST_TEST(nearest_distances(points, others) == (std::vector<double>{0, 1}), boost::test_tools::per_element());
+  BOOST_TEST(distances(2) == (std::vector<double>{std::sqrt(5), 2}), boost::test_tools::per_element());
+  BOOST_TEST(distances(3) == (std::vector<double>{5, std::sqrt(20)}), boost::test_tools::per_element());
+  for (Index k : {Index{0}, Index{4}}) BOOST_TEST(contains(error_of([&] { distances(k); }), "got [2, 2] and [3, 2]"));
+  const Array line = Array::of<float>({2, 1}, {0, 1});
+  BOOST_TEST(contains(error_of([&] { nearest_distances(points, line); }), "got [2, 2] and [2, 1]"));
+}
+
 BOOST_AUTO_TEST_CASE(lattices_go_along_x_first) {
   const Array points = lattice({0, 1}, {2, 4}, 3);
   BOOST_TEST(column(points, 0) == (std::vector<double>{0, 0.5, 1, 0, 0.5, 1, 0, 0.5, 1}),
              boost::test_tools::per_element());
   BOOST_TEST(column(points, 1) == (std::vector<double>{2, 2, 2, 3, 3, 3, 4, 4, 4}), boost::test_tools::per_element());
   BOOST_TEST(contains(error_of([] { lattice({0, 1}, {0, 1}, 1); }), "got 1"));
+}
+
+// Cells at 0, 1, 2 along each axis, of which one row and one column hold no number.
+BOOST_AUTO_TEST_CASE(maps_show_what_holds_numbers_in_one_scale) {
+  const Field field{{no_number, no_number, no_number, no_number, 1, 2, no_number, 3, no_number}, 3, {0, 2}, {0, 2}};
+  const Figure figure = field_maps({{"a", field}, {"b", field}}, {"u", "v"}, "value");
+  BOOST_REQUIRE(figure.panels.size() == 2u);
+  for (const Panel& panel : figure.panels)
+    for (const Axis& axis : {panel.x, panel.y}) {
+      BOOST_TEST(axis.range->low == 0.5);
+      BOOST_TEST(axis.range->high == 2.5);
+    }
+  BOOST_TEST(figure.colours->range.low == 1);
+  BOOST_TEST(figure.colours->range.high == 3);
+  const Figure change = field_maps({{"a", field}}, {"u", "v"}, "change", true);
+  BOOST_TEST(change.colours->range.low == -3);
+  BOOST_TEST(change.colours->diverging);
+  // The lowest of twenty is no part of the scale.
+  Field outlier{std::vector<double>(20, 5), 5, {0, 4}, {0, 3}};
+  outlier.values[3] = -1000, outlier.values[4] = 6;
+  BOOST_TEST(field_maps({{"a", outlier}}, {"u", "v"}, "value").colours->range.low == 5);
+  const Field empty{std::vector<double>(4, no_number), 2, {0, 1}, {0, 1}};
+  BOOST_TEST(contains(error_of([&] { field_maps({{"a", empty}}, {"u", "v"}, "value"); }), "without a number"));
+}
+
+BOOST_AUTO_TEST_CASE(losses_stand_beside_printed_ones) {
+  const std::vector<double> ours{3, 2}, printed{4, 3, 2};
+  const Figure figure = losses_beside(ours, printed);
+  const Line &line = std::get<Line>(figure.panels[0].layers[0]), &other = std::get<Line>(figure.panels[0].layers[1]);
+  BOOST_TEST(line.x == (std::vector<double>{1, 2}), boost::test_tools::per_element());
+  BOOST_TEST(line.y == ours, boost::test_tools::per_element());
+  BOOST_TEST(other.x == (std::vector<double>{1, 2, 3}), boost::test_tools::per_element());
+  BOOST_TEST(other.y == printed, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -224,6 +268,11 @@ Figure of_everything() {
                   Points{.x = x, .y = x, .label = "stars", .mark = Points::Mark::star},
                   Line{.x = x, .y = y, .label = "it's a line", .dashed = true}, Line{.x = y, .y = y, .value = 3},
                   Bars{{y, {0, 1}, 4}, "bars"}, Points{}, Line{}, Contours{field, {}}}});
+  figure.panels.push_back({.x = {.range = Range{0, 1}},
+                           .y = {.range = Range{0, 1}},
+                           .square = true,
+                           .layers = {Heat{{{no_number, 1, 2, no_number}, 2, {0, 1}, {0, 1}}}},
+                           .bare = true});
   return figure;
 }
 

@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(a_page_holds_everything_and_escapes_it) {
   BOOST_TEST(!contains(page, "http"));  // nothing from a network
 }
 
-BOOST_AUTO_TEST_CASE(pictures_are_in_the_page_itself) {
+BOOST_AUTO_TEST_CASE(pictures_and_tables_are_in_the_page_itself) {
   const Folder folder;
   for (const std::string& bytes :
        {std::string("x"), std::string("xy"), std::string("xyz"), std::string("\x89PNG\0\xff", 6)}) {
@@ -258,6 +258,14 @@ BOOST_AUTO_TEST_CASE(pictures_are_in_the_page_itself) {
     BOOST_TEST(contains(html, "<img src=\"data:image/png;base64," + encoded + "\""), html);
     BOOST_TEST(contains(html, "what to see"));
   }
+  const Page table{.title = "t",
+                   .subtitle = "s",
+                   .tables = {{"Shares", {"base", "tuned"}, {{"valid", {0.96875, 0.5}}, {"<right>", {0, 1}}}}}};
+  const std::string html = page_html(table, Report("example"));
+  for (const char* part :
+       {"<h2>Shares</h2>", "<th></th><th class=\"number\">base</th><th class=\"number\">tuned</th>",
+        "<td>valid</td><td class=\"number\">0.96875</td><td class=\"number\">0.5</td>", "<td>&lt;right&gt;</td>"})
+    BOOST_TEST(contains(html, part), html);
   const Page missing{.title = "t", .subtitle = "s", .pictures = {{folder / "none.png", "f", "not drawn"}}};
   BOOST_TEST(!contains(page_html(missing, Report("example")), "not drawn"));
 }

@@ -3,12 +3,14 @@
 #define BOOST_TEST_MODULE triangles
 #include "experiments/common/triangles.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
 #include <set>
 
 #include "experiments/common/numpy_random.hpp"
+#include "experiments/common/triangle_figures.hpp"
 #include "tests/parity/reference.hpp"
 
 using namespace wengert;
@@ -157,6 +159,78 @@ BOOST_AUTO_TEST_CASE(by_hand) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+// Four triangles and a triple that is none, all counted.
+BOOST_AUTO_TEST_CASE(shares_are_counted) {
+  const ClassShares shares = class_shares({{1, 1, 1}, {3, 4, 5}, {2, 2, 1}, {2, 3, 4}, {1, 2, 4}});
+  BOOST_TEST(shares.valid == 0.8);
+  BOOST_TEST(shares.equilateral == 0.2);
+  BOOST_TEST(shares.isosceles == 0.2);
+  BOOST_TEST(shares.scalene == 0.6);
+  BOOST_TEST(shares.acute == 0.4);
+  BOOST_TEST(shares.right == 0.2);
+  BOOST_TEST(shares.obtuse == 0.4);
+  BOOST_TEST(std::isnan(class_shares({}).valid));
+}
+
+BOOST_AUTO_TEST_CASE(features_are_those_of_numpy_and_lead_back) {
+  const std::vector<Sides> data = triangle_data(42, 1024);
+  const TriangleFeatures features(data);
+  const Array &means = reference()["42/features_mean"], &deviations = reference()["42/features_sd"];
+  for (Index j = 0; j < 4; ++j) {
+    const auto i = static_cast<std::size_t>(j);
+    BOOST_TEST(features.means()[i] == means.at(j), boost::test_tools::tolerance(1e-13));
+    BOOST_TEST(features.deviations()[i] == deviations.at(j), boost::test_tools::tolerance(1e-12));
+  }
+  const Array x = features.standardised(data);
+  BOOST_TEST((x.type() == Type{Dtype::f32, {1024, 4}}));
+  double low = 0, high = 0;
+  for (Index i = 0; i < x.size(); ++i) low = std::min(low, x.at(i)), high = std::max(high, x.at(i));
+  BOOST_TEST(low == -3.7140, boost::test_tools::tolerance(1e-4));
+  BOOST_TEST(high == 3.5912, boost::test_tools::tolerance(1e-4));
+  const std::vector<Sides> back = features.sides(x);
+  for (std::size_t i = 0; i < data.size(); ++i)
+    for (std::size_t j = 0; j < 3; ++j) BOOST_TEST(std::abs(back[i][j] - data[i][j]) < 1e-6);
+}
+
+// Nodes at -1, 0 and 1: of the nine, (0, 1), (1, 0) and lower ones are flat or worse, and (1, 1) alone is a triangle.
+BOOST_AUTO_TEST_CASE(maps_hold_triangles_or_every_cell) {
+  const std::vector<Sides> data = triangle_data(42, 1024);
+  const TriangleFeatures features(data);
+  const TriangleMap map(features, 3), bare(features, 3, true);
+  BOOST_TEST((map.points().shape() == Shape{1, 4}));
+  const Array wanted = features.standardised({{0.2, 0.2, 0.2}});
+  for (Index j = 0; j < 4; ++j) BOOST_TEST(map.points().at(j) == wanted.at(j), boost::test_tools::tolerance(1e-5));
+  BOOST_TEST((bare.points().shape() == Shape{9, 4}));
+  for (Index i = 0; i < 9; ++i) {
+    const double a = 0.2 * static_cast<double>(i % 3 - 1), b = 0.2 * static_cast<double>(i / 3 - 1);
+    const std::array row{a, b, 0.2, a + b + 0.2};
+    for (Index j = 0; j < 4; ++j)
+      BOOST_TEST(std::abs(bare.points().at(4 * i + j) - row[static_cast<std::size_t>(j)]) < 1e-7);
+  }
+  const Field field = map.field({7});
+  for (std::size_t i = 0; i < 8; ++i) BOOST_TEST(std::isnan(field.values[i]));
+  BOOST_TEST(field.values[8] == 7);
+  BOOST_TEST(TriangleMap(features, 40).points().shape()[0] > 150);
+  BOOST_CHECK_THROW(TriangleMap(features, 1), Error);
+}
+
+// The 3-4-5 triangle, with perimeter 12 and with perimeter 1, at the first place; what is none is passed over.
+BOOST_AUTO_TEST_CASE(triangles_are_drawn_with_their_sides) {
+  for (bool scaled : {false, true}) {
+    const Panel panel = drawn_triangles({{1, 2, 4}, {4, 3, 5}}, "t", scaled);
+    BOOST_REQUIRE(panel.layers.size() == 1u);
+    const Line& line = std::get<Line>(panel.layers[0]);
+    std::vector<double> sides;
+    for (std::size_t i = 0; i < 3; ++i)
+      sides.push_back(std::hypot(line.x[i + 1] - line.x[i], line.y[i + 1] - line.y[i]) * (scaled ? 12 : 1));
+    std::sort(sides.begin(), sides.end());
+    for (std::size_t i = 0; i < 3; ++i)
+      BOOST_TEST(sides[i] == static_cast<double>(i + 3), boost::test_tools::tolerance(1e-12));
+    BOOST_TEST(line.label == "right");
+  }
+  BOOST_TEST(drawn_triangles(triangle_data(7, 1024), "t", false).layers.size() == 25u);
+}
 
 BOOST_AUTO_TEST_CASE(data_have_every_bit) {
   for (std::uint32_t seed : {42U, 7U, 2026U}) {
