@@ -14,5 +14,6 @@
 #include "sde/rk4.hpp"
 #include "sde/score_matching.hpp"
 #include "sde/stochastic_heun.hpp"
+#include "sde/uniform_circle.hpp"
 #include "sde/ve.hpp"
 #include "sde/vp.hpp"

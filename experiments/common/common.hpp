@@ -1,8 +1,12 @@
 // All that an experiment needs besides the library.
 #pragma once
+#include "experiments/common/batches.hpp"
+#include "experiments/common/data.hpp"
+#include "experiments/common/evaluate.hpp"
 #include "experiments/common/figure.hpp"
 #include "experiments/common/figures.hpp"
 #include "experiments/common/interrupt.hpp"
+#include "experiments/common/landscape.hpp"
 #include "experiments/common/options.hpp"
 #include "experiments/common/progress.hpp"
 #include "experiments/common/report.hpp"
@@ -11,3 +15,4 @@
 #include "experiments/common/statistics.hpp"
 #include "experiments/common/timer.hpp"
 #include "experiments/common/train.hpp"
+#include "experiments/common/ward.hpp"

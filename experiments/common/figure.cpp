@@ -14,7 +14,9 @@ namespace {
 
 constexpr const char* style =
     "set encoding utf8\nset minussign\nset tics out nomirror scale 0.7\nset xlabel offset 0,0.2\n"
-    "set title offset 0,-0.5\nset style fill solid noborder\n";
+    "set title offset 0,-0.5\nset style fill solid noborder\n"
+    "set style textbox opaque fillcolor '#FFFFFF' noborder margins 0.6,0.6\n"
+    "set pm3d depthorder clip z lighting primary 0.35 specular 0.1\n";
 constexpr const char* viridis =
     "set palette defined (0 '#440154', 1 '#482878', 2 '#3E4A89', 3 '#31688E', 4 '#26828E', 5 '#1F9E89', 6 '#35B779', "
     "7 '#6DCD59', 8 '#B4DE2C', 9 '#FDE725')\n";
@@ -62,6 +64,14 @@ class Layout {
     return fmt::format(
         "set lmargin at screen {}\nset rmargin at screen {}\nset bmargin at screen {}\nset tmargin at screen {}\n",
         part(x, all_width), part(x + width_, all_width), part(y - height_, all_height), part(y, all_height));
+  }
+  // For a panel in three dimensions, which keeps distances from its edges by itself and has its numbers within them.
+  std::string region(std::size_t panel) const {
+    const auto [all_width, all_height] = size();
+    const int x = left + static_cast<int>(column(panel)) * (width_ + column_gap_) - 80;
+    const int y = all_height - top_ - static_cast<int>(panel / columns_) * (height_ + row_gap_) + 30;
+    return fmt::format("set margins -1,-1,-1,-1\nset size {},{}\nset origin {},{}\n", part(width_ + 140, all_width),
+                       part(height_ + 110, all_height), part(x, all_width), part(y - height_ - 110, all_height));
   }
   std::string colour_bar() const {
     const auto [all_width, all_height] = size();
@@ -168,7 +178,7 @@ std::string image(Gnuplot& gnuplot, const Field& f) {
                      position(f.y, 1, count) - f.y.low);
 }
 
-std::string surface(Gnuplot& gnuplot, const Field& f) {
+std::string points_of(Gnuplot& gnuplot, const Field& f) {
   const Index count = rows(f);
   std::vector<double> triples;
   for (Index i = 0; i < f.columns * count; ++i)
@@ -192,11 +202,13 @@ Line outline(const Histogram& histogram) {
 }
 
 // How a layer's marks look, for itself and for the legend.
-std::string look(const Points& p) {
-  static constexpr int types[] = {7, 6, 2, 3};  // of Mark
-  return fmt::format("with points pointtype {} pointsize {} linecolor '{}'", types[static_cast<int>(p.mark)], p.size,
-                     p.colour);
+std::string look(const Points& p, const char* colour, double size, int width) {
+  static constexpr const char* types[] = {"7", "6", "2", "'★'"};  // of Mark
+  return fmt::format("with points pointtype {} pointsize {} linewidth {} linecolor '{}'",
+                     types[static_cast<int>(p.mark)], size, width, colour);
 }
+std::string look(const Points& p) { return look(p, p.colour, p.size, p.rim ? 2 : 1); }
+std::string rim_look(const Points& p) { return look(p, p.rim, p.size * 1.3, 5); }
 std::string look(const Line& l) {
   return fmt::format("with lines linewidth {} {} linecolor {}", l.width, l.dashed ? "dashtype (8,5)" : "dashtype solid",
                      l.value ? fmt::format("palette cb {}", *l.value) : quote(l.colour));
@@ -221,7 +233,11 @@ class Drawing {
   explicit Drawing(Gnuplot& gnuplot) : gnuplot_(gnuplot) {}
 
   void operator()(const Points& p) {
-    if (!p.x.empty()) part(table(gnuplot_, {&p.x, &p.y}) + ' ' + look(p));
+    if (p.x.empty()) return;
+    if (!p.z.empty()) return on_surface(p);
+    const std::string points = table(gnuplot_, {&p.x, &p.y});
+    if (p.rim) part(points + ' ' + rim_look(p));
+    part(points + ' ' + look(p));
   }
   void operator()(const Line& l) {
     if (!l.x.empty()) part(table(gnuplot_, {&l.x, &l.y}) + ' ' + look(l));
@@ -232,12 +248,12 @@ class Drawing {
   }
   void operator()(const Arrows& a) {
     if (a.x.empty()) return;
-    part(table(gnuplot_, {&a.x, &a.y, &a.dx, &a.dy, &a.value}) +
-         " with vectors head filled size graph 0.013,22 "
-         "linewidth 1.6 linecolor palette");
-    // Around their middles.
-    std::string& last = parts_.back();
-    last.replace(last.find("using 1:2:3:4:5"), 15, "using ($1-$3/2):($2-$4/2):3:4:5");
+    const bool coloured = !a.value.empty();
+    std::string arrows =
+        coloured ? table(gnuplot_, {&a.x, &a.y, &a.dx, &a.dy, &a.value}) : table(gnuplot_, {&a.x, &a.y, &a.dx, &a.dy});
+    arrows.replace(arrows.find("using 1:2:"), 10, "using ($1-$3/2):($2-$4/2):");  // around their middles
+    part(fmt::format("{} with vectors head filled size graph 0.013,22 linewidth 1.6 linecolor {}", arrows,
+                     coloured ? "palette" : quote(a.colour)));
   }
   // What is no number is not drawn: grey shows from behind.
   void operator()(const Heat& h) {
@@ -251,23 +267,38 @@ class Drawing {
     std::string levels;
     for (double level : c.levels) levels += fmt::format("{}{}", levels.empty() ? "" : ",", level);
     if (levels.empty()) return;
+    // Numbers are written as those of the axes are, within the ranges of these.
     before_ += fmt::format(
+        "unset logscale\nset format xy '%g'\nset xrange [*:*]\nset yrange [*:*]\n"
         "set contour base\nunset surface\nset cntrparam levels discrete {}\nset table $contours\nsplot {} with lines\n"
         "unset table\nunset contour\nset surface\n",
-        levels, surface(gnuplot_, c.field));
+        levels, points_of(gnuplot_, c.field));
     part(fmt::format("$contours using 1:2 with lines linewidth 1 linecolor '{}'", c.colour));
   }
+  void operator()(const Surface& s) { part(points_of(gnuplot_, s.field) + " with pm3d"); }
   void operator()(const Text& t) {
-    before_ += fmt::format("set label {} at {},{} center front\n", quote(t.text), t.x, t.y);
+    before_ += fmt::format("set label {} at {},{} center front textcolor '{}' {}\n", quote(t.text), t.x, t.y, t.colour,
+                           t.boxed ? "font ',14' boxed" : "");
   }
-  // "plot ..." with all that stands before and after it.
-  std::string script() const {
+  // What stands before the axes are set, and "plot ..." with what stands after it.
+  const std::string& before() const { return before_; }
+  std::string script(const char* command) const {
     std::string plots;
     for (const std::string& part : parts_) plots += (plots.empty() ? "" : ", \\\n  ") + part;
-    return before_ + "plot " + (plots.empty() ? nothing : plots) + "\nunset label\nunset object\n";
+    return std::string(command) + ' ' + (plots.empty() ? nothing : plots) + "\nunset label\nunset object\n";
   }
 
  private:
+  // As labels, since surfaces that are sorted by depth are drawn after points.
+  void on_surface(const Points& p) {
+    const auto stars = [&](const char* colour, double size) {
+      for (std::size_t i = 0; i < p.x.size(); ++i)
+        before_ += fmt::format("set label '{}' at {},{},{} center front textcolor '{}' font ',{}'\n",
+                               p.mark == Points::Mark::star ? "★" : "•", p.x[i], p.y[i], p.z.at(i), colour, size);
+    };
+    if (p.rim) stars(p.rim, 26 * p.size);
+    stars(p.colour, 18 * p.size);
+  }
   void part(const std::string& text) { parts_.push_back(text + " notitle"); }
 
   Gnuplot& gnuplot_;
@@ -296,21 +327,40 @@ std::string legend_script(const Figure& figure, const Layout& layout) {
          "plot NaN notitle" + entries + "\nunset key\n";
 }
 
+template <class L>
+bool has(const Panel& panel) {
+  return std::any_of(panel.layers.begin(), panel.layers.end(),
+                     [](const Layer& layer) { return std::holds_alternative<L>(layer); });
+}
+
+std::string surface_script(Gnuplot& gnuplot, const Panel& panel, const std::string& region, bool labelled) {
+  Drawing drawing(gnuplot);
+  for (const Layer& layer : panel.layers) std::visit(drawing, layer);
+  return drawing.before() + region + fmt::format("set title {} offset 0,0.5\n", quote(panel.title)) +
+         axis_script('x', panel.x, true, true) + axis_script('y', panel.y, true, true) +
+         axis_script('z', panel.z, labelled, true) +
+         "set border 31 linewidth 1 linecolor '#808080'\nset view 52,325,1.1,1.2\nset xyplane relative 0\n"
+         "set tics textcolor 'black'\nset xtics offset 0,-0.3\nset ytics offset 0,-0.3\nset zlabel rotate offset "
+         "2,0\n" +
+         drawing.script("splot") +
+         "set border linecolor 'black'\nset xtics offset 0,0\nset ytics offset 0,0\nset size 1,1\nset origin 0,0\n";
+}
+
 std::string panel_script(Gnuplot& gnuplot, const Figure& figure, const Layout& layout, std::size_t i) {
   const Panel& panel = figure.panels[i];
+  if (has<Surface>(panel)) return surface_script(gnuplot, panel, layout.region(i), layout.column(i) == 0);
   const bool first = layout.column(i) == 0, labelled = first || panel.y.label != figure.panels[i - 1].y.label;
-  std::string script = layout.margins(i);
+  Drawing drawing(gnuplot);
+  for (const Layer& layer : panel.layers) std::visit(drawing, layer);
+  std::string script = drawing.before() + layout.margins(i);
   script += fmt::format("set title {}\n", quote(panel.title));
   script += axis_script('x', panel.x, true, true);
   script += axis_script('y', panel.y, labelled, first || !Layout::same_y(panel, figure.panels[i - 1]));
-  const bool framed = std::any_of(panel.layers.begin(), panel.layers.end(), [](const Layer& layer) {
-    return std::holds_alternative<Heat>(layer) || std::holds_alternative<Arrows>(layer);
-  });
-  script += fmt::format("set border {} linewidth 1\n", panel.bare ? 0 : framed ? 15 : 3);
+  script += fmt::format("set border {} linewidth 1\n", panel.bare                               ? 0
+                                                       : has<Heat>(panel) || has<Arrows>(panel) ? 15
+                                                                                                : 3);
   if (panel.bare) script += "unset xtics\nunset ytics\nunset xlabel\nunset ylabel\n";
-  Drawing drawing(gnuplot);
-  for (const Layer& layer : panel.layers) std::visit(drawing, layer);
-  return script + drawing.script();
+  return script + drawing.script("plot");
 }
 
 std::string figure_script(Gnuplot& gnuplot, const Figure& figure, const Layout& layout) {

@@ -33,11 +33,13 @@ inline constexpr const char* grey = "#C8C8C8";
 // figure's colour scale instead of `colour`.
 struct Points {
   enum class Mark { dot, circle, cross, star };
-  std::vector<double> x, y;
+  std::vector<double> x{}, y{};
   std::string label{};
   const char* colour = colour::blue;
   double size = 0.3;
   Mark mark = Mark::dot;
+  const char* rim = nullptr;  // another colour around each mark, for those on a map
+  std::vector<double> z{};    // heights, in a panel with a surface
 };
 struct Line {
   std::vector<double> x, y;
@@ -53,8 +55,9 @@ struct Bars {  // a histogram's densities, as an area or as an outline
   const char* colour = colour::grey;
   bool filled = true;
 };
-struct Arrows {  // from (x - dx/2, y - dy/2) to (x + dx/2, y + dy/2), coloured by value
-  std::vector<double> x, y, dx, dy, value;
+struct Arrows {  // from (x - dx/2, y - dy/2) to (x + dx/2, y + dy/2), coloured by value where there are values
+  std::vector<double> x, y, dx, dy, value{};
+  const char* colour = colour::black;
 };
 struct Field {  // values on a grid of equal cells, the one at x.low, y.low first and x fastest
   std::vector<double> values;
@@ -69,11 +72,18 @@ struct Contours {
   std::vector<double> levels;
   const char* colour = colour::black;
 };
+// Seen from above and aside, its heights in the figure's colour scale too. A panel that has one is drawn in three
+// dimensions, with the axis z, and besides surfaces shows points with heights.
+struct Surface {
+  Field field;
+};
 struct Text {
   double x, y;
   std::string text;
+  const char* colour = colour::black;
+  bool boxed = false;  // small, on white
 };
-using Layer = std::variant<Points, Line, Bars, Arrows, Heat, Contours, Text>;
+using Layer = std::variant<Points, Line, Bars, Arrows, Heat, Contours, Surface, Text>;
 
 struct Axis {
   std::string label{};
@@ -88,6 +98,7 @@ struct Panel {
   bool square = false;  // equal units along both axes; needs both ranges
   std::vector<Layer> layers{};
   bool bare = false;  // without axes
+  Axis z{};  // of surfaces
 };
 struct ColourScale {
   std::string label{};

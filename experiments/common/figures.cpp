@@ -170,7 +170,7 @@ Figure densities(const std::vector<Density>& panels) {
 }
 
 Figure loss_curves(const std::vector<Losses>& panels, Index window) {
-  Figure figure{.panels = {}, .columns = 2, .width = panels.size() == 1 ? 1115 : 620};
+  Figure figure{.panels = {}, .columns = panels.size() == 3 ? 3u : 2u, .width = panels.size() == 1 ? 1115 : 620};
   for (const Losses& panel : panels) figure.panels.push_back(loss_panel(panel, window));
   return figure;
 }

@@ -82,8 +82,15 @@ std::filesystem::path Run::finish(const std::string& failure) {
   return folder_.finish(report_.whole()) / "report.html";
 }
 
+std::filesystem::path seed_folder(const Options& options, std::uint64_t seed, const std::filesystem::path& folder) {
+  return options.seeds().size() > 1 ? folder / fmt::format("seed-{}", seed) : folder;
+}
+
 std::string seeds_table(const std::vector<std::uint64_t>& seeds, const std::vector<Report>& reports) {
-  std::string table = fmt::format("{:<34}", "quantity");
+  std::size_t width = 32;
+  if (!reports.empty())
+    for (const Quantity& quantity : reports.front().quantities()) width = std::max(width, quantity.name.size());
+  std::string table = fmt::format("{:<{}}", "quantity", width + 2);
   for (std::size_t i = 0; i < reports.size(); ++i) table += fmt::format("  {:>10}", fmt::format("seed {}", seeds[i]));
   table += fmt::format("  {:>10}  {:>22}  {:>9}\n", "mean", "window", "distance");
   if (reports.empty()) return table;
@@ -102,9 +109,10 @@ std::string seeds_table(const std::vector<std::uint64_t>& seeds, const std::vect
       }
     if (count == 0) continue;
     const double n = static_cast<double>(count), mean = sum / n;
-    table += fmt::format("{:<34}{}  {:>10}", first.name, values, number_text(mean));
+    table += fmt::format("{:<{}}{}  {:>10}", first.name, width + 2, values, number_text(mean));
     if (first.reference) {
-      const double distance = (mean - first.reference->mean) / (first.reference->sd / std::sqrt(n));
+      const double error = first.reference->sd / std::sqrt(n),  // 0 of what is the same at every seed
+          distance = error > 0 ? (mean - first.reference->mean) / error : 0;
       table += fmt::format("  {:>22}  {:>9.2f}{}{}", window_text(first.reference->window), distance,
                            std::abs(distance) > 4 ? "  warning: far from the reference" : "",
                            outside ? "  warning: OUTSIDE at a seed" : "");
@@ -147,7 +155,7 @@ int run_all(const Options& options, const std::function<void(Run&)>& body) {
   std::filesystem::path page;
   for (std::uint64_t seed : options.seeds()) {
     if (Interrupt::requested()) break;
-    Run run(options, seed, several ? options.out() / fmt::format("seed-{}", seed) : options.out());
+    Run run(options, seed, seed_folder(options, seed, options.out()));
     page = run_once(run, body);
     run.report().print();
     reports.push_back(run.report());

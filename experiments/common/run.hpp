@@ -22,6 +22,7 @@ class Run {
   Run(const Options& options, std::uint64_t seed, const std::filesystem::path& folder);
 
   const Options& options() const { return options_; }
+  std::uint64_t seed() const { return seed_; }
   // Of part `n` of the run (weights, training, ...).
   std::uint64_t seed(std::uint64_t n) const { return derive_seed(seed_, n); }
   // Whether Ctrl-C asks to come to an end: what is whole by then is kept.
@@ -31,6 +32,8 @@ class Run {
   void quantity(const std::string& name, std::optional<double> value, std::optional<double> printed = {}) {
     report_.quantity(name, value, printed);
   }
+  // Whether references apply, where the options alone cannot tell.
+  void windows_apply(bool apply) { report_.windows_apply(apply && options_.as_studied()); }
   // f(), whose seconds are added to those of this name.
   template <class F>
   auto timed(const std::string& name, F&& f) {
@@ -84,6 +87,9 @@ class Run {
 // on stderr after an exception; 2 after a UsageError; 130 after Ctrl-C, at which the body returns or throws
 // Interrupted.
 int run_main(Options& options, int count, char** arguments, const std::function<void(Run&)>& body);
+
+// Where the run of a seed lies below a folder: in the folder itself, or of several seeds in seed-N.
+std::filesystem::path seed_folder(const Options& options, std::uint64_t seed, const std::filesystem::path& folder);
 
 // For each quantity its value at each seed, their mean, the window, and the distance of the mean from the reference's
 // in standard deviations of such a mean, sd / sqrt(n); beyond 4 a warning stands behind it.

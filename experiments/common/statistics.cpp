@@ -61,6 +61,18 @@ double sd(std::span<const double> values) {
   return std::sqrt(sum / (count(values) - 1));
 }
 
+double correlation(std::span<const double> a, std::span<const double> b) {
+  if (a.size() != b.size()) throw Error(fmt::format("{} values have no correlation with {}", a.size(), b.size()));
+  const double centre_a = mean(a), centre_b = mean(b);
+  double squares_a = 0, squares_b = 0, products = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    squares_a += (a[i] - centre_a) * (a[i] - centre_a);
+    squares_b += (b[i] - centre_b) * (b[i] - centre_b);
+    products += (a[i] - centre_a) * (b[i] - centre_b);
+  }
+  return products / std::sqrt(squares_a * squares_b);
+}
+
 double share(std::span<const double> values, Range range) {
   if (values.empty()) return nan;
   const auto inside = std::count_if(values.begin(), values.end(), [&](double value) { return within(value, range); });

@@ -17,6 +17,10 @@ Array first_rows(const Array& points, Index n);
 double mean(std::span<const double> values);  // NaN of none
 double sd(std::span<const double> values);    // with n - 1; NaN of fewer than two
 
+// Pearson's correlation of values that belong together; NaN where those of a side are all alike. Throws Error where
+// there are more of one than of the other.
+double correlation(std::span<const double> a, std::span<const double> b);
+
 struct Range {
   double low, high;
 };

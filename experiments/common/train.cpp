@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "autodiff/error.hpp"
@@ -24,15 +25,34 @@ Array train(const std::string& part, std::int64_t steps, const std::function<dou
   return Array::of<float>({static_cast<Index>(losses.size())}, losses);
 }
 
+namespace {
+
+// Runs the step, number `done` of which follows, or says why it made no update.
+double updated(nn::TrainStep& step, std::int64_t done, std::span<const PlanInput> inputs) {
+  const double loss = step.run(inputs);
+  if (step.outcome() != nn::StepOutcome::updated)
+    throw Error(fmt::format("training step {}: {}", done + 1, nn::explain_nonfinite(step)));
+  return loss;
+}
+
+}  // namespace
+
 Array train(const std::string& part, std::int64_t steps, nn::TrainStep& step,
             const std::function<double(double)>& shown) {
   std::int64_t done = 0;
   return train(part, steps, [&] {
-    const double loss = step.run();
-    ++done;
-    if (step.outcome() != nn::StepOutcome::updated)
-      throw Error(fmt::format("training step {}: {}", done, nn::explain_nonfinite(step)));
+    const double loss = updated(step, done++, {});
     return shown ? shown(loss) : loss;
+  });
+}
+
+Array train(const std::string& part, std::int64_t steps, nn::TrainStep& step,
+            const std::function<Array(std::int64_t)>& batch) {
+  std::int64_t done = 0;
+  return train(part, steps, [&] {
+    const Array points = batch(done);
+    const PlanInput input(points);
+    return updated(step, done++, {&input, 1});
   });
 }
 

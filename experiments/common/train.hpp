@@ -18,6 +18,9 @@ Array train(const std::string& part, std::int64_t steps, const std::function<dou
 // or gradient that is not finite, with the op and the line that it came from.
 Array train(const std::string& part, std::int64_t steps, nn::TrainStep& step,
             const std::function<double(double)>& shown = {});
+// The same with a step of one input, which is batch(i) for step i = 0, 1, ...
+Array train(const std::string& part, std::int64_t steps, nn::TrainStep& step,
+            const std::function<Array(std::int64_t)>& batch);
 
 // The mean loss of the steps first..last, counted from 1 with both ends included; none where not all of them were done.
 std::optional<double> mean_loss(const Array& losses, std::int64_t first, std::int64_t last);

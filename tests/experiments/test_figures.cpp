@@ -2,13 +2,20 @@
 #define BOOST_TEST_MODULE figures
 #include "experiments/common/figures.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <numeric>
 
+#include "autodiff/ops.hpp"
+#include "experiments/common/batches.hpp"
+#include "experiments/common/data.hpp"
+#include "experiments/common/evaluate.hpp"
 #include "experiments/common/gnuplot.hpp"
+#include "experiments/common/landscape.hpp"
 #include "experiments/common/statistics.hpp"
 #include "tests/experiments/helpers.hpp"
 
@@ -154,6 +161,85 @@ BOOST_AUTO_TEST_CASE(nearest_distances_are_in_order) {
   BOOST_TEST(contains(error_of([&] { nearest_distances(points, line); }), "got [2, 2] and [2, 1]"));
 }
 
+BOOST_AUTO_TEST_CASE(correlations_are_pearsons) {
+  const std::vector<double> a{1, 2, 3, 4}, b{2, 4, 6, 8}, c{4, 3, 2, 1}, d{1, -1, -1, 1};
+  BOOST_TEST(correlation(a, b) == 1, boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(correlation(a, c) == -1, boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(correlation(a, d) == 0);
+  BOOST_TEST(correlation(a, std::vector<double>{1, 0, 0, 1}) == 0);
+  BOOST_TEST(correlation(a, std::vector<double>{0, 0, 0, 1}) == 1.5 / std::sqrt(5 * 0.75),
+             boost::test_tools::tolerance(1e-15));
+  BOOST_TEST(std::isnan(correlation(a, std::vector<double>{1, 1, 1, 1})));
+  BOOST_TEST(
+      contains(error_of([&] { correlation(a, std::vector<double>{1}); }), "4 values have no correlation with 1"));
+}
+
+BOOST_AUTO_TEST_CASE(functions_are_evaluated_at_points_and_a_time) {
+  const Array points = Array::of<double>({3, 2}, {1, 2, 3, 4, 5, 6});
+  const Array sums = evaluated([](Var x, Var t) { return t * sum(x, 1); }, points, 0.5);
+  for (Index i = 0; i < 3; ++i) BOOST_TEST(sums.at(i) == 0.5 * static_cast<double>(3 + 4 * i));
+}
+
+// Each epoch has every point once, in another order; the same epoch has it again, unless points are shuffled once.
+BOOST_AUTO_TEST_CASE(batches_shuffle_each_epoch) {
+  Array points(Dtype::f32, {7, 2});
+  for (Index i = 0; i < 14; ++i) points.set(i, static_cast<double>(i));
+  const auto epoch = [&](bool once, std::int64_t n) {
+    Batches batches(points, 3, 5, once);
+    std::vector<double> rows;
+    for (std::int64_t i = 2 * n; i < 2 * n + 2; ++i) {
+      const Array batch = batches(i);
+      BOOST_TEST((batch.type() == Type{Dtype::f32, {3, 2}}));
+      for (Index row = 0; row < 3; ++row) {
+        rows.push_back(batch.at(2 * row) / 2);
+        BOOST_TEST(batch.at(2 * row + 1) == batch.at(2 * row) + 1);
+      }
+    }
+    return rows;
+  };
+  std::vector<double> first = epoch(false, 0), sorted = first;
+  std::sort(sorted.begin(), sorted.end());
+  BOOST_TEST((std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end()));
+  BOOST_TEST(sorted.front() >= 0);
+  BOOST_TEST(sorted.back() <= 6);
+  BOOST_TEST((first != epoch(false, 1)));
+  BOOST_TEST((epoch(false, 1) == epoch(false, 1)));
+  BOOST_TEST((first == epoch(true, 0)));
+  BOOST_TEST((first == epoch(true, 1)));
+  BOOST_TEST(contains(error_of([&] { Batches(points, 8, 1); }), "batches of 8 need as many points [n,d], got [7, 2]"));
+  BOOST_TEST(contains(error_of([&] { Batches(points, 0, 1); }), "batches of 0"));
+}
+
+BOOST_AUTO_TEST_CASE(the_studies_data_lie_beside_the_programs) {
+  for (Index k : {2, 9, 1000}) {
+    const Array patterns = study_data("circle_" + std::to_string(k));
+    BOOST_TEST((patterns.type() == Type{Dtype::f32, {k, 2}}));
+    for (Index i = 0; i < k; ++i)
+      BOOST_TEST(std::hypot(patterns.at(2 * i), patterns.at(2 * i + 1)) == 1, boost::test_tools::tolerance(1e-6));
+  }
+  BOOST_TEST(contains(error_of([] { study_data("none"); }), "data/none.npy"));
+}
+
+// Marks in a row that is closer than labels are wide: none covers another, nor a mark, and all lie in the panel.
+BOOST_AUTO_TEST_CASE(labels_beside_marks_do_not_overlap) {
+  std::vector<Text> labels;
+  for (int i = 0; i < 9; ++i) labels.push_back({-0.9 + 0.2 * i, 0.9, std::to_string(i), colour::blue, true});
+  const std::vector<Text> placed = beside_marks(labels, {-1, 1}, {-1, 1}, 0.3, 0.1);
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    BOOST_TEST(placed[i].text == labels[i].text);
+    BOOST_TEST(std::abs(placed[i].x) <= 0.85 + 1e-12);
+    BOOST_TEST(std::abs(placed[i].y) <= 0.95 + 1e-12);
+    BOOST_TEST(std::hypot(placed[i].x - labels[i].x, placed[i].y - labels[i].y) < 0.7);
+    for (std::size_t j = 0; j < placed.size(); ++j) {
+      const auto apart = [&](const Text& other) {
+        return std::abs(placed[i].x - other.x) >= 0.3 - 1e-12 || std::abs(placed[i].y - other.y) >= 0.1 - 1e-12;
+      };
+      if (j != i) BOOST_TEST(apart(placed[j]), i << " and " << j);
+      BOOST_TEST((std::abs(placed[i].x - labels[j].x) > 0.1 || std::abs(placed[i].y - labels[j].y) > 0.05));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(lattices_go_along_x_first) {
   const Array points = lattice({0, 1}, {2, 4}, 3);
   BOOST_TEST(column(points, 0) == (std::vector<double>{0, 0.5, 1, 0, 0.5, 1, 0, 0.5, 1}),
@@ -254,18 +340,19 @@ Figure of_everything() {
   const Field field{{0, 1, 2, 3, 4, 5, 6, 7, 8}, 3, {0, 1}, {0, 1}};
   const std::vector<double> x{0.1, 0.5, 0.9}, y{0.2, 0.6, 0.4};
   Figure figure{.panels = {}, .colours = ColourScale{"value", {0, 8}}};
-  figure.panels.push_back(
-      {.title = "it's",
-       .x = {"x", Range{0, 1}},
-       .y = {"y", Range{0, 1}},
-       .square = true,
-       .layers = {Heat{field}, Contours{field, {2.5, 5}}, Arrows{x, y, y, x, {1, 2, 3}}, Text{0.5, 0.5, "it's here"}}});
+  figure.panels.push_back({.title = "it's",
+                           .x = {"x", Range{0, 1}},
+                           .y = {"y", Range{0, 1}},
+                           .square = true,
+                           .layers = {Heat{field}, Contours{field, {2.5, 5}}, Arrows{x, y, y, x, {1, 2, 3}},
+                                      Arrows{.x = x, .y = y, .dx = y, .dy = x}, Text{0.5, 0.5, "it's here"},
+                                      Text{0.2, 0.5, "boxed", colour::blue, true}}});
   figure.panels.push_back(
       {.x = {"x", Range{0, 1}},
        .y = {"y", Range{0, 1}},
        .square = true,
        .layers = {Points{.x = x, .y = y, .label = "dots"},
-                  Points{.x = x, .y = x, .label = "stars", .mark = Points::Mark::star},
+                  Points{.x = x, .y = x, .label = "stars", .mark = Points::Mark::star, .rim = colour::black},
                   Line{.x = x, .y = y, .label = "it's a line", .dashed = true}, Line{.x = y, .y = y, .value = 3},
                   Bars{{y, {0, 1}, 4}, "bars"}, Points{}, Line{}, Contours{field, {}}}});
   figure.panels.push_back({.x = {.range = Range{0, 1}},
@@ -273,6 +360,12 @@ Figure of_everything() {
                            .square = true,
                            .layers = {Heat{{{no_number, 1, 2, no_number}, 2, {0, 1}, {0, 1}}}},
                            .bare = true});
+  figure.panels.push_back(
+      {.title = "above",
+       .x = {"x", Range{0, 1}},
+       .y = {"y", Range{0, 1}},
+       .layers = {Surface{field}, Points{.x = x, .y = y, .label = "stars", .mark = Points::Mark::star, .z = y}},
+       .z = {"z", Range{0, 8}}});
   return figure;
 }
 
@@ -287,6 +380,41 @@ BOOST_AUTO_TEST_CASE(every_layer_is_drawn_in_every_format) {
   animate(folder / "f.gif", frames);
   BOOST_TEST(read_file(folder / "f.gif").starts_with("GIF89a"));
   BOOST_TEST(count_of(read_file(folder / "f.gif"), std::string("\x21\xf9\x04", 3)) >= 3u);  // a control block a frame
+}
+
+// The corners of all lines of a colour in an SVG, as gnuplot writes them: "M135.00,255.00 L124.50,255.00".
+std::vector<std::pair<double, double>> corners(const std::string& svg, const std::string& stroke) {
+  std::vector<std::pair<double, double>> found;
+  for (std::size_t at = svg.find(stroke); at != std::string::npos; at = svg.find(stroke, at + 1)) {
+    const std::size_t end = svg.find("/>", at);
+    for (std::size_t k = svg.find(" d='", at) + 3; k < end; ++k) {
+      double x = 0, y = 0;
+      if (std::sscanf(svg.c_str() + k, "%*1[ML]%lf,%lf", &x, &y) == 2) found.emplace_back(x, y);
+    }
+  }
+  return found;
+}
+
+// Also in a panel whose axis has no numbers, since it shares them with the one before.
+BOOST_AUTO_TEST_CASE(contours_are_the_same_in_every_panel) {
+  std::vector<double> energies;
+  for (Index i = 0; i < 49; ++i)
+    energies.push_back(std::pow(static_cast<double>(i % 7) - 3, 2) + std::pow(static_cast<double>(i / 7) - 3, 2));
+  const Folder folder;
+  draw(folder / "f.svg", {.panels = {energy_map("", energies, {-1, 1}), energy_map("", energies, {-1, 1})}});
+  const auto points = corners(read_file(folder / "f.svg"), "stroke='rgb(255, 255, 255)'");
+  BOOST_REQUIRE(points.size() > 100u);
+  BOOST_REQUIRE(points.size() % 2 == 0u);
+  const std::size_t half = points.size() / 2;
+  double high = 0, low = 1e9;
+  for (std::size_t i = 0; i < half; ++i) {
+    BOOST_TEST(points[i + half].first - points[i].first == points[half].first - points[0].first,
+               boost::test_tools::tolerance(1e-3));
+    BOOST_TEST(points[i + half].second == points[i].second, boost::test_tools::tolerance(1e-3));
+    high = std::max(high, points[i].second);
+    low = std::min(low, points[i].second);
+  }
+  BOOST_TEST(high - low > 300);  // of 460 pixels
 }
 
 BOOST_AUTO_TEST_CASE(figures_that_cannot_be_drawn_are_refused) {

@@ -15,6 +15,8 @@ import numpy as np
 KEPT = {
     "processes": ("processes", ("t", "ou/", "ve_const/", "ve_kappa/", "vp/")),
     "rk45": ("rk45", ("decay", "oscillator", "vanderpol", "backward")),
+    "ward": ("ward", ("points", "merge_heights", "threshold")),
+    "energy": ("energy", ("points", "am/", "patterns9", "mixture/K9/")),
     "mixture_likelihood": ("mixture_likelihood", ("patterns", "x", "logp", "nfev", "t_steps", "eps", "prior_std")),
 }
 DERIVATIVES = ("w/", "in/", "fwd/", "jac/", "hutch/", "div/", "ism/", "ssm/", "dsm/")
