@@ -5,6 +5,8 @@
 #include <limits>
 #include <numbers>
 
+#include "experiments/common/figures.hpp"
+
 namespace wengert::experiments {
 namespace {
 
@@ -27,11 +29,7 @@ std::vector<double> above(std::vector<double> values, double zero) {
 
 Panel energy_map(const std::string& title, const std::vector<double>& energies, Range square) {
   const Field field = field_of(energies, square);
-  return {.title = title,
-          .x = {.label = "x", .range = square, .step = 1},
-          .y = {.label = "y", .range = square, .step = 1},
-          .square = true,
-          .layers = {Heat{field}, Contours{field, {0.25, 0.5, 1, 2, 3, 4, 5, 6, 7}, "#90FFFFFF"}}};
+  return plane_panel(title, square, {Heat{field}, Contours{field, {0.25, 0.5, 1, 2, 3, 4, 5, 6, 7}, "#90FFFFFF"}});
 }
 
 Panel energy_surface(const std::string& title, const std::vector<double>& energies, Range square, Range heights) {

@@ -1,0 +1,152 @@
+// What each fault of the text changes.
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "experiments/circle.hpp"
+
+namespace wengert::experiments::circle_study {
+namespace {
+
+// R^2 + 1 - log I_0(2 beta R) / beta, from its lowest value on, or 2 (I_1 / I_0 - R).
+Line bessel_curve(double t, const sde::VeConstant& ve, bool slope, bool printed) {
+  const double beta = 1 / (2 * ve.sigma * ve.sigma * t);
+  Tape tape(Dtype::f64);
+  Array radii(Dtype::f64, {301, 1});
+  for (Index i = 0; i < radii.size(); ++i) radii.set(i, static_cast<double>(i) / 200);
+  const Var r = tape.input(radii), z = 2 * beta * r, ratio = i1e(z) / i0e(z);
+  const Var energy = square(r) + 1 - (printed ? log(exp(z) * i0e(z)) : z + log(i0e(z))) / beta;
+  const Var downhill = printed ? -2 * r - 2 / beta * ratio : 2 * (ratio - r);
+  Line line{.x = column(radii, 0), .y = column((slope ? downhill : energy).value(), 0)};
+  std::erase_if(line.y, [](double value) { return !std::isfinite(value); });
+  line.x.resize(line.y.size());
+  if (!slope) line.y = above(line.y, lowest(line.y));
+  return line;
+}
+
+Panel bessel_panel(const sde::VeConstant& ve, bool slope, bool printed) {
+  Panel panel{.x = {.label = "R", .range = Range{0, 1.5}, .step = 0.5},
+              .y = {slope ? "slope downhill" : "energy", slope ? Range{-4, 2} : Range{0, 1}}};
+  for (const auto& [t, ink] : {std::pair{look, colour::blue}, {0.01, colour::green}, {0.001, colour::vermilion}}) {
+    Line line = bessel_curve(t, ve, slope, printed);
+    line.label = fmt::format("t = {}", t);
+    line.colour = ink;
+    panel.layers.emplace_back(std::move(line));
+  }
+  return panel;
+}
+
+}  // namespace
+
+Figure along_radius(const sde::VeConstant& ve, bool printed) {
+  return {.panels = {bessel_panel(ve, false, printed), bessel_panel(ve, true, printed)}, .width = 500, .height = 340};
+}
+
+void explain_sampling(Run& run, const Model& nine, const Model& thousand, const Counts& counts) {
+  const auto panel = [&](const Model& model, const Array& points) {
+    const Points patterns{.colour = colour::vermilion, .size = 1, .mark = Points::Mark::star};
+    Panel shown = scatter(points, "", plane);
+    shown.layers.emplace_back(circle(1, colour::grey));
+    if (model.k < 100) shown.layers.emplace_back(marks(model.patterns, patterns));
+    return shown;
+  };
+  const auto both = [&](const Model& model, FaultReport report, const std::array<Array, 3>& points,
+                        const char* caption) {
+    const auto& [printed, corrected, truth] = points;
+    report.effects = {{"energy distance", energy_distance(printed, truth), energy_distance(corrected, truth)},
+                      {"share within .1 of a pattern", share(nearest_distances(printed, model.patterns), {0, 0.1}),
+                       share(nearest_distances(corrected, model.patterns), {0, 0.1})}};
+    run.fault(std::move(report), printed_and_corrected(panel(model, printed), panel(model, corrected)), caption);
+  };
+  const auto learned = [&](const Model& model, const Faults& on) {
+    return samples_of(model, model.score, start_points(model, counts.samples, on.start), on, counts.times);
+  };
+  both(nine,
+       {"start",
+        "Samples start on the circle, from orthogonalized noise. That is neither the law of X_1, a pattern's "
+        "transition, nor the N(0, I) which the likelihood assumes there. Quantities with windows are measured from "
+        "this start, those named corrected and the pictures from the law of X_1."},
+       {learned(nine, {.start = true}), learned(nine, {}), nine.patterns},
+       "Samples of nine patterns from both starts; distances are to the patterns.");
+  both(thousand,
+       {"step",
+        "The sampler takes 1000 steps on a grid of 999. The last one, .001 long, is taken at t = 1e-5, where the score "
+        "is 300 times what it is at t = 1: it carries points off the circle that they had reached, and makes most of "
+        "the spurious clusters. Quantities with windows are measured with it."},
+       {learned(thousand, {.step = true}), learned(thousand, {}), thousand.patterns},
+       "Samples of a thousand patterns with and without the step beyond the grid; distances are to the patterns.");
+  const Model narrow{.k = nine.k, .threshold = nine.threshold, .seed = nine.seed, .ve = {.sigma = 0.5}};
+  const auto exact = [&](bool squared) {
+    return samples_of(narrow, narrow.exact(), start_points(narrow, counts.samples, false), {.noise = squared},
+                      counts.times, look);
+  };
+  Tape tape;
+  Draw draw(tape, derive_seed(nine.seed, law));
+  const Var x0 = index_select(tape.input(nine.patterns), 0, draw.index({counts.samples}, nine.k));
+  const Var truth = sde::perturb(narrow.ve, x0, tape.full(Shape{1, 1}, look), draw.normal({counts.samples, 2}));
+  both(nine,
+       {"noise",
+        "The reverse equation has sigma² dW in the place of sigma dW, which sigma = 1 hides. Here with sigma = 1/2 and "
+        "the exact score of nine patterns, from t = 1 to .15."},
+       {exact(true), exact(false), truth.value()},
+       "The law of nine patterns at t = .15, sampled by both equations; distances are to that law.");
+}
+
+void explain_energies(Run& run, const Model& model, const Landscape& found) {
+  const auto both = [&](const Faults& on) {
+    Figure figure = printed_and_corrected(landscape_panel(model, found, on), landscape_panel(model, found, {}), 480);
+    figure.colours = energy_colours;
+    return figure;
+  };
+  run.fault(
+      {"prior",
+       "The likelihood takes N(0, I) for the law at t = 1, where it is a mixture of normal laws around the patterns. "
+       "The windows' quantities are measured with N(0, I), quantities named corrected with the mixture.",
+       {{"correlation with the exact energy", correlation(found.map.printed, found.mixture),
+         correlation(found.map.corrected, found.mixture)}}},
+      both({.prior = true}), "The landscape of nine patterns with both laws at t = 1.");
+  const auto gap = [&](bool own) {
+    const double pattern = lowest(found.patterns.corrected), centre = lowest(found.centres.corrected);
+    return own ? 0 : centre - pattern;
+  };
+  run.fault({"shift",
+             "Energies written beside patterns, beside centres, and the map's are each counted from their own lowest, "
+             "so that they cannot be compared.",
+             {{"lowest energy of a centre above that of a pattern", gap(true), gap(false)}}},
+            both({.shift = true}), "The landscape of nine patterns with energies counted in both ways.");
+  Figure bessel{.panels = {}, .columns = 2, .width = 500, .height = 300};
+  for (bool slope : {false, true})
+    for (bool printed : {true, false}) {
+      bessel.panels.push_back(bessel_panel(model.ve, slope, printed));
+      bessel.panels.back().title = printed ? "as printed" : "corrected";
+    }
+  const auto reach = [&](bool printed) { return bessel_curve(0.001, model.ve, false, printed).x.back(); };
+  const auto slope_at_half = [&](bool printed) { return bessel_curve(look, model.ve, true, printed).y[100]; };
+  run.fault({"bessel",
+             "The energy of infinitely many patterns is computed by I_0(2 beta R), which overflows beyond 713; scaled "
+             "Bessel functions do not. A comment has its slope as -2 R - 2 / beta I_1 / I_0, of the wrong sign and a "
+             "factor beta off; the program beside it has 2 (I_1 / I_0 - R).",
+             {{"largest R up to 1.5 with a finite energy, t = .001", reach(true), reach(false)},
+              {"slope downhill at R = .5, t = .15", slope_at_half(true), slope_at_half(false)}}},
+            std::move(bessel), "Energy and slope along the radius: at R = 1 the slope should be about 0.");
+}
+
+// The first steps of a training.
+void explain_shuffle(Run& run, const Model& model) {
+  const std::int64_t steps = std::min<std::int64_t>(1000, model.losses.size()),
+                     first = std::max<std::int64_t>(1, steps - 199);
+  Model again{.k = model.k, .threshold = model.threshold, .seed = model.seed, .ve = model.ve};
+  const Array once =
+      run.timed("train_shuffled_once", [&] { return train_score(again, steps, true, "train shuffled once"); });
+  Interrupt::heed();
+  run.fault(
+      {"shuffle",
+       "The loader's batches are cycled: the 1000 patterns are shuffled once, and the same two halves come in turn for "
+       "ever. Every pattern is met as often either way; the whole training as printed: --as-printed=shuffle.",
+       {{fmt::format("mean loss of steps {} to {}", first, steps), mean_loss(once, first, steps).value(),
+         mean_loss(model.losses, first, steps).value()}}},
+      loss_curves({{"as printed", once}, {"corrected", model.losses}}),
+      "Losses with batches shuffled once (the first steps) and for each epoch (all of them).");
+}
+
+}  // namespace wengert::experiments::circle_study
