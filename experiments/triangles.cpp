@@ -135,21 +135,25 @@ Tuning tune(const nn::Frozen<nn::TimeMlp>& base, const Run& run, const Data& dat
 }
 
 void report_rounds(Run& run, const Tuning& tuning, Index inner_epochs) {
+  static constexpr std::array colours{colour::black, colour::blue, colour::sky, colour::green, colour::vermilion};
   Panel losses{.x = {"inner epoch", Range{1, static_cast<double>(std::max<Index>(inner_epochs, 2))}},
                .y = {"mean loss"},
                .layers = {}};
+  TableReport table{"Rounds of fine-tuning", {"share kept", "proximity at the end", "direction"}};
+  std::vector<double> kept;
   for (std::size_t k = 0; k < tuning.rounds.size(); ++k) {
     const Round& round = tuning.rounds[k];
-    const std::string name = fmt::format("round{}_", k + 1);
-    run.quantity(name + "kept", round.kept);
-    run.quantity(name + "proximity", round.proximity);
-    run.quantity(name + "direction", round.direction);
-    static constexpr std::array colours{colour::black, colour::blue, colour::sky, colour::green, colour::vermilion};
+    const std::string name = fmt::format("round {}", k + 1);
+    kept.push_back(round.kept);
+    table.rows.push_back({name, {round.kept, round.proximity, round.direction}});
     Line line = by_epoch(epoch_losses(round.losses, std::max<Index>(1, round.losses.size() / inner_epochs)));
-    line.label = fmt::format("round {}", k + 1);
+    line.label = name;
     line.colour = colours[k % colours.size()];
     losses.layers.emplace_back(std::move(line));
+    save_npy(run.file(fmt::format("inner_losses_{}.npy", k + 1)), round.losses);
   }
+  run.quantity("share_kept", mean(kept));
+  run.table(std::move(table));
   run.figure("inner_losses", {.panels = {std::move(losses)}, .width = 900},
              "Mean proximal loss of each inner epoch. Every round begins with no change of the score, loss 0, and ends "
              "far from its optimum, a change of 2500 times minus the score: ten epochs at this rate go a small step in "
@@ -202,6 +206,7 @@ const double prior_variance = noise_variance + std::exp(-2 * ou.theta);         
 
 // By the probability flow on the text's grid of times.
 sde::Likelihood likelihood(const sde::Field& score, const Array& points, const sde::Divergence& divergence = {}) {
+  Interrupt::heed();
   return sde::grid_likelihood(sde::probability_flow(ou, score), points, sde::Grid::uniform(0, 1, 100),
                               {.prior_std = std::sqrt(prior_variance), .divergence = divergence})
       .require();
@@ -239,12 +244,27 @@ struct Maps {
   Field base, tuned;
 };
 
-void draw_maps(Run& run, const std::string& name, const Maps& maps, const std::string& caption) {
-  run.figure(name, field_maps({{"base model", maps.base}, {"tuned model", maps.tuned}}, map_axes, "log p"), caption);
-  Field change = maps.tuned;
-  for (std::size_t i = 0; i < change.values.size(); ++i) change.values[i] -= maps.base.values[i];
-  run.figure(name + "_change", field_maps({{"tuned − base", change}}, map_axes, "change of log p", true),
-             "What tuning adds to log p in these maps.");
+Field change(const Maps& maps) {
+  Field result = maps.tuned;
+  for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] -= maps.base.values[i];
+  return result;
+}
+
+void draw_maps(Run& run, const Maps& shown, const Maps& good, const Maps& printed) {
+  const auto pair = [](const Maps& maps) {
+    return field_maps({{"base model", maps.base}, {"tuned model", maps.tuned}}, map_axes, "log p");
+  };
+  run.figure(
+      "log_p", pair(shown),
+      "log p of standardised features at triangles with sides (.2 u, .2 v, .2), by the probability flow with the "
+      "exact trace; grey is no triangle. Data have sorted sides, u below v, and are rarely so small.");
+  run.figure("log_p_as_printed", pair(printed),
+             "The same maps as the text computes them: at bare sides and their sum, with the divergence subtracted and "
+             "a variance for the prior's standard deviation. What is no triangle has a density, too.");
+  run.figure(
+      "log_p_change",
+      field_maps({{"as printed", change(printed)}, {"corrected", change(good)}}, map_axes, "log p, tuned − base", true),
+      "What tuning adds to log p, in the text's maps and in the corrected ones.");
 }
 
 double mean_where(const Field& field, const Field& where) {
@@ -269,12 +289,7 @@ void report_maps(Run& run, const sde::Field& base, const sde::Field& tuned, cons
   run.quantity("base_mean_log_p", mean_where(shown.base, good.base));
   run.quantity("tuned_mean_log_p", mean_where(shown.tuned, good.base));
   report_probes(run, base, corrected.points(), right[0]);
-  draw_maps(run, "log_p", shown,
-            "log p of standardised features at triangles with sides (.2 u, .2 v, .2), by the probability flow with the "
-            "exact trace; grey is no triangle. Data have sorted sides, u below v, and are rarely so small.");
-  draw_maps(run, "log_p_as_printed", maps({.sign = true, .variance = true, .standardisation = true}),
-            "The same maps as the text computes them: at bare sides and their sum, with the divergence subtracted and "
-            "a variance for the prior's standard deviation. What is no triangle has a density, too.");
+  draw_maps(run, shown, good, maps({.sign = true, .variance = true, .standardisation = true}));
   const auto explain = [&](const char* name, const Faults& fault, const char* text, const char* caption) {
     const Maps printed = maps(fault);
     run.fault({name,
@@ -311,18 +326,17 @@ void explain_filter(Run& run, const Data& data, const std::array<const Tuning*, 
              {{"share of samples kept, mean of the rounds", kept(*tunings[0]), kept(*tunings[1])},
               {"valid triangles of the tuned model", printed.shares.valid, corrected.shares.valid},
               {"mean distance to the 5th neighbour", printed.knn5, corrected.knn5}}},
-            {.panels = {triangle_forms(data.features.sides(*tuned[0]), data.sides, "as printed"),
-                        triangle_forms(data.features.sides(*tuned[1]), data.sides, "corrected")},
-             .width = 560},
+            printed_and_corrected(triangle_forms(data.features.sides(*tuned[0]), data.sides, ""),
+                                  triangle_forms(data.features.sides(*tuned[1]), data.sides, ""), 560),
             "Samples of the tuned model.");
 }
 
 void study(Run& run, const Faults& faults, const Sizes& sizes) {
   run.paragraph(
       "A diffusion model samples what its data have most of. Fine-tuning for entropy pushes it to the rims of what its "
-      "data allow: each round raises the law to a power below one, p_k ~ p_{k-1}^{1 − 1/α}, for which minus the score "
-      "is gradient enough; no density and no new data are needed. Triangles make a small world of it, since whether "
-      "three lengths are one is decided by three inequalities.");
+      "data allow: each round raises the law to a power below one, for which minus the score is gradient enough; no "
+      "density and no new data are needed. Triangles make a small world of it, since three inequalities decide whether "
+      "three lengths are one.");
   const Data data;
   Rng rng(run.seed(weights));
   nn::TimeMlp score(

@@ -47,19 +47,21 @@ class Layout {
     row_gap_ = titles ? 185 : 125;
     column_gap_ = apart ? 130 : 65;
     right_ = figure.colours ? 200 : 40;
+    if (std::all_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) { return panel.bare; }))
+      left_ = bottom_ = 40;
   }
 
   Gnuplot::Pixels size() const {
     const int columns = static_cast<int>(columns_), rows = static_cast<int>((panels_ + columns_ - 1) / columns_);
-    return {left + columns * width_ + (columns - 1) * column_gap_ + right_,
-            bottom + rows * height_ + (rows - 1) * row_gap_ + top_};
+    return {left_ + columns * width_ + (columns - 1) * column_gap_ + right_,
+            bottom_ + rows * height_ + (rows - 1) * row_gap_ + top_};
   }
   std::size_t column(std::size_t panel) const { return panel % columns_; }
   bool lowest(std::size_t panel) const { return panel + columns_ >= panels_; }
 
   std::string margins(std::size_t panel) const {
     const auto [all_width, all_height] = size();
-    const int x = left + static_cast<int>(column(panel)) * (width_ + column_gap_);
+    const int x = left_ + static_cast<int>(column(panel)) * (width_ + column_gap_);
     const int y = all_height - top_ - static_cast<int>(panel / columns_) * (height_ + row_gap_);
     return fmt::format(
         "set lmargin at screen {}\nset rmargin at screen {}\nset bmargin at screen {}\nset tmargin at screen {}\n",
@@ -76,7 +78,7 @@ class Layout {
   std::string colour_bar() const {
     const auto [all_width, all_height] = size();
     return fmt::format("set colorbox user origin screen {},{} size screen {},{}\n", part(all_width - 170, all_width),
-                       part(bottom, all_height), part(25, all_width), part(all_height - top_ - bottom, all_height));
+                       part(bottom_, all_height), part(25, all_width), part(all_height - top_ - bottom_, all_height));
   }
   // A panel over the whole width that shows nothing but the legend: gnuplot breaks one that is wider than its panel.
   std::string legend_margins() const {
@@ -85,7 +87,7 @@ class Layout {
         "set lmargin at screen {}\nset rmargin at screen {}\nset bmargin at screen {}\nset tmargin at screen {}\n"
         "set key at screen {},{} center center horizontal Left reverse samplen 1.5 maxrows 1\n",
         part(10, all_width), part(all_width - 10, all_width), part(all_height - 50, all_height),
-        part(all_height - 5, all_height), part(left + (all_width - left - right_) / 2, all_width),
+        part(all_height - 5, all_height), part(left_ + (all_width - left_ - right_) / 2, all_width),
         part(all_height - 28, all_height));
   }
 
@@ -105,12 +107,11 @@ class Layout {
   }
 
  private:
-  static constexpr int left = 135, bottom = 100;
   static double span(const Range& range) { return range.high - range.low; }
   static double part(int a, int b) { return static_cast<double>(a) / b; }
 
   std::size_t panels_, columns_;
-  int width_, height_ = 0, top_ = 0, row_gap_ = 0, column_gap_ = 0, right_ = 0;
+  int width_, height_ = 0, left_ = 135, right_ = 0, top_ = 0, bottom_ = 100, row_gap_ = 0, column_gap_ = 0;
 };
 
 std::string range_text(const std::optional<Range>& range) {

@@ -42,7 +42,7 @@ Points places(const std::vector<Sides>& triangles, bool wanted) {
 
 Panel drawn_triangles(const std::vector<Sides>& triangles, const std::string& title, bool scaled) {
   constexpr std::size_t columns = 5, rows = 5;
-  const double width = scaled ? 0.54 : 1.12, height = 0.8 * width;  // of a place
+  const double width = scaled ? 0.54 : 1.25, height = 0.8 * width;  // of a place
   Panel panel{.title = title,
               .x = {.range = Range{0, columns * width}},
               .y = {.range = Range{0, rows * height}},
