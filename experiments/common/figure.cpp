@@ -70,7 +70,7 @@ class Layout {
   // For a panel in three dimensions, which keeps distances from its edges by itself and has its numbers within them.
   std::string region(std::size_t panel) const {
     const auto [all_width, all_height] = size();
-    const int x = left + static_cast<int>(column(panel)) * (width_ + column_gap_) - 80;
+    const int x = left_ + static_cast<int>(column(panel)) * (width_ + column_gap_) - 80;
     const int y = all_height - top_ - static_cast<int>(panel / columns_) * (height_ + row_gap_) + 30;
     return fmt::format("set margins -1,-1,-1,-1\nset size {},{}\nset origin {},{}\n", part(width_ + 140, all_width),
                        part(height_ + 110, all_height), part(x, all_width), part(y - height_ - 110, all_height));
