@@ -98,7 +98,7 @@ struct Panel {
   bool square = false;  // equal units along both axes; needs both ranges
   std::vector<Layer> layers{};
   bool bare = false;  // without axes
-  Axis z{};  // of surfaces
+  Axis z{};           // of surfaces
 };
 struct ColourScale {
   std::string label{};

@@ -53,7 +53,13 @@ std::string window_text(const Window& window) { return fmt::format("[{:.5g}, {:.
 
 void Report::setting(const std::string& name, Setting value) { put(settings_, name, std::move(value)); }
 
-void Report::seconds(const std::string& name, double value) { put(seconds_, name, value); }
+void Report::seconds(const std::string& name, double value) {
+  const auto old = std::find_if(seconds_.begin(), seconds_.end(), [&](const auto& each) { return each.first == name; });
+  if (old == seconds_.end())
+    seconds_.emplace_back(name, value);
+  else
+    old->second += value;
+}
 
 void Report::quantity(const std::string& name, std::optional<double> value, std::optional<double> printed) {
   const Reference* reference = windows_apply_ ? windows_.find(name) : nullptr;

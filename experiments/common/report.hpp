@@ -30,7 +30,7 @@ class Report {
   explicit Report(std::string experiment, Windows windows = {})
       : experiment_(std::move(experiment)), windows_(std::move(windows)) {}
 
-  // A second value under a name replaces the first.
+  // A second value under a name replaces the first; a second time is added.
   void setting(const std::string& name, Setting value);
   void seconds(const std::string& name, double value);
   // With the window of this name, if there is one; a NaN lies in no window. Without a value, it is null in the JSON and

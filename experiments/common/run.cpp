@@ -23,12 +23,6 @@ Run::Run(const Options& options, std::uint64_t seed, const std::filesystem::path
   page_.command = options.command(seed);
 }
 
-void Run::add_seconds(const std::string& name, double seconds) {
-  for (const auto& [known, before] : report_.seconds())
-    if (known == name) seconds += before;
-  report_.seconds(name, seconds);
-}
-
 Picture Run::picture(const std::string& name, std::vector<Figure> frames, const std::string& caption, int delay) {
   const std::string kind = frames.size() > 1 ? "gif" : options_.figures();
   drawn_.push_back({folder_.file(name + "." + kind), std::move(frames), delay});

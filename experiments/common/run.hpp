@@ -41,13 +41,13 @@ class Run {
       Run& run;
       const std::string& name;
       Timer timer{};
-      ~Stop() { run.add_seconds(name, timer.seconds()); }
+      ~Stop() { run.report_.seconds(name, timer.seconds()); }
     } const stop{*this, name};
     return std::forward<F>(f)();
   }
 
-  // For the page: a paragraph of what was done and why, tables, figures with what to see in them, and the text's faults.
-  // Figures are drawn at the end, into files of their names.
+  // For the page: a paragraph of what was done and why, tables, figures with what to see in them, and the text's
+  // faults. Figures are drawn at the end, into files of their names.
   void paragraph(std::string text) { page_.paragraphs.push_back(std::move(text)); }
   void table(TableReport table) { page_.tables.push_back(std::move(table)); }
   void figure(const std::string& name, Figure figure, const std::string& caption);
@@ -71,7 +71,6 @@ class Run {
     int delay;
   };
   Picture picture(const std::string& name, std::vector<Figure> frames, const std::string& caption, int delay);
-  void add_seconds(const std::string& name, double seconds);
   void draw_all();
 
   const Options& options_;

@@ -31,6 +31,7 @@ enum class Fault {
   earlier_row,        // a row reads the row before it; says that rows are kept
   later_row,          // a row reads the row after it
   other_column,       // reads a neighbour in its row; says that it works on each element alone
+  batch,              // its rule for vmap is off by a thousandth
   short_reference,    // compares with nothing
   in_place,           // says that it may write over its operand, and cannot
   scratch,            // writes beyond its scratch memory
@@ -89,6 +90,10 @@ class Cube final : public OpOf<Cube> {
     if (fault_ == Fault::later_row) pulled = pulled + concat({0 * slice(g, 0, 0, 1), slice(g, 0, 0, -1)}, 0);
     if (fault_ == Fault::other_column) pulled = pulled + concat({slice(g, 1, 1), 0 * slice(g, 1, 0, 1)}, 1);
     return pulled;
+  }
+  Var batched(const Batch& b) const override {
+    const Var y = Op::batched(b);
+    return fault_ == Fault::batch ? 1.001 * y : y;
   }
   Rows rows(const Signature&, const Type&, int, int axis) const override {
     if (fault_ == Fault::other_column && axis == -1) return {RowRule::mixes, 0};
@@ -201,6 +206,11 @@ BOOST_AUTO_TEST_CASE(wrong_rules_of_rows) {
   found(Fault::later_row, "row rule of operand 0, axis -2");
   found(Fault::earlier_row, "row rule of operand 0, axis -2");
   found(Fault::other_column, "row rule of operand 0, axis -2");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_rules_of_batches) {
+  found(Fault::batch, "value under vmap of all");
+  found(Fault::batch, "value under vmap of 0");
 }
 
 BOOST_AUTO_TEST_CASE(wrong_use_of_memory) {

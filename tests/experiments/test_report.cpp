@@ -33,7 +33,8 @@ Report example() {
   report.quantity("inside", 0.5, 0.55);
   report.quantity("outside", 0.7);
   report.quantity("free", 3);
-  report.seconds("train", 1.5);
+  report.seconds("train", 1);
+  report.seconds("train", 0.5);  // added
   return report;
 }
 
