@@ -137,7 +137,7 @@ Landscape explore(Run& run, const Model& model, const Faults& faults, const Coun
   save_npy(run.file(model.file("samples") + ".npy"), result.samples);
   run.timed("clusters", [&] {
     report_samples(run, model, "", printed);
-    report_samples(run, model, "corrected_", result.samples);
+    if (!faults.start && !faults.step && !faults.noise) report_samples(run, model, "corrected_", result.samples);
     result.clusters = clusters_below(result.samples, ward(result.samples), model.threshold);
   });
   const Array grid = lattice(plane, plane, counts.cells).cast(Dtype::f64);
@@ -202,6 +202,9 @@ void load(Model& model, const std::filesystem::path& folder) {
     if (!std::filesystem::exists(file)) throw Error(fmt::format("--weights: there is no '{}'", file.string()));
   nn::load(model.score, weights_file);
   model.losses = load_npy(losses_file);
+  if (model.losses.dtype() != Dtype::f32 || model.losses.shape().rank() != 1)
+    throw Error(fmt::format("--weights: '{}' has {}, wanted f32 [steps]", losses_file.string(),
+                            to_string(model.losses.type())));
 }
 
 std::vector<Model> new_models(const Run& run, double sigma) {
@@ -240,7 +243,9 @@ void study(Run& run, const Faults& faults, double sigma, const Counts& counts, c
       "more of them come minima between them, spurious ones; with a thousand all that is left is the circle they lie "
       "on, and the memory has become a generative model. The exact energies, of finitely many patterns and of "
       "infinitely many, show how far the network is from either.");
-  if (counts.times < 2) throw Error(fmt::format("--times needs 2 at least, got {}", counts.times));
+  for (const auto& [flag, count] :
+       {std::pair{"--times", counts.times}, {"--cells", counts.cells}, {"--surface-cells", counts.surface_cells}})
+    if (count < 2) throw Error(fmt::format("{} needs 2 at least, got {}", flag, count));
   std::vector<Model> models = new_models(run, sigma);
   const bool loaded = !folder.empty();
   if (loaded) load_all(run, models, sigma, folder);
@@ -296,8 +301,7 @@ int main(int count, char** arguments) {
                   {.study = 50000, .quick = 60});
   const std::int64_t& samples =
       options.size("--samples", {.study = 1500, .quick = 200}, "points to sample, of each model");
-  const std::int64_t& times =
-      options.size("--times", {.study = 1000, .quick = 100}, "of the sampler, from 1 to 1e-5; 2 at least");
+  const std::int64_t& times = options.size("--times", {.study = 1000, .quick = 100}, "of the sampler, from 1 to 1e-5");
   const std::int64_t& cells =
       options.size("--cells", {.study = 75, .quick = 25}, "of the energy maps' grid, along each axis");
   const std::int64_t& surface_cells =
