@@ -144,6 +144,16 @@ BOOST_AUTO_TEST_CASE(a_tape_reads_a_parameter_once_and_notices_changes) {
   BOOST_TEST(square(weight.on(tape)).size() == 60);
 }
 
+// An optimizer moves parameters into its store: a leaf on their old place would never see a change.
+BOOST_AUTO_TEST_CASE(a_leaf_from_before_the_optimizer_is_out_of_date) {
+  nn::Mlp net = make();
+  Tape tape;
+  const Var before = net.parameters()[0].second->on(tape);
+  nn::Adam adam(net);
+  BOOST_CHECK_EXCEPTION(square(before), Error, says("was changed after this tape read it"));
+  BOOST_TEST(square(net.parameters()[0].second->on(tape)).size() == 60);
+}
+
 BOOST_AUTO_TEST_CASE(training_gives_the_same_bits_on_any_number_of_threads) {
   const int outside = threads();
   std::vector<Array> results;

@@ -280,6 +280,13 @@ BOOST_AUTO_TEST_CASE(the_least_step_is_what_the_dtype_of_times_can_tell) {
           dtype == Dtype::f32 ? double{std::nextafter(static_cast<float>(from), 10.0F)} : std::nextafter(from, 10.0);
       BOOST_TEST(control.propose() == 10 * (up - from), name_of(dtype) << " from " << from);
     }
+  // An error of just the tolerance is too much, as for SciPy.
+  sde::StepControl control(0, 1, {}, sde::DormandPrince::error_order, Dtype::f64);
+  control.start(0.1);
+  control.propose();
+  BOOST_TEST(!control.accept(1));
+  control.propose();
+  BOOST_TEST(control.accept(std::nextafter(1, 0)));
   // A time that f64 tells apart within one of f32.
   const sde::Ode f = [](Var x, Var) { return 0 * x + 1; };
   const auto end = [&](Dtype dtype) {
