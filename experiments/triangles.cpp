@@ -205,11 +205,14 @@ const double noise_variance = -std::expm1(-2 * ou.theta) * ou.sigma * ou.sigma /
 const double prior_variance = noise_variance + std::exp(-2 * ou.theta);                           // of X_1
 
 // By the probability flow on the text's grid of times.
-sde::Likelihood likelihood(const sde::Field& score, const Array& points, const sde::Divergence& divergence = {}) {
+sde::Likelihood likelihood(Progress& progress, const sde::Field& score, const Array& points,
+                           const sde::Divergence& divergence = {}) {
   Interrupt::heed();
-  return sde::grid_likelihood(sde::probability_flow(ou, score), points, sde::Grid::uniform(0, 1, 100),
-                              {.prior_std = std::sqrt(prior_variance), .divergence = divergence})
-      .require();
+  sde::Likelihood found = sde::grid_likelihood(sde::probability_flow(ou, score), points, sde::Grid::uniform(0, 1, 100),
+                                               {.prior_std = std::sqrt(prior_variance), .divergence = divergence})
+                              .require();
+  progress.step();
+  return found;
 }
 
 // The same with faults, from the flow's ends and the integrals of its divergence.
@@ -226,10 +229,11 @@ std::vector<double> log_density(const sde::Likelihood& found, const Faults& faul
 }
 
 // The text's two probes against the exact trace. Two of them say little of their error: it is that of many, scaled.
-void report_probes(Run& run, const sde::Field& score, const Array& points, const sde::Likelihood& exact) {
+void report_probes(Run& run, Progress& progress, const sde::Field& score, const Array& points,
+                   const sde::Likelihood& exact) {
   constexpr Index few = 2, many = 64;
-  const sde::Likelihood two = likelihood(score, points, {.probes = few, .seed = run.seed(few_probes)}),
-                        rest = likelihood(score, points, {.probes = many, .seed = run.seed(many_probes)});
+  const sde::Likelihood two = likelihood(progress, score, points, {.probes = few, .seed = run.seed(few_probes)}),
+                        rest = likelihood(progress, score, points, {.probes = many, .seed = run.seed(many_probes)});
   std::vector<double> squares, errors;
   for (Index i = 0; i < exact.change.size(); ++i) {
     const double off = two.change.at(i) - exact.change.at(i);
@@ -274,11 +278,13 @@ double mean_where(const Field& field, const Field& where) {
   return mean(values);
 }
 
-void report_maps(Run& run, const sde::Field& base, const sde::Field& tuned, const Data& data, const Faults& faults,
-                 Index cells) {
-  const TriangleMap corrected(data.features, cells), bare(data.features, cells, true);
-  const std::array right{likelihood(base, corrected.points()), likelihood(tuned, corrected.points())};
-  const std::array wrong{likelihood(base, bare.points()), likelihood(tuned, bare.points())};
+void report_maps(Run& run, const sde::Field& base, const sde::Field& tuned, const TriangleMap& corrected,
+                 const TriangleMap& bare, const Faults& faults) {
+  Progress progress("log p", 6);
+  const auto of_both = [&](const Array& points) {
+    return std::array{likelihood(progress, base, points), likelihood(progress, tuned, points)};
+  };
+  const auto right = of_both(corrected.points()), wrong = of_both(bare.points());
   const auto maps = [&](const Faults& f) {
     const TriangleMap& map = f.standardisation ? bare : corrected;
     const auto& [of_base, of_tuned] = f.standardisation ? wrong : right;
@@ -288,7 +294,7 @@ void report_maps(Run& run, const sde::Field& base, const sde::Field& tuned, cons
   run.quantity("prior_variance", prior_variance, noise_variance);
   run.quantity("base_mean_log_p", mean_where(shown.base, good.base));
   run.quantity("tuned_mean_log_p", mean_where(shown.tuned, good.base));
-  report_probes(run, base, corrected.points(), right[0]);
+  report_probes(run, progress, base, corrected.points(), right[0]);
   draw_maps(run, shown, good, maps({.sign = true, .variance = true, .standardisation = true}));
   const auto explain = [&](const char* name, const Faults& fault, const char* text, const char* caption) {
     const Maps printed = maps(fault);
@@ -338,6 +344,7 @@ void study(Run& run, const Faults& faults, const Sizes& sizes) {
       "density and no new data are needed. Triangles make a small world of it, since three inequalities decide whether "
       "three lengths are one.");
   const Data data;
+  const TriangleMap corrected(data.features, sizes.cells), bare(data.features, sizes.cells, true);
   Rng rng(run.seed(weights));
   nn::TimeMlp score(
       {.dimension = dimension, .hidden = {256, 256, 256, 256}, .activation = relu, .features = 64, .zero_output = true},
@@ -383,7 +390,7 @@ void study(Run& run, const Faults& faults, const Sizes& sizes) {
                    : "The first 25 triangles of the data and among the samples of each model, the longest side down.");
   report_rounds(run, tuning, sizes.inner_epochs);
   if (run.interrupted()) return;
-  run.timed("maps", [&] { report_maps(run, score, tuning.score, data, faults, sizes.cells); });
+  run.timed("maps", [&] { report_maps(run, score, tuning.score, corrected, bare, faults); });
   if (run.interrupted()) return;
   const Tuning other = run.timed("tune_other_filter", [&] { return tune(frozen, run, data, sizes, !faults.filter); });
   const Array by_other = samples("sample, tuned", other.score, run.seed(tuned_samples), sizes.samples);
