@@ -8,54 +8,25 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <limits>
-#include <numbers>
 
-#include "autodiff/autodiff.hpp"
 #include "autodiff/npy.hpp"
-#include "experiments/common/common.hpp"
-#include "experiments/common/triangle_figures.hpp"
-#include "experiments/common/triangles.hpp"
-#include "nn/nn.hpp"
-#include "sde/sde.hpp"
+#include "experiments/triangles.hpp"
 
 using namespace wengert;
 using namespace wengert::experiments;
+using namespace wengert::experiments::triangles_study;
 
 namespace {
 
-constexpr sde::Ou ou{.theta = 0.3, .sigma = 0.5};
-constexpr Index dimension = 4, epoch = 100, batch = 32;  // of points; steps; points in a step
-constexpr double earliest = 1e-5;                        // time of training
+constexpr Index epoch = 100, batch = 32;  // steps; points in a step
+constexpr double earliest = 1e-5;         // time of training
 constexpr std::array printed_losses{9.831674518585205, 8.875641875267029, 7.230103254318237, 6.708644905090332,
                                     6.852216730117798, 6.594032688140869, 6.36336841583252,  6.358727502822876,
                                     6.288545458316803, 6.413940625190735, 6.402638936042786, 6.364014232158661,
                                     6.027213461399079, 6.342818851470947, 6.288363084793091, 6.352544288635254};
-
-// What the seed of a run is divided into.
-enum Part : std::uint64_t {
-  weights,
-  training,
-  base_samples,
-  correction,
-  tuning,
-  tuned_samples,
-  few_probes,
-  many_probes
-};
-
-struct Faults {
-  bool sign = false, variance = false, standardisation = false, filter = false;
-};
 struct Sizes {
   Index samples, rounds, inner_epochs, cells;
-};
-
-struct Data {
-  std::vector<Sides> sides = triangle_data(42, 1024);
-  TriangleFeatures features{sides};
-  Array x = features.standardised(sides);
 };
 
 Array train_score(const nn::TimeMlp& score, nn::Adam& adam, const Run& run, const Array& data) {
@@ -90,17 +61,6 @@ Array survivors(const Array& x, const TriangleFeatures& features, bool printed) 
   Tape tape;
   return index_select(tape.input(x), 0, tape.input(Array::of<std::int32_t>({std::ssize(kept)}, kept))).value();
 }
-
-using Tuned = nn::ResidualScore<nn::TimeMlp>;
-struct Round {
-  double kept;  // share of the samples
-  Array losses;
-  double proximity, direction;  // at its end, over all that were kept
-};
-struct Tuning {
-  Tuned score;
-  std::vector<Round> rounds{};
-};
 
 // S-MEME: one correction and one optimizer through all rounds.
 Tuning tune(const nn::Frozen<nn::TimeMlp>& base, const Run& run, const Data& data, const Sizes& sizes, bool printed) {
@@ -140,11 +100,9 @@ void report_rounds(Run& run, const Tuning& tuning, Index inner_epochs) {
                .y = {"mean loss"},
                .layers = {}};
   TableReport table{"Rounds of fine-tuning", {"share kept", "proximity at the end", "direction"}};
-  std::vector<double> kept;
   for (std::size_t k = 0; k < tuning.rounds.size(); ++k) {
     const Round& round = tuning.rounds[k];
     const std::string name = fmt::format("round {}", k + 1);
-    kept.push_back(round.kept);
     table.rows.push_back({name, {round.kept, round.proximity, round.direction}});
     Line line = by_epoch(epoch_losses(round.losses, std::max<Index>(1, round.losses.size() / inner_epochs)));
     line.label = name;
@@ -152,7 +110,7 @@ void report_rounds(Run& run, const Tuning& tuning, Index inner_epochs) {
     losses.layers.emplace_back(std::move(line));
     save_npy(run.file(fmt::format("inner_losses_{}.npy", k + 1)), round.losses);
   }
-  run.quantity("share_kept", mean(kept));
+  run.quantity("share_kept", tuning.kept());
   run.table(std::move(table));
   run.figure("inner_losses", {.panels = {std::move(losses)}, .width = 900},
              "Mean proximal loss of each inner epoch. Every round begins with no change of the score, loss 0, and ends "
@@ -160,16 +118,6 @@ void report_rounds(Run& run, const Tuning& tuning, Index inner_epochs) {
              "that direction.");
 }
 
-// Shares of all rows, and the mean distance to the fifth neighbour among the data.
-struct Summary {
-  std::string name;
-  ClassShares shares;
-  double knn5;
-  Summary(std::string text, const Array& x, const Data& data)
-      : name(std::move(text)),
-        shares(class_shares(data.features.sides(x))),
-        knn5(mean(nearest_distances(x, data.x, 5))) {}
-};
 constexpr ClassShares printed_base{.valid = 0.96875,
                                    .scalene = 0.991211,
                                    .isosceles = 0.008789,
@@ -199,142 +147,6 @@ void report_samples(Run& run, const Data& data, const Summary& base, const Summa
   }
   run.quantity("valid_change", tuned.shares.valid - base.shares.valid, printed_tuned.valid - printed_base.valid);
   run.quantity("knn5_change", tuned.knn5 - base.knn5);
-}
-
-const double noise_variance = -std::expm1(-2 * ou.theta) * ou.sigma * ou.sigma / (2 * ou.theta);  // at t = 1
-const double prior_variance = noise_variance + std::exp(-2 * ou.theta);                           // of X_1
-
-// By the probability flow on the text's grid of times.
-sde::Likelihood likelihood(Progress& progress, const sde::Field& score, const Array& points,
-                           const sde::Divergence& divergence = {}) {
-  Interrupt::heed();
-  sde::Likelihood found = sde::grid_likelihood(sde::probability_flow(ou, score), points, sde::Grid::uniform(0, 1, 100),
-                                               {.prior_std = std::sqrt(prior_variance), .divergence = divergence})
-                              .require();
-  progress.step();
-  return found;
-}
-
-// The same with faults, from the flow's ends and the integrals of its divergence.
-std::vector<double> log_density(const sde::Likelihood& found, const Faults& faults) {
-  const double prior_std = faults.variance ? noise_variance : std::sqrt(prior_variance);
-  std::vector<double> values;
-  for (Index row = 0; row < found.change.size(); ++row) {
-    double squares = 0;
-    for (Index j = 0; j < dimension; ++j) squares += std::pow(found.end.at(row * dimension + j) / prior_std, 2);
-    const double prior = -0.5 * squares - dimension * std::log(prior_std * std::sqrt(2 * std::numbers::pi));
-    values.push_back(prior + (faults.sign ? -1 : 1) * found.change.at(row));
-  }
-  return values;
-}
-
-// The text's two probes against the exact trace. Two of them say little of their error: it is that of many, scaled.
-void report_probes(Run& run, Progress& progress, const sde::Field& score, const Array& points,
-                   const sde::Likelihood& exact) {
-  constexpr Index few = 2, many = 64;
-  const sde::Likelihood two = likelihood(progress, score, points, {.probes = few, .seed = run.seed(few_probes)}),
-                        rest = likelihood(progress, score, points, {.probes = many, .seed = run.seed(many_probes)});
-  std::vector<double> squares, errors;
-  for (Index i = 0; i < exact.change.size(); ++i) {
-    const double off = two.change.at(i) - exact.change.at(i);
-    squares.push_back(off * off);
-    errors.push_back(std::abs(off) / (rest.standard_error.at(i) * std::sqrt(static_cast<double>(many) / few)));
-  }
-  run.quantity("two_probes_rms_difference", std::sqrt(mean(squares)));
-  run.quantity("two_probes_within_3_standard_errors", share(errors, {0, 3}));
-}
-
-struct Maps {
-  Field base, tuned;
-};
-
-Field change(const Maps& maps) {
-  Field result = maps.tuned;
-  for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] -= maps.base.values[i];
-  return result;
-}
-
-void draw_maps(Run& run, const Maps& shown, const Maps& good, const Maps& printed) {
-  const auto pair = [](const Maps& maps) {
-    return field_maps({{"base model", maps.base}, {"tuned model", maps.tuned}}, map_axes, "log p");
-  };
-  run.figure(
-      "log_p", pair(shown),
-      "log p of standardised features at triangles with sides (.2 u, .2 v, .2), by the probability flow with the "
-      "exact trace; grey is no triangle. Data have sorted sides, u below v, and are rarely so small.");
-  run.figure("log_p_as_printed", pair(printed),
-             "The same maps as the text computes them: at bare sides and their sum, with the divergence subtracted and "
-             "a variance for the prior's standard deviation. What is no triangle has a density, too.");
-  run.figure(
-      "log_p_change",
-      field_maps({{"as printed", change(printed)}, {"corrected", change(good)}}, map_axes, "log p, tuned − base", true),
-      "What tuning adds to log p, in the text's maps and in the corrected ones.");
-}
-
-double mean_where(const Field& field, const Field& where) {
-  std::vector<double> values;
-  for (std::size_t i = 0; i < field.values.size(); ++i)
-    if (!std::isnan(where.values[i])) values.push_back(field.values[i]);
-  return mean(values);
-}
-
-void report_maps(Run& run, const sde::Field& base, const sde::Field& tuned, const TriangleMap& corrected,
-                 const TriangleMap& bare, const Faults& faults) {
-  Progress progress("log p", 6);
-  const auto of_both = [&](const Array& points) {
-    return std::array{likelihood(progress, base, points), likelihood(progress, tuned, points)};
-  };
-  const auto right = of_both(corrected.points()), wrong = of_both(bare.points());
-  const auto maps = [&](const Faults& f) {
-    const TriangleMap& map = f.standardisation ? bare : corrected;
-    const auto& [of_base, of_tuned] = f.standardisation ? wrong : right;
-    return Maps{map.field(log_density(of_base, f)), map.field(log_density(of_tuned, f))};
-  };
-  const Maps good = maps({}), shown = maps(faults);
-  run.quantity("prior_variance", prior_variance, noise_variance);
-  run.quantity("base_mean_log_p", mean_where(shown.base, good.base));
-  run.quantity("tuned_mean_log_p", mean_where(shown.tuned, good.base));
-  report_probes(run, progress, base, corrected.points(), right[0]);
-  draw_maps(run, shown, good, maps({.sign = true, .variance = true, .standardisation = true}));
-  const auto explain = [&](const char* name, const Faults& fault, const char* text, const char* caption) {
-    const Maps printed = maps(fault);
-    run.fault({name,
-               text,
-               {{"mean log p over triangles, base model", mean_where(printed.base, good.base),
-                 mean_where(good.base, good.base)},
-                {"the same, tuned model", mean_where(printed.tuned, good.base), mean_where(good.tuned, good.base)}}},
-              map_beside_corrected(printed.base, good.base), caption);
-  };
-  explain("sign", {.sign = true},
-          "The integral of the divergence along the flow is subtracted from log p, where it is to be added.",
-          "log p of the base model with the wrong sign, and against the right one.");
-  explain("variance", {.variance = true},
-          "The prior at t = 1 is given the process' own variance, .188, without what is left of the data's (.737 in "
-          "all), and that in the place of a standard deviation.",
-          "log p of the base model with a prior of standard deviation .188, and against that with √.737.");
-  explain("standardisation", {.standardisation = true},
-          "The network is fed (a, b, c, a + b + c) as it stands, although it has learned standardised features "
-          "(a/l, b/l, c/l, l). Every cell then has a density, whether or not it is a triangle.",
-          "log p of the base model at bare sides, and against that at features.");
-}
-
-void explain_filter(Run& run, const Data& data, const std::array<const Tuning*, 2>& tunings,
-                    const std::array<const Array*, 2>& tuned) {
-  const auto kept = [](const Tuning& tuning) {
-    double sum = 0;
-    for (const Round& round : tuning.rounds) sum += round.kept / static_cast<double>(tuning.rounds.size());
-    return sum;
-  };
-  const Summary printed("printed", *tuned[0], data), corrected("corrected", *tuned[1], data);
-  run.fault({"filter",
-             "Which samples become data of a round is decided on lengths that were mapped by (x + 1) / 2, which makes "
-             "triangles of nearly everything: the model is trained on what are no triangles, too.",
-             {{"share of samples kept, mean of the rounds", kept(*tunings[0]), kept(*tunings[1])},
-              {"valid triangles of the tuned model", printed.shares.valid, corrected.shares.valid},
-              {"mean distance to the 5th neighbour", printed.knn5, corrected.knn5}}},
-            printed_and_corrected(triangle_forms(data.features.sides(*tuned[0]), data.sides, ""),
-                                  triangle_forms(data.features.sides(*tuned[1]), data.sides, ""), 560),
-            "Samples of the tuned model.");
 }
 
 void study(Run& run, const Faults& faults, const Sizes& sizes) {
@@ -394,8 +206,8 @@ void study(Run& run, const Faults& faults, const Sizes& sizes) {
   if (run.interrupted()) return;
   const Tuning other = run.timed("tune_other_filter", [&] { return tune(frozen, run, data, sizes, !faults.filter); });
   const Array by_other = samples("sample, tuned", other.score, run.seed(tuned_samples), sizes.samples);
-  explain_filter(run, data, {faults.filter ? &tuning : &other, faults.filter ? &other : &tuning},
-                 {faults.filter ? &tuned : &by_other, faults.filter ? &by_other : &tuned});
+  const Filtered one{tuning, tuned}, two{other, by_other};
+  explain_filter(run, data, faults.filter ? one : two, faults.filter ? two : one);
 }
 
 }  // namespace
