@@ -194,6 +194,36 @@ Figure exact_figure(const std::vector<Model>& models, const std::vector<Landscap
   return figure;
 }
 
+// What a model has learned at t = .15 along the radius, means over angles, beside the exact curves in their units.
+void add_learned(Figure& figure, const Model& model, const Faults& faults) {
+  constexpr Index radii = 60, angles = 24;
+  const double scale = 2 * model.ve.sigma * model.ve.sigma * look;
+  Array points(Dtype::f32, {radii * angles, 2});
+  for (Index i = 0; i < radii * angles; ++i) {
+    const double r = 0.025 * static_cast<double>(i / angles + 1), angle = 0.2618 * static_cast<double>(i % angles);
+    points.set(2 * i, r * std::cos(angle));
+    points.set(2 * i + 1, r * std::sin(angle));
+  }
+  const Array s = evaluated(model.score, points, look);
+  const std::vector<double> energy = energies(model, points).shown(faults);
+  Line heights{.x = {}, .y = {}, .label = "learned, " + model.title(), .colour = colour::black}, slopes = heights;
+  for (Index i = 0; i < radii; ++i) {
+    const double r = 0.025 * static_cast<double>(i + 1);
+    double height = 0, slope = 0;
+    for (Index j = i * angles; j < (i + 1) * angles; ++j) {
+      height += scale * energy[static_cast<std::size_t>(j)] / angles;
+      slope += scale * (s.at(2 * j) * points.at(2 * j) + s.at(2 * j + 1) * points.at(2 * j + 1)) / r / angles;
+    }
+    for (Line* line : {&heights, &slopes}) line->x.push_back(r);
+    heights.y.push_back(height);
+    slopes.y.push_back(slope);
+  }
+  heights.y = above(heights.y, lowest(heights.y));
+  heights.dashed = slopes.dashed = true;
+  figure.panels[0].layers.emplace_back(std::move(heights));
+  figure.panels[1].layers.emplace_back(std::move(slopes));
+}
+
 // Weights and losses that a run has left in a folder.
 void load(Model& model, const std::filesystem::path& folder) {
   const auto weights_file = folder / (model.file("model") + ".safetensors");
@@ -279,9 +309,11 @@ void study(Run& run, const Faults& faults, double sigma, const Counts& counts, c
         "exact", exact_figure(models, found, faults),
         "Energies and scores at t = .15, exact above and learned below. The network is close to the mixture that "
         "it was trained on, a little smoother, and for a thousand patterns both are close to infinitely many.");
-    run.figure("radius", along_radius(models[0].ve, faults.bessel),
+    Figure radius = along_radius(models[0].ve, faults.bessel);
+    if (found.size() == models.size()) add_learned(radius, models.back(), faults);
+    run.figure("radius", std::move(radius),
                "The exact energy of infinitely many patterns along the radius, which tends to (R - 1)² as t falls, and "
-               "its slope: points fall towards R = 1.");
+               "its slope, which leads to R = 1; dashed, a thousand patterns as learned, means over all directions.");
   }
   run.figure("losses", loss_curves(losses, 1000),
              "Training losses. What is left is the noise that nobody can tell from a pattern, and more patterns leave "

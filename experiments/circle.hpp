@@ -73,7 +73,7 @@ struct Landscape {
   std::vector<double> mixture{}, bessel{};  // the exact energies on the map's points
 };
 
-// The energy of infinitely many patterns at radius R and its slope downhill, at three times.
+// The energy of infinitely many patterns at radius R, lowest at 0, and its slope downhill, at three times.
 Figure along_radius(const sde::VeConstant& ve, bool printed);
 
 // The energy map with patterns, samples and centres of their clusters, energies written beside; as printed those are

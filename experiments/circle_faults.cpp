@@ -26,7 +26,9 @@ Line bessel_curve(double t, const sde::VeConstant& ve, bool slope, bool printed)
 
 Panel bessel_panel(const sde::VeConstant& ve, bool slope, bool printed) {
   Panel panel{.x = {.label = "R", .range = Range{0, 1.5}, .step = 0.5},
-              .y = {slope ? "slope downhill" : "energy", slope ? Range{-4, 2} : Range{0, 1}}};
+              .y = {.label = slope ? "slope downhill" : "energy",
+                    .range = slope ? Range{-4, 2} : Range{0, 1},
+                    .step = slope ? 1 : 0.2}};
   for (const auto& [t, ink] : {std::pair{look, colour::blue}, {0.01, colour::green}, {0.001, colour::vermilion}}) {
     Line line = bessel_curve(t, ve, slope, printed);
     line.label = fmt::format("t = {}", t);
@@ -39,7 +41,10 @@ Panel bessel_panel(const sde::VeConstant& ve, bool slope, bool printed) {
 }  // namespace
 
 Figure along_radius(const sde::VeConstant& ve, bool printed) {
-  return {.panels = {bessel_panel(ve, false, printed), bessel_panel(ve, true, printed)}, .width = 500, .height = 340};
+  Figure figure{
+      .panels = {bessel_panel(ve, false, printed), bessel_panel(ve, true, printed)}, .width = 500, .height = 340};
+  if (!printed) figure.panels[1].y.range = Range{-2, 2};
+  return figure;
 }
 
 void explain_sampling(Run& run, const Model& nine, const Model& thousand, const Counts& counts) {

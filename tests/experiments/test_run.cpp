@@ -225,6 +225,21 @@ BOOST_AUTO_TEST_CASE(the_distance_of_means_is_in_their_standard_deviations) {
   BOOST_TEST(contains(seeds_table({1, 2}, reports), "OUTSIDE"));
 }
 
+BOOST_AUTO_TEST_CASE(what_is_the_same_at_every_seed_is_at_the_reference_or_far_from_it) {
+  const std::string name = "a_name_that_is_longer_than_the_column_it_stands_in";
+  const Windows windows{"by hand", {{name, {2, 0, 9, {2, 2}}}}};
+  for (double value : {2.0, 3.0}) {
+    std::vector<Report> reports;
+    for (int i = 0; i < 2; ++i) {
+      reports.emplace_back("example", windows);
+      reports.back().quantity(name, value);
+    }
+    const std::string table = seeds_table({1, 2}, reports), line = table.substr(table.find('\n') + 1);
+    BOOST_TEST(contains(table, value == 2 ? "  0.00" : "   inf  warning: far from the reference"), table);
+    BOOST_TEST(line.find("[2, 2]") + 6 == table.find("window") + 6, table);  // columns stand under their heads
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(pages)
