@@ -1,7 +1,6 @@
 // Likelihoods of triangles, and what each fault of the text changes.
 #include <array>
 #include <cmath>
-#include <numbers>
 
 #include "experiments/triangles.hpp"
 
@@ -22,15 +21,16 @@ sde::Likelihood likelihood(Progress& progress, const sde::Field& score, const Ar
   return found;
 }
 
-// The same with faults, from the flow's ends and the integrals of its divergence.
+// log p as it is, or with faults: twice the integral of the divergence less, another prior at the flow's end.
 std::vector<double> log_density(const sde::Likelihood& found, const Faults& faults) {
-  const double prior_std = faults.variance ? noise_variance : std::sqrt(prior_variance);
+  const auto prior = [](double squares, double sd) { return -0.5 * squares / (sd * sd) - dimension * std::log(sd); };
   std::vector<double> values;
   for (Index row = 0; row < found.change.size(); ++row) {
-    double squares = 0;
-    for (Index j = 0; j < dimension; ++j) squares += std::pow(found.end.at(row * dimension + j) / prior_std, 2);
-    const double prior = -0.5 * squares - dimension * std::log(prior_std * std::sqrt(2 * std::numbers::pi));
-    values.push_back(prior + (faults.sign ? -1 : 1) * found.change.at(row));
+    double value = found.log_density.at(row), squares = 0;
+    for (Index j = 0; j < dimension; ++j) squares += std::pow(found.end.at(row * dimension + j), 2);
+    if (faults.sign) value -= 2 * found.change.at(row);
+    if (faults.variance) value += prior(squares, noise_variance) - prior(squares, std::sqrt(prior_variance));
+    values.push_back(value);
   }
   return values;
 }

@@ -137,7 +137,9 @@ BOOST_AUTO_TEST_CASE(by_hand) {
       {{1, 1.0009, 1.0018}, SideClass::equilateral, AngleClass::acute, true},  // neighbours, not the outer ones
       {{1, 1.0011, 1.0022}, SideClass::scalene, AngleClass::acute, true},
       {{3, 4, 5}, SideClass::scalene, AngleClass::right, true},
-      {{3, 4, 4.99}, SideClass::scalene, AngleClass::acute, true},  // 89.8 degrees
+      {{3, 4, 4.99}, SideClass::scalene, AngleClass::acute, true},    // 89.8 degrees
+      {{3, 4, 4.9965}, SideClass::scalene, AngleClass::right, true},  // 89.92 degrees
+      {{3, 4, 5.0035}, SideClass::scalene, AngleClass::right, true},
       {{3, 4, 5.01}, SideClass::scalene, AngleClass::obtuse, true},
       {{1, 1, std::sqrt(2)}, SideClass::isosceles, AngleClass::right, true},
       {{2, 2, 1}, SideClass::isosceles, AngleClass::acute, true},
@@ -230,6 +232,25 @@ BOOST_AUTO_TEST_CASE(triangles_are_drawn_with_their_sides) {
     BOOST_TEST(line.label == "right");
   }
   BOOST_TEST(drawn_triangles(triangle_data(7, 1024), "t", false).layers.size() == 25u);
+}
+
+BOOST_AUTO_TEST_CASE(forms_part_triangles_from_what_is_none) {
+  const Panel panel = triangle_forms({{3, 4, 5}, {1, 2, 4}, {2, 2, 1}}, {{1, 1, 2}, {4, 4, 4}}, "t");
+  const auto points = [&](std::size_t i) { return std::get<Points>(panel.layers[i]); };
+  BOOST_TEST(points(0).x == std::vector<double>{1}, per_element());  // of the data, what is a triangle
+  BOOST_TEST(points(1).x == (std::vector<double>{0.6, 2}), per_element());
+  BOOST_TEST(points(1).y == (std::vector<double>{0.8, 2}), per_element());
+  BOOST_TEST(points(2).x == std::vector<double>{0.25}, per_element());
+}
+
+BOOST_AUTO_TEST_CASE(maps_stand_against_corrected_ones) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Field printed{{1, 2, 3, nan}, 2, {0, 1}, {0, 1}}, corrected{{nan, 20, 30, 40}, 2, {0, 1}, {0, 1}};
+  const Figure figure = map_beside_corrected(printed, corrected);
+  BOOST_REQUIRE(figure.panels.size() == 2u);
+  const Points& points = std::get<Points>(figure.panels[1].layers[0]);
+  BOOST_TEST(points.x == (std::vector<double>{20, 30}), per_element());
+  BOOST_TEST(points.y == (std::vector<double>{2, 3}), per_element());
 }
 
 BOOST_AUTO_TEST_CASE(data_have_every_bit) {
