@@ -206,7 +206,7 @@ void add_learned(Figure& figure, const Model& model, const Faults& faults) {
   }
   const Array s = evaluated(model.score, points, look);
   const std::vector<double> energy = energies(model, points).shown(faults);
-  Line heights{.x = {}, .y = {}, .label = "learned, " + model.title(), .colour = colour::black}, slopes = heights;
+  Line heights{.x = {}, .y = {}, .label = model.title(), .colour = colour::black}, slopes = heights;
   for (Index i = 0; i < radii; ++i) {
     const double r = 0.025 * static_cast<double>(i + 1);
     double height = 0, slope = 0;
@@ -313,7 +313,7 @@ void study(Run& run, const Faults& faults, double sigma, const Counts& counts, c
     if (found.size() == models.size()) add_learned(radius, models.back(), faults);
     run.figure("radius", std::move(radius),
                "The exact energy of infinitely many patterns along the radius, which tends to (R - 1)² as t falls, and "
-               "its slope, which leads to R = 1; dashed, a thousand patterns as learned, means over all directions.");
+               "its slope, which leads to R = 1. Dashed: a thousand patterns as learned, at t = .15, means over directions.");
   }
   run.figure("losses", loss_curves(losses, 1000),
              "Training losses. What is left is the noise that nobody can tell from a pattern, and more patterns leave "

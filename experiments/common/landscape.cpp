@@ -67,6 +67,8 @@ Line circle(double radius, const char* colour) {
 }
 
 std::vector<Text> beside_marks(std::vector<Text> labels, Range x, Range y, double width, double height) {
+  std::erase_if(
+      labels, [&](const Text& mark) { return mark.x < x.low || mark.x > x.high || mark.y < y.low || mark.y > y.high; });
   const std::vector<Text> marks = labels;
   const auto overlap = [&](const Text& label, const Text& other, double w, double h) {
     return std::max(0.0, w - std::abs(label.x - other.x)) * std::max(0.0, h - std::abs(label.y - other.y));

@@ -224,7 +224,10 @@ BOOST_AUTO_TEST_CASE(the_studies_data_lie_beside_the_programs) {
 BOOST_AUTO_TEST_CASE(labels_beside_marks_do_not_overlap) {
   std::vector<Text> labels;
   for (int i = 0; i < 9; ++i) labels.push_back({-0.9 + 0.2 * i, 0.9, std::to_string(i), colour::blue, true});
-  const std::vector<Text> placed = beside_marks(labels, {-1, 1}, {-1, 1}, 0.3, 0.1);
+  std::vector<Text> more = labels;
+  more.insert(more.begin() + 3, Text{0, 1.1, "outside"});
+  const std::vector<Text> placed = beside_marks(more, {-1, 1}, {-1, 1}, 0.3, 0.1);
+  BOOST_REQUIRE(placed.size() == labels.size());
   for (std::size_t i = 0; i < placed.size(); ++i) {
     BOOST_TEST(placed[i].text == labels[i].text);
     BOOST_TEST(std::abs(placed[i].x) <= 0.85 + 1e-12);
