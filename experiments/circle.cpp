@@ -64,47 +64,6 @@ Energies energies(const Model& model, const Array& points) {
 
 namespace {
 
-// An energy map with the circle and the score.
-template <class Score>
-Panel energy_panel(const std::string& title, const std::vector<double>& energy, const Score& score, Dtype dtype) {
-  const Array where = lattice({-1.38, 1.38}, {-1.38, 1.38}, 13).cast(dtype);
-  Panel panel = energy_map(title, energy, plane);
-  panel.layers.emplace_back(circle(1, "#FFFFFF"));
-  panel.layers.emplace_back(score_arrows(where, evaluated(score, where, look), 0.05, "#50FFFFFF"));
-  return panel;
-}
-
-}  // namespace
-
-Panel landscape_panel(const Model& model, const Landscape& found, const Faults& faults) {
-  Panel panel = energy_panel(model.title(), found.map.shown(faults), model.score, Dtype::f32);
-  const bool few = model.k < 100;
-  if (few) panel.layers.emplace_back(marks(found.samples, {.label = "samples", .colour = colour::grey, .size = 0.4}));
-  panel.layers.emplace_back(marks(model.patterns, {.label = "patterns",
-                                                   .colour = colour::vermilion,
-                                                   .size = few ? 1.4 : 0.25,
-                                                   .mark = few ? Points::Mark::star : Points::Mark::dot,
-                                                   .rim = few ? colour::black : nullptr}));
-  if (!few) return panel;
-  panel.layers.emplace_back(marks(found.clusters.centres, {.label = "centres of clusters",
-                                                           .colour = colour::sky,
-                                                           .size = 1.3,
-                                                           .mark = Points::Mark::cross,
-                                                           .rim = colour::black}));
-  std::vector<Text> labels;
-  for (const auto& [points, energy, ink] : {std::tuple{&model.patterns, &found.patterns.shown(faults), "#A03C00"},
-                                            {&found.clusters.centres, &found.centres.shown(faults), colour::blue}}) {
-    const double zero = lowest(faults.shift ? *energy : found.map.shown(faults));
-    const std::vector<double> x = column(*points, 0), y = column(*points, 1);
-    for (std::size_t i = 0; i < x.size(); ++i)
-      labels.push_back({x[i], y[i], fmt::format("{:.2f}", std::max((*energy)[i] - zero, 0.0)), ink, true});
-  }
-  for (Text& label : beside_marks(std::move(labels), plane, plane, 0.28, 0.14)) panel.layers.emplace_back(label);
-  return panel;
-}
-
-namespace {
-
 constexpr std::array<std::pair<Index, double>, 3> sizes{{{2, 3}, {9, 2}, {1000, 0.45}}};  // K, threshold of clusters
 
 void report_samples(Run& run, const Model& model, const std::string& start, const Array& samples) {
@@ -166,62 +125,6 @@ Landscape explore(Run& run, const Model& model, const Faults& faults, const Coun
   run.quantity(model.quantity("patterns_mean_energy"), mean(above(result.patterns.shown(faults), zero)));
   run.quantity(model.quantity("centres_mean_energy"), mean(above(result.centres.shown(faults), zero)));
   return result;
-}
-
-Panel surface_panel(const Model& model, const Landscape& found, const Faults& faults) {
-  const std::vector<double>& energy = found.surface.shown(faults);
-  Panel panel = energy_surface(model.title(), energy, plane, energy_colours.range);
-  if (model.k > 100) return panel;
-  Points stars = marks(
-      model.patterns,
-      {.label = "patterns", .colour = colour::vermilion, .size = 1, .mark = Points::Mark::star, .rim = colour::black});
-  stars.z = above(found.patterns.shown(faults), lowest(energy) - 0.1);
-  panel.layers.emplace_back(std::move(stars));
-  return panel;
-}
-
-// The exact answers above what was learned, at t = .15.
-Figure exact_figure(const std::vector<Model>& models, const std::vector<Landscape>& found, const Faults& faults) {
-  Figure figure{.panels = {}, .columns = found.size() + 1, .width = 360, .colours = energy_colours};
-  for (std::size_t i = 0; i < found.size(); ++i)
-    figure.panels.push_back(
-        energy_panel(models[i].title() + ", exact", found[i].mixture, models[i].exact(), Dtype::f64));
-  figure.panels.push_back(
-      energy_panel("infinitely many, exact", found[0].bessel, sde::UniformCircle(models[0].ve), Dtype::f64));
-  for (std::size_t i = 0; i < found.size(); ++i)
-    figure.panels.push_back(
-        energy_panel(models[i].title() + ", learned", found[i].map.shown(faults), models[i].score, Dtype::f32));
-  return figure;
-}
-
-// What a model has learned at t = .15 along the radius, means over angles, beside the exact curves in their units.
-void add_learned(Figure& figure, const Model& model, const Faults& faults) {
-  constexpr Index radii = 60, angles = 24;
-  const double scale = 2 * model.ve.sigma * model.ve.sigma * look;
-  Array points(Dtype::f32, {radii * angles, 2});
-  for (Index i = 0; i < radii * angles; ++i) {
-    const double r = 0.025 * static_cast<double>(i / angles + 1), angle = 0.2618 * static_cast<double>(i % angles);
-    points.set(2 * i, r * std::cos(angle));
-    points.set(2 * i + 1, r * std::sin(angle));
-  }
-  const Array s = evaluated(model.score, points, look);
-  const std::vector<double> energy = energies(model, points).shown(faults);
-  Line heights{.x = {}, .y = {}, .label = model.title(), .colour = colour::black}, slopes = heights;
-  for (Index i = 0; i < radii; ++i) {
-    const double r = 0.025 * static_cast<double>(i + 1);
-    double height = 0, slope = 0;
-    for (Index j = i * angles; j < (i + 1) * angles; ++j) {
-      height += scale * energy[static_cast<std::size_t>(j)] / angles;
-      slope += scale * (s.at(2 * j) * points.at(2 * j) + s.at(2 * j + 1) * points.at(2 * j + 1)) / r / angles;
-    }
-    for (Line* line : {&heights, &slopes}) line->x.push_back(r);
-    heights.y.push_back(height);
-    slopes.y.push_back(slope);
-  }
-  heights.y = above(heights.y, lowest(heights.y));
-  heights.dashed = slopes.dashed = true;
-  figure.panels[0].layers.emplace_back(std::move(heights));
-  figure.panels[1].layers.emplace_back(std::move(slopes));
 }
 
 // Weights and losses that a run has left in a folder.
@@ -311,9 +214,10 @@ void study(Run& run, const Faults& faults, double sigma, const Counts& counts, c
         "it was trained on, a little smoother, and for a thousand patterns both are close to infinitely many.");
     Figure radius = along_radius(models[0].ve, faults.bessel);
     if (found.size() == models.size()) add_learned(radius, models.back(), faults);
-    run.figure("radius", std::move(radius),
-               "The exact energy of infinitely many patterns along the radius, which tends to (R - 1)² as t falls, and "
-               "its slope, which leads to R = 1. Dashed: a thousand patterns as learned, at t = .15, means over directions.");
+    run.figure(
+        "radius", std::move(radius),
+        "The exact energy of infinitely many patterns along the radius, which tends to (R - 1)² as t falls, and "
+        "its slope, which leads to R = 1. Dashed: a thousand patterns as learned, at t = .15, means over directions.");
   }
   run.figure("losses", loss_curves(losses, 1000),
              "Training losses. What is left is the noise that nobody can tell from a pattern, and more patterns leave "

@@ -1,4 +1,5 @@
-// What the parts of the study `circle` share: circle.cpp is the study, circle_faults.cpp what its text's faults change.
+// What the parts of the study `circle` share: circle.cpp is the study, circle_figures.cpp draws it,
+// circle_faults.cpp says what its text's faults change.
 #pragma once
 #include <fmt/format.h>
 
@@ -73,12 +74,21 @@ struct Landscape {
   std::vector<double> mixture{}, bessel{};  // the exact energies on the map's points
 };
 
-// The energy of infinitely many patterns at radius R, lowest at 0, and its slope downhill, at three times.
-Figure along_radius(const sde::VeConstant& ve, bool printed);
-
 // The energy map with patterns, samples and centres of their clusters, energies written beside; as printed those are
 // each counted from their own lowest, not from the map's.
 Panel landscape_panel(const Model& model, const Landscape& found, const Faults& faults);
+Panel surface_panel(const Model& model, const Landscape& found, const Faults& faults);
+
+// The exact answers above what was learned, at t = .15.
+Figure exact_figure(const std::vector<Model>& models, const std::vector<Landscape>& found, const Faults& faults);
+
+// Infinitely many patterns at radius R: the energy R^2 + 1 - log I_0(2 beta R) / beta, from its lowest value on, or its
+// slope downhill 2 (I_1 / I_0 - R), with beta = 1 / (2 sigma^2 t).
+Line bessel_curve(double t, const sde::VeConstant& ve, bool slope, bool printed);
+Panel bessel_panel(const sde::VeConstant& ve, bool slope, bool printed);  // at three times
+Figure along_radius(const sde::VeConstant& ve, bool printed);             // both
+// What a model has learned at t = .15, means over angles, in the same units.
+void add_learned(Figure& along, const Model& model, const Faults& faults);
 
 struct Counts {
   Index samples, times, cells, surface_cells;

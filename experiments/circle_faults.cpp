@@ -6,46 +6,6 @@
 #include "experiments/circle.hpp"
 
 namespace wengert::experiments::circle_study {
-namespace {
-
-// R^2 + 1 - log I_0(2 beta R) / beta, from its lowest value on, or 2 (I_1 / I_0 - R).
-Line bessel_curve(double t, const sde::VeConstant& ve, bool slope, bool printed) {
-  const double beta = 1 / (2 * ve.sigma * ve.sigma * t);
-  Tape tape(Dtype::f64);
-  Array radii(Dtype::f64, {301, 1});
-  for (Index i = 0; i < radii.size(); ++i) radii.set(i, static_cast<double>(i) / 200);
-  const Var r = tape.input(radii), z = 2 * beta * r, ratio = i1e(z) / i0e(z);
-  const Var energy = square(r) + 1 - (printed ? log(exp(z) * i0e(z)) : z + log(i0e(z))) / beta;
-  const Var downhill = printed ? -2 * r - 2 / beta * ratio : 2 * (ratio - r);
-  Line line{.x = column(radii, 0), .y = column((slope ? downhill : energy).value(), 0)};
-  std::erase_if(line.y, [](double value) { return !std::isfinite(value); });
-  line.x.resize(line.y.size());
-  if (!slope) line.y = above(line.y, lowest(line.y));
-  return line;
-}
-
-Panel bessel_panel(const sde::VeConstant& ve, bool slope, bool printed) {
-  Panel panel{.x = {.label = "R", .range = Range{0, 1.5}, .step = 0.5},
-              .y = {.label = slope ? "slope downhill" : "energy",
-                    .range = slope ? Range{-4, 2} : Range{0, 1},
-                    .step = slope ? 1 : 0.2}};
-  for (const auto& [t, ink] : {std::pair{look, colour::blue}, {0.01, colour::green}, {0.001, colour::vermilion}}) {
-    Line line = bessel_curve(t, ve, slope, printed);
-    line.label = fmt::format("t = {}", t);
-    line.colour = ink;
-    panel.layers.emplace_back(std::move(line));
-  }
-  return panel;
-}
-
-}  // namespace
-
-Figure along_radius(const sde::VeConstant& ve, bool printed) {
-  Figure figure{
-      .panels = {bessel_panel(ve, false, printed), bessel_panel(ve, true, printed)}, .width = 500, .height = 340};
-  if (!printed) figure.panels[1].y.range = Range{-2, 2};
-  return figure;
-}
 
 void explain_sampling(Run& run, const Model& nine, const Model& thousand, const Counts& counts) {
   const auto panel = [&](const Model& model, const Array& points) {
