@@ -268,8 +268,8 @@ BOOST_AUTO_TEST_CASE(maps_show_what_holds_numbers_in_one_scale) {
   BOOST_TEST(change.colours->diverging);
   // The lowest of twenty is no part of the scale.
   Field outlier{std::vector<double>(20, 5), 5, {0, 4}, {0, 3}};
-  outlier.values[3] = -1000, outlier.values[4] = 6;
-  BOOST_TEST(field_maps({{"a", outlier}}, {"u", "v"}, "value").colours->range.low == 5);
+  outlier.values[2] = -7, outlier.values[3] = -1000, outlier.values[4] = 6;
+  BOOST_TEST(field_maps({{"a", outlier}}, {"u", "v"}, "value").colours->range.low == -7);
   const Field empty{std::vector<double>(4, no_number), 2, {0, 1}, {0, 1}};
   BOOST_TEST(contains(error_of([&] { field_maps({{"a", empty}}, {"u", "v"}, "value"); }), "without a number"));
 }

@@ -103,6 +103,9 @@ BOOST_AUTO_TEST_CASE(pairwise_sums) {
   BOOST_TEST(numpy::sum(all.first(100)) == 0x1.4bfdfe4591243p+2);
   BOOST_TEST(numpy::sum(all.first(5)) == 0x1.2444444444444p+1);
   BOOST_TEST(numpy::sum({}) == 0.0);
+  std::vector<double> block;  // of 128, the most that is not divided
+  for (int i = 1; i <= 128; ++i) block.push_back(3.0 / i);
+  BOOST_TEST(numpy::sum(block) == 0x1.04ca82eff157cp+4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
