@@ -197,9 +197,9 @@ void study(Run& run, const Faults& faults, const Sizes& sizes) {
                {.panels = {drawn_triangles(data.sides, "data", scaled), drawn_triangles(of_base, "base model", scaled),
                            drawn_triangles(of_tuned, "tuned model", scaled)},
                 .width = 520},
-               scaled
-                   ? "The same with perimeter 1, as the network sees their form."
-                   : "The first 25 triangles of the data and among the samples of each model, the longest side down.");
+               scaled ? "The same with perimeter 1, as the network sees their form."
+                      : "The first 25 triangles of the data and among the samples of each model (with sides up to "
+                        "1.25), the longest side down.");
   report_rounds(run, tuning, sizes.inner_epochs);
   if (run.interrupted()) return;
   run.timed("maps", [&] { report_maps(run, score, tuning.score, corrected, bare, faults); });

@@ -15,6 +15,7 @@ namespace {
 
 constexpr Range square{-1, 1};  // of u and v
 constexpr double longest = 0.2;
+constexpr double largest = 1.25;  // of sides that are drawn
 
 // With the longest side from (x, y) to the right.
 Line outline(Sides s, double x, double y) {
@@ -42,7 +43,7 @@ Points places(const std::vector<Sides>& triangles, bool wanted) {
 
 Panel drawn_triangles(const std::vector<Sides>& triangles, const std::string& title, bool scaled) {
   constexpr std::size_t columns = 5, rows = 5;
-  const double width = scaled ? 0.54 : 1.25, height = 0.8 * width;  // of a place
+  const double width = scaled ? 0.54 : largest, height = 0.8 * width;  // of a place
   Panel panel{.title = title,
               .x = {.range = Range{0, columns * width}},
               .y = {.range = Range{0, rows * height}},
@@ -50,12 +51,12 @@ Panel drawn_triangles(const std::vector<Sides>& triangles, const std::string& ti
               .layers = {},
               .bare = true};
   for (const Sides& each : triangles) {
-    if (!is_triangle(each)) continue;
     Sides s = each;
     if (scaled)
       for (double& side : s) side /= each[0] + each[1] + each[2];
     const std::size_t i = panel.layers.size();
     if (i == columns * rows) break;
+    if (!is_triangle(each) || *std::max_element(each.begin(), each.end()) > largest) continue;
     const double x = (static_cast<double>(i % columns) + 0.5) * width - *std::max_element(s.begin(), s.end()) / 2;
     const double y = (static_cast<double>(rows - 1 - i / columns) + 0.05) * height;
     panel.layers.emplace_back(outline(s, x, y));

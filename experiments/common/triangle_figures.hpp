@@ -9,7 +9,8 @@
 
 namespace wengert::experiments {
 
-// The first 25 that are triangles, as they are or with perimeter 1: the longest side down, coloured by angle.
+// The first 25 that are triangles of sides up to 1.25, as they are or with perimeter 1: the longest side down, coloured
+// by angle.
 Panel drawn_triangles(const std::vector<Sides>& triangles, const std::string& title, bool scaled);
 
 // The places (a/c, b/c) of all rows over those of the data. Triangles whose sides are sorted lie between the lines; on

@@ -220,15 +220,16 @@ BOOST_AUTO_TEST_CASE(maps_hold_triangles_or_every_cell) {
   BOOST_CHECK_THROW(TriangleMap(features, 1), Error);
 }
 
-// The 3-4-5 triangle, with perimeter 12 and with perimeter 1, at the first place; what is none is passed over.
+// The triangle of .3, .4 and .5, as it is and with perimeter 1, at the first place; what is none and what is too large
+// for its place are passed over.
 BOOST_AUTO_TEST_CASE(triangles_are_drawn_with_their_sides) {
   for (bool scaled : {false, true}) {
-    const Panel panel = drawn_triangles({{1, 2, 4}, {4, 3, 5}}, "t", scaled);
+    const Panel panel = drawn_triangles({{0.1, 0.2, 0.4}, {4, 3, 5}, {0.4, 0.3, 0.5}}, "t", scaled);
     BOOST_REQUIRE(panel.layers.size() == 1u);
     const Line& line = std::get<Line>(panel.layers[0]);
     std::vector<double> sides;
     for (std::size_t i = 0; i < 3; ++i)
-      sides.push_back(std::hypot(line.x[i + 1] - line.x[i], line.y[i + 1] - line.y[i]) * (scaled ? 12 : 1));
+      sides.push_back(std::hypot(line.x[i + 1] - line.x[i], line.y[i + 1] - line.y[i]) * (scaled ? 12 : 10));
     std::sort(sides.begin(), sides.end());
     for (std::size_t i = 0; i < 3; ++i)
       BOOST_TEST(sides[i] == static_cast<double>(i + 3), boost::test_tools::tolerance(1e-12));
