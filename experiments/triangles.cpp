@@ -66,7 +66,8 @@ Array survivors(const Array& x, const TriangleFeatures& features, bool printed) 
 Tuning tune(const nn::Frozen<nn::TimeMlp>& base, const Run& run, const Data& data, const Sizes& sizes, bool printed) {
   Rng rng(run.seed(correction));
   Tuning result{Tuned(base, {.dimension = dimension, .hidden = {64, 64}}, rng)};
-  Tuned &student = result.score, teacher = student;
+  Tuned& student = result.score;
+  Tuned teacher = student;
   nn::Adam adam(student, {.lr = 1e-4, .weight_decay = 0.01});
   const auto regress = [&](Index round, const sde::RewardGradient& gradient) {
     const std::uint64_t seed = derive_seed(run.seed(tuning), static_cast<std::uint64_t>(round));
