@@ -22,7 +22,7 @@ using namespace wengert::experiments;
 namespace {
 
 constexpr sde::Ou ou{.theta = 0.5, .sigma = 0.5};
-constexpr Range plane{-2, 2};
+constexpr Range plane{-2.5, 2.5};
 constexpr Index points = 2048, epoch = 64;  // of the data; steps
 constexpr std::array printed_losses{9.402430, 6.908520, 6.406269, 6.301235, 6.179082, 5.776006, 5.587899,
                                     5.859952, 5.823315, 5.851666, 5.685322, 5.575598, 5.609481, 5.784751,
@@ -172,7 +172,8 @@ void draw_density(Run& run, const Array& data, Index cells, Index count) {
 
 template <class Score>
 void draw_score(Run& run, const Score& score, Index count) {
-  const Array where = lattice(plane, plane, 30);
+  const Range inner{-2, 2};
+  const Array where = lattice(inner, inner, 30);
   std::vector<Figure> frames;
   for (Index k = 0; k < count; ++k) {
     const double t = 1 - static_cast<double>(k) / static_cast<double>(std::max<Index>(count - 1, 1));
@@ -185,7 +186,7 @@ void draw_score(Run& run, const Score& score, Index count) {
       arrows.dx[i] *= scale;
       arrows.dy[i] *= scale;
     }
-    frames.push_back({.panels = {plane_panel(fmt::format("t = {:.2f}", t), plane, {std::move(arrows)})},
+    frames.push_back({.panels = {plane_panel(fmt::format("t = {:.2f}", t), inner, {std::move(arrows)})},
                       .width = 400,
                       .colours = ColourScale{"|score|", {0, 20}}});
   }
