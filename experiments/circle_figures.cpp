@@ -59,7 +59,7 @@ Panel surface_panel(const Model& model, const Landscape& found, const Faults& fa
 }
 
 Figure exact_figure(const std::vector<Model>& models, const std::vector<Landscape>& found, const Faults& faults) {
-  Figure figure{.panels = {}, .columns = found.size() + 1, .width = 360, .colours = energy_colours};
+  Figure figure{.panels = {}, .columns = found.size() + 1, .width = 320, .colours = energy_colours};
   for (std::size_t i = 0; i < found.size(); ++i)
     figure.panels.push_back(
         energy_panel(models[i].title() + ", exact", found[i].mixture, models[i].exact(), Dtype::f64));
