@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "autodiff/npy.hpp"
-#include "experiments/circle.hpp"
+#include "experiments/circle/study.hpp"
 
 namespace wengert::experiments::circle_study {
 

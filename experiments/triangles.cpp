@@ -11,7 +11,7 @@
 #include <limits>
 
 #include "autodiff/npy.hpp"
-#include "experiments/triangles.hpp"
+#include "experiments/triangles/study.hpp"
 
 using namespace wengert;
 using namespace wengert::experiments;

@@ -6,7 +6,6 @@
 #include "experiments/common/figure.hpp"
 #include "experiments/common/figures.hpp"
 #include "experiments/common/interrupt.hpp"
-#include "experiments/common/landscape.hpp"
 #include "experiments/common/options.hpp"
 #include "experiments/common/progress.hpp"
 #include "experiments/common/report.hpp"

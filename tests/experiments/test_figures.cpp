@@ -11,11 +11,11 @@
 #include <numeric>
 
 #include "autodiff/ops.hpp"
+#include "experiments/circle/landscape.hpp"
 #include "experiments/common/batches.hpp"
 #include "experiments/common/data.hpp"
 #include "experiments/common/evaluate.hpp"
 #include "experiments/common/gnuplot.hpp"
-#include "experiments/common/landscape.hpp"
 #include "experiments/common/statistics.hpp"
 #include "tests/experiments/helpers.hpp"
 

@@ -1,7 +1,7 @@
 // The data of the study `triangles`: NumPy's random streams against what NumPy gave, classes against NumPy's and
 // against counts by hand, and every bit of three data sets.
 #define BOOST_TEST_MODULE triangles
-#include "experiments/common/triangles.hpp"
+#include "experiments/triangles/data.hpp"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -10,7 +10,7 @@
 #include <set>
 
 #include "experiments/common/numpy_random.hpp"
-#include "experiments/common/triangle_figures.hpp"
+#include "experiments/triangles/figures.hpp"
 #include "tests/parity/reference.hpp"
 
 using namespace wengert;

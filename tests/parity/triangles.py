@@ -3,7 +3,7 @@
 usage: python3 triangles.py DATA_NPZ [OUTPUT_FOLDER]
 
 DATA_NPZ has the rows of seed 42 (`triangles`) and three lengths that are often no sides of a triangle (`odd_sides`),
-each with its classes. Classes are numbers here, in the order of experiments/common/triangles.hpp.
+each with its classes. Classes are numbers here, in the order of experiments/triangles/data.hpp.
 """
 import pathlib
 import sys

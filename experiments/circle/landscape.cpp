@@ -1,4 +1,4 @@
-#include "experiments/common/landscape.hpp"
+#include "experiments/circle/landscape.hpp"
 
 #include <algorithm>
 #include <cmath>

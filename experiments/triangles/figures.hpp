@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "experiments/common/figure.hpp"
-#include "experiments/common/triangles.hpp"
+#include "experiments/triangles/data.hpp"
 
 namespace wengert::experiments {
 

@@ -2,7 +2,7 @@
 #include <array>
 #include <cmath>
 
-#include "experiments/triangles.hpp"
+#include "experiments/triangles/study.hpp"
 
 namespace wengert::experiments::triangles_study {
 namespace {

@@ -1,4 +1,4 @@
-#include "experiments/common/triangle_figures.hpp"
+#include "experiments/triangles/figures.hpp"
 
 #include <fmt/format.h>
 

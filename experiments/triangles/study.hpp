@@ -1,13 +1,13 @@
-// What the parts of the study `triangles` share: triangles.cpp is the study, triangles_faults.cpp its likelihoods and
-// what its text's faults change.
+// What the parts of the study `triangles` share: triangles.cpp is the study, faults.cpp its likelihoods and what its
+// text's faults change.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "autodiff/autodiff.hpp"
 #include "experiments/common/common.hpp"
-#include "experiments/common/triangle_figures.hpp"
-#include "experiments/common/triangles.hpp"
+#include "experiments/triangles/data.hpp"
+#include "experiments/triangles/figures.hpp"
 #include "nn/nn.hpp"
 #include "sde/sde.hpp"
 

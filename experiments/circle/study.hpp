@@ -1,5 +1,5 @@
-// What the parts of the study `circle` share: circle.cpp is the study, circle_figures.cpp draws it,
-// circle_faults.cpp says what its text's faults change.
+// What the parts of the study `circle` share: circle.cpp is the study, figures.cpp draws it, faults.cpp says
+// what its text's faults change.
 #pragma once
 #include <fmt/format.h>
 
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "autodiff/autodiff.hpp"
+#include "experiments/circle/landscape.hpp"
 #include "experiments/common/common.hpp"
 #include "nn/nn.hpp"
 #include "sde/sde.hpp"

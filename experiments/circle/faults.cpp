@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "experiments/circle.hpp"
+#include "experiments/circle/study.hpp"
 
 namespace wengert::experiments::circle_study {
 

@@ -1,4 +1,4 @@
-#include "experiments/common/triangles.hpp"
+#include "experiments/triangles/data.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "experiments/circle.hpp"
+#include "experiments/circle/study.hpp"
 
 namespace wengert::experiments::circle_study {
 namespace {
