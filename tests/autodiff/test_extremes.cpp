@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(functions_that_record_several_ops) {
     for (Index value : extremes) {
       Tape tape(Dtype::f64, Tape::Mode::symbolic);
       const Var x = tape.input(Type{Dtype::f64, {2, 3}});
-      BOOST_CHECK_NO_THROW(refused([&, &f = f] { f(x, value); }));
+      BOOST_CHECK_NO_THROW(refused([&, &function = f] { function(x, value); }));
       BOOST_TEST(tape.size() < 100U, name << " of " << value);
     }
 }

@@ -245,9 +245,9 @@ BOOST_AUTO_TEST_CASE(the_largest_gamma_shapes_have_their_mean_and_variance) {
   for (const auto& [dtype, a] : {std::pair(Dtype::f32, 2e5), std::pair(Dtype::f64, 1e14)}) {
     const Array x = draw(dtype, {20000}, gamma_of(a));
     BOOST_TEST(deviation(
-                   x, [a = a](double g) { return (g - a) / std::sqrt(a); }, 0) < 4);
+                   x, [shape = a](double g) { return (g - shape) / std::sqrt(shape); }, 0) < 4);
     BOOST_TEST(deviation(
-                   x, [a = a](double g) { return (g - a) / a * (g - a); }, 1) < 4);
+                   x, [shape = a](double g) { return (g - shape) / shape * (g - shape); }, 1) < 4);
   }
 }
 

@@ -148,8 +148,8 @@ BOOST_AUTO_TEST_CASE(exact_transitions_have_the_moments_of_the_process_on_any_gr
 BOOST_AUTO_TEST_CASE(forward_paths_have_the_law_of_the_process_at_every_time) {
   constexpr Index n = 100000;
   const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
-  Array start(Dtype::f64, {n, 1});
-  for (Index i = 0; i < n; ++i) start.set(i, i % 2 == 0 ? 1 : -0.5);
+  Array points(Dtype::f64, {n, 1});
+  for (Index i = 0; i < n; ++i) points.set(i, i % 2 == 0 ? 1 : -0.5);
   const auto check = [&](sde::Integrator paths, double allowed) {
     Index seen = 0;
     const auto observe = [&](Index step, double t, std::span<const Array> x) {
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(forward_paths_have_the_law_of_the_process_at_every_time) {
       BOOST_TEST(std::abs(mean - 0.25 * m) < 5 * std::sqrt(of_transition / n) + allowed, "mean at " << t);
       BOOST_TEST(std::abs(variance - exact) < 5 * std::sqrt(2.0 / n) * exact + allowed, "variance at " << t);
     };
-    paths.run(start, Grid::uniform(0, 1, 20), {.noise = sde::Noise::drawn(6), .observe = observe}).require();
+    paths.run(points, Grid::uniform(0, 1, 20), {.noise = sde::Noise::drawn(6), .observe = observe}).require();
     BOOST_TEST(seen == 5);
   };
   check({sde::ExactTransition{}, ou}, 0);
