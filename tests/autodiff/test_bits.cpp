@@ -160,7 +160,8 @@ std::vector<T> wild(std::size_t count, std::uint64_t seed) {
   return values;
 }
 
-// A value computed alone, in the middle of others, at any alignment, in an array of any length: the same bits.
+// A value computed alone, in the middle of others, at any alignment, in an array of any length: the same bits. (Of a NaN
+// the sign is the compiler's to choose: x86 takes that of the operand which comes first.)
 template <class T>
 void check_places(const Op& op) {
   const FloatingPointMode mode;
@@ -182,7 +183,8 @@ void check_places(const Op& op) {
       block(shift, count, out.data());
       BOOST_TEST_REQUIRE(out[count] == T(7), op.name() << " writes beyond the end");
       for (std::size_t i = 0; i < count; ++i)
-        if (std::memcmp(&out[i], &alone[shift + i], sizeof(T)) != 0) {
+        if (std::memcmp(&out[i], &alone[shift + i], sizeof(T)) != 0 &&
+            !(std::isnan(out[i]) && std::isnan(alone[shift + i]))) {
           BOOST_ERROR(op.name() << " " << name_of(dtype_of<T>) << " of " << operands[0][shift + i] << ": " << out[i]
                                 << " at " << i << " of " << count << " from " << shift << ", " << alone[shift + i]
                                 << " alone");
