@@ -160,8 +160,8 @@ std::vector<T> wild(std::size_t count, std::uint64_t seed) {
   return values;
 }
 
-// A value computed alone, in the middle of others, at any alignment, in an array of any length: the same bits. (Of a NaN
-// the sign is the compiler's to choose: x86 takes that of the operand which comes first.)
+// A value computed alone, in the middle of others, at any alignment, in an array of any length: the same bits. (Of a
+// NaN the sign is the compiler's to choose: x86 takes that of the operand which comes first.)
 template <class T>
 void check_places(const Op& op) {
   const FloatingPointMode mode;
