@@ -1,4 +1,6 @@
 // Op::batched: how an op takes the axis of slices that vmap puts in front of its operands.
+#include <algorithm>
+
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
 

@@ -4,6 +4,7 @@
 // [x, t] predicts the score from the loss mean((s net + z)^2); reverse Euler-Maruyama with step 5e-3 samples it.
 // As printed, the text's `loss.backward(loss)` scales every gradient by the loss.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <cmath>
 #include <numbers>

@@ -1,6 +1,7 @@
 #include "sde/adaptive_integrator.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <cmath>
 #include <cstring>

@@ -1,6 +1,7 @@
 #include "sde/integrator.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <cstring>
 

@@ -1,5 +1,6 @@
 // Several arrays walked side by side, each by strides of its own.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 

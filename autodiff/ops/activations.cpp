@@ -1,6 +1,7 @@
 // Activations of neural networks, elementwise.
 #include "autodiff/ops/elementwise.hpp"
 
+#include <algorithm>
 #include <numbers>
 
 namespace wengert {

@@ -1,6 +1,7 @@
 #include "autodiff/ops/draws.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <bit>
 #include <cmath>

@@ -1,6 +1,7 @@
 #include "autodiff/ops/elementwise.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "autodiff/kernels/strided.hpp"
 

@@ -1,5 +1,6 @@
 // The largest and smallest elements over axes, and where they are.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <cmath>
 

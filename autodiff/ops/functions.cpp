@@ -1,6 +1,7 @@
 // Elementary functions of one operand, elementwise.
 #include "autodiff/ops/elementwise.hpp"
 
+#include <algorithm>
 #include <numbers>
 
 namespace wengert {

@@ -1,6 +1,7 @@
 // Exponentials weighed against each other: logsumexp over axes, softmax and log_softmax along one. All of them subtract
 // the largest exponent first.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <cmath>
 

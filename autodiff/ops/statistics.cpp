@@ -1,5 +1,6 @@
 // Composites over axes: products, spreads, norms. They report the line of their caller.
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "autodiff/ops/axes.hpp"
 #include "autodiff/tape.hpp"

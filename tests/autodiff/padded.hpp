@@ -1,5 +1,6 @@
 // Operands and results of products for their tests: matrices amid padding, and the sums that the contract states.
 #pragma once
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>

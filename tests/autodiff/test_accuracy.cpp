@@ -1,6 +1,7 @@
 // Errors of what adds up many terms, against sums in long double: over lengths at the borders of chains and blocks and
 // up to 10^7, over every place of the axis, on data that rounding is hard on.
 #define BOOST_TEST_MODULE accuracy
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <functional>

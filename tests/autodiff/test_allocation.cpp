@@ -1,6 +1,7 @@
 // What recording costs the heap and the stack: nothing after the first step of a loop, and no recursion anywhere.
 #define BOOST_TEST_MODULE allocation
 #include <pthread.h>
+#include <algorithm>
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>

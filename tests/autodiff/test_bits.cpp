@@ -1,5 +1,6 @@
 // The arithmetic contract: the same bits on any number of threads, at any place of an array, beside any neighbours.
 #define BOOST_TEST_MODULE bits
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>

@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE check
 #include "autodiff/check.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <limits>
 

@@ -2,6 +2,7 @@
 // examples.
 #define BOOST_TEST_MODULE composites
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>

@@ -1,5 +1,6 @@
 // Indexing, sorting and what arranges arrays: against loops, in both modes, under vmap, on any number of threads.
 #define BOOST_TEST_MODULE indexing
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>

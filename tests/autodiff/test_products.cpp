@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE products
 #include "autodiff/kernels/products.hpp"
 
+#include <algorithm>
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>

@@ -1,5 +1,6 @@
 // What changes between runs of a plan is an input, a parameter or a draw; all else is frozen: the traps.
 #define BOOST_TEST_MODULE replay
+#include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>

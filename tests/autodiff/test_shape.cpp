@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE shape
 #include "autodiff/shape.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <optional>
 #include <random>

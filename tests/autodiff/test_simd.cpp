@@ -12,6 +12,7 @@
 //   sigmoid   2.4    2.1
 //   sqrt      0.5    0.5
 #define BOOST_TEST_MODULE simd
+#include <algorithm>
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>

@@ -1,5 +1,6 @@
 // Modules: names, initial values, deep copies, gathering into one store, updates and the tapes that read them.
 #define BOOST_TEST_MODULE module
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>

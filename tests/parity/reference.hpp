@@ -1,5 +1,6 @@
 // The committed reference arrays and how closely they are met.
 #pragma once
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <map>

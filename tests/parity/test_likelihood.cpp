@@ -1,5 +1,6 @@
 // Adaptive integration against scipy's RK45, and likelihoods by the probability flow against PyTorch with that solver.
 #define BOOST_TEST_MODULE likelihood_parity
+#include <algorithm>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 

@@ -1,5 +1,6 @@
 // Log-likelihoods by the probability flow against normal laws, for which all is known.
 #define BOOST_TEST_MODULE densities
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <numbers>

@@ -1,5 +1,6 @@
 // Every solver converges at the order that it declares.
 #define BOOST_TEST_MODULE every_solver
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 

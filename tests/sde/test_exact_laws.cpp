@@ -1,6 +1,7 @@
 // The laws that are known exactly, of finitely many points and of a whole circle, against reference arrays, against
 // Boost with many digits and against each other.
 #define BOOST_TEST_MODULE exact_laws
+#include <algorithm>
 #include <boost/math/special_functions/bessel.hpp>
 #include <boost/multiprecision/cpp_bin_float.hpp>
 #include <boost/test/unit_test.hpp>

@@ -1,5 +1,6 @@
 // Fine-tuning for entropy against normal laws, for which a round has a closed form.
 #define BOOST_TEST_MODULE maximum_entropy
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>

@@ -1,5 +1,6 @@
 // Every process against PyTorch's numbers and against the equations of its own moments.
 #define BOOST_TEST_MODULE processes
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <numbers>
