@@ -80,7 +80,8 @@ Tuning tune(const nn::Frozen<nn::TimeMlp>& base, const Run& run, const Data& dat
                                 {.beta = 5, .lambda = 0.001, .near = 0.1});
     };
     auto step = compile(nn::train_step(adam, seed, [&](Draw& draw) {
-      return loss(draw, index_select(draw.tape().input(kept), 0, draw.index({batch}, count))).loss;
+      const sde::ProximalLoss parts = loss(draw, index_select(draw.tape().input(kept), 0, draw.index({batch}, count)));
+      return nn::Loss{parts.loss, {{"proximity", parts.proximity}, {"direction", parts.direction}}};
     }));
     const Index steps = sizes.inner_epochs * std::max<Index>(1, count / batch);
     const Array losses = train(fmt::format("tune, round {}", round), steps, step);

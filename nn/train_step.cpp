@@ -2,50 +2,83 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
+#include "autodiff/ops.hpp"
 #include "autodiff/provenance.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert::nn {
 
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Var(Draw&)>& loss,
+TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Loss(Draw&)>& loss,
                            Where where) {
   TrainStepRecipe recipe{optimizer, seed, {}, {}, where};
   if (loss) recipe.loss = [loss](Draw& draw, std::span<const Var>) { return loss(draw); };
   return recipe;
 }
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs,
-                           const TrainStepRecipe::Loss& loss, Where where) {
+TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs, const LossFunction& loss,
+                           Where where) {
   return {optimizer, seed, loss, std::move(inputs), where};
 }
+
+namespace {
+
+// The means of the metrics as nodes; their names go to `found`.
+std::vector<Var> means_of(const std::vector<Metric>& metrics, const Tape& tape, std::vector<MetricValue>& found) {
+  std::vector<Var> means;
+  for (const Metric& metric : metrics) {
+    const Operand& value = metric.value;
+    const auto refuse = [&](const std::string& text) {
+      throw Error(fmt::format("[train_step] {}  ({})", text, place_of(value)));
+    };
+    const auto has_its_name = [&](const MetricValue& other) { return other.name == metric.name; };
+    if (metric.name.empty()) refuse(fmt::format("metric {} has no name", found.size()));
+    if (std::any_of(found.begin(), found.end(), has_its_name))
+      refuse(fmt::format("two metrics have the name {}", metric.name));
+    if (!is_float(value.dtype("train_step")))
+      refuse(fmt::format("the metric {} is to be f32 or f64, got {}", metric.name, to_string(value.type())));
+    tape.index_of(value.var(), value.where(), "train_step");
+    found.push_back({metric.name, std::numeric_limits<double>::quiet_NaN()});
+    means.push_back(mean(value));
+  }
+  return means;
+}
+
+}  // namespace
 
 TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options) {
   if (!recipe.loss) throw Error(fmt::format("[train_step] needs a loss, got none  ({})", to_string(recipe.where)));
   std::vector<Type> types{draw_state(0, 0).type()};
   types.insert(types.end(), recipe.inputs.begin(), recipe.inputs.end());
+  std::vector<MetricValue> metrics;
   const auto record = [&](std::span<const Var> inputs) {
     Draw draw(inputs[0]);
-    const Var loss = recipe.loss(draw, inputs.subspan(1));
-    draw.tape().index_of(loss, recipe.where, "train_step");
-    std::vector<Var> outputs = recipe.optimizer.gradients_of({loss, recipe.where}, "train_step");
-    outputs.push_back(loss);
+    const Loss loss = recipe.loss(draw, inputs.subspan(1));
+    draw.tape().index_of(loss.value, recipe.where, "train_step");
+    std::vector<Var> outputs = recipe.optimizer.gradients_of({loss.value, recipe.where}, "train_step");
+    outputs.push_back(loss.value);
+    const std::vector<Var> means = means_of(loss.metrics, draw.tape(), metrics);
+    outputs.insert(outputs.end(), means.begin(), means.end());
     return outputs;
   };
   const Dtype dtype = recipe.optimizer.parameters()[0].type.dtype;
   CompileOptions numbered = options;
   for (std::size_t& input : numbered.rows) ++input;  // the state of the draws comes first
-  return {wengert::compile(record, std::span<const Type>(types), numbered, dtype), recipe};
+  Plan plan = wengert::compile(record, std::span<const Type>(types), numbered, dtype);
+  return {std::move(plan), std::move(metrics), recipe};
 }
 
-TrainStep::TrainStep(Plan plan, const TrainStepRecipe& recipe)
+TrainStep::TrainStep(Plan plan, std::vector<MetricValue> metrics, const TrainStepRecipe& recipe)
     : plan_(std::move(plan)),
       optimizer_(&recipe.optimizer),
       seed_(recipe.seed),
       loss_(recipe.loss),
       where_(recipe.where),
       inputs_(recipe.inputs),
+      metrics_(std::move(metrics)),
       state_(draw_state(recipe.seed, 0)) {}
 
 // The plan would count the state of the draws among its inputs.
@@ -64,11 +97,10 @@ void TrainStep::give(std::span<const PlanInput> inputs) {
 double TrainStep::forward(std::span<const PlanInput> inputs, bool update) {
   state_.data<std::int32_t>()[2] = static_cast<std::int32_t>(number_);
   give(inputs);
-  // On every thread, once all outputs are there.
+  // On every thread, once all outputs are there: gradients, the loss, metrics.
   const Plan::Finish finish = [this, update](int thread, int threads, Barrier& barrier) {
-    const std::span<const Array> outputs = plan_.outputs();
-    const std::span<const Array> gradients = outputs.first(outputs.size() - 1);
-    const double loss = outputs.back().at(0);
+    const std::span<const Array> gradients = plan_.outputs().first(optimizer_->parameters().size());
+    const double loss = plan_.outputs()[gradients.size()].at(0);
     if (update)
       optimizer_->update(loss, gradients, thread, threads, barrier);
     else
@@ -85,7 +117,7 @@ double TrainStep::forward(std::span<const PlanInput> inputs, bool update) {
   }
   ++number_;
   ++waiting_;
-  return outputs.back().at(0) / waiting_;
+  return outputs[optimizer_->parameters().size()].at(0) / waiting_;
 }
 
 void TrainStep::accumulate(std::span<const PlanInput> inputs) { forward(inputs, false); }
@@ -95,6 +127,8 @@ double TrainStep::run(std::span<const PlanInput> inputs) {
   const double loss = forward(inputs, true);
   outcome_ = optimizer_->finish();
   gradient_norm_ = optimizer_->gradient_norm();
+  const std::span<const Array> means = plan_.outputs().last(metrics_.size());
+  for (std::size_t i = 0; i < means.size(); ++i) metrics_[i].value = means[i].at(0) / waiting_;
   waiting_ = 0;
   return loss;
 }
@@ -110,7 +144,7 @@ std::string explain_nonfinite(const TrainStep& step) {
   std::vector<Var> inputs;
   for (const Array& input : step.bad_->inputs) inputs.push_back(tape.input(input));
   Draw draw(tape, step.seed_, step.bad_->number);
-  const Operand loss(step.loss_(draw, inputs), step.where_);
+  const Operand loss(step.loss_(draw, inputs).value, step.where_);
   const auto sentence = [&](std::string_view what, const std::string& origin) {
     return fmt::format("{} is not finite, with the draws of step {}: {}", what, step.bad_->number, origin);
   };

@@ -23,21 +23,45 @@
 
 namespace wengert::nn {
 
-// What is to be compiled. The loss, of one element, may read inputs of the given types besides its draws. The step
-// keeps a copy of it, with which explain_nonfinite() records it again: what the loss captured by reference must live as
-// long as the step.
+// What is looked at beside the loss: f32 or f64 of any shape, of which a step reports the mean. It has no part in the
+// gradient and may be anything, NaN too.
+struct Metric {
+  std::string name;
+  Operand value;
+};
+
+// What is minimised, of one element, and what is looked at:
+//
+//   return nn::Loss{mean(square(error)), {{"largest", max(abs(error))}, {"within", abs(error) < 0.1}}};
+//
+// A function without metrics returns its Var as it is. On an eager tape adam.step(loss.value) is the step, and
+// mean(metric.value).item() the number.
+struct Loss {
+  Loss(Var minimised, std::vector<Metric> beside = {}) : value(minimised), metrics(std::move(beside)) {}
+  Var value;
+  std::vector<Metric> metrics;
+};
+using LossFunction = std::function<Loss(Draw&, std::span<const Var>)>;
+
+// What is to be compiled. The loss may read inputs of the given types besides its draws. The step keeps a copy of it,
+// with which explain_nonfinite() records it again: what the loss captured by reference must live as long as the step.
 struct TrainStepRecipe {
-  using Loss = std::function<Var(Draw&, std::span<const Var>)>;
   Optimizer& optimizer;
   std::uint64_t seed;
-  Loss loss;
+  LossFunction loss;
   std::vector<Type> inputs{};
   Where where = Where::current();  // the line that errors of the whole name
 };
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Var(Draw&)>& loss,
+TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Loss(Draw&)>& loss,
                            Where where = Where::current());
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs,
-                           const TrainStepRecipe::Loss& loss, Where where = Where::current());
+TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs, const LossFunction& loss,
+                           Where where = Where::current());
+
+// A metric of a run: its mean over elements and micro-batches.
+struct MetricValue {
+  std::string name;
+  double value;
+};
 
 class TrainStep {
  public:
@@ -59,6 +83,8 @@ class TrainStep {
   // where the loss was not finite.
   StepOutcome outcome() const { return outcome_; }
   double gradient_norm() const { return gradient_norm_; }
+  // The metrics of its loss, in the order they were given; NaN before the first run.
+  std::span<const MetricValue> metrics() const { return metrics_; }
 
   std::uint32_t number() const { return number_; }  // of the next run's draws
   std::uint64_t seed() const { return seed_; }
@@ -67,7 +93,7 @@ class TrainStep {
   std::string explain() const { return plan_.explain(); }
   std::string profile(std::span<const PlanInput> inputs = {}, int runs = 20);  // without the update
 
-  TrainStep(Plan plan, const TrainStepRecipe& recipe);
+  TrainStep(Plan plan, std::vector<MetricValue> metrics, const TrainStepRecipe& recipe);
 
  private:
   friend std::string explain_nonfinite(const TrainStep& step);
@@ -85,13 +111,14 @@ class TrainStep {
   Plan plan_;
   Optimizer* optimizer_;
   std::uint64_t seed_;
-  TrainStepRecipe::Loss loss_;
+  LossFunction loss_;
   Where where_;
   std::vector<Type> inputs_;
   std::uint32_t number_ = 0;
   int waiting_ = 0;  // micro-batches since the last run
   StepOutcome outcome_ = StepOutcome::updated;
   double gradient_norm_ = 0;
+  std::vector<MetricValue> metrics_;
   std::optional<Bad> bad_;  // the first one since the run before the last one
   Array state_;
   std::vector<PlanInput> given_;
@@ -105,7 +132,8 @@ std::string explain_nonfinite(const TrainStep& step);
 
 // Throws Error, with the line of train_step(), unless the loss is one float that depends on a parameter of the
 // optimizer: a module that the loss captured by value would not train. Parameters that it does not read have the
-// gradient 0. The optimizer must outlive the step. options.rows counts the recipe's inputs.
+// gradient 0. A metric without a name, with that of another, or of i32 is an Error with the metric's line. The
+// optimizer must outlive the step. options.rows counts the recipe's inputs.
 TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options = {});
 
 }  // namespace wengert::nn

@@ -37,9 +37,12 @@ Progress::~Progress() {
   if (terminal_ && done_ > 0) std::fputs("\n", out_);
 }
 
-void Progress::step(double loss) {
+void Progress::step(double loss, std::span<const nn::MetricValue> metrics) {
   has_losses_ = true;
   loss_sum_ += loss;
+  if (metric_sums_.empty())
+    for (const auto& [name, value] : metrics) metric_sums_.push_back({name, 0});
+  for (std::size_t i = 0; i < metrics.size(); ++i) metric_sums_[i].value += metrics[i].value;
   step();
 }
 
@@ -52,10 +55,12 @@ void Progress::step() {
 void Progress::show(double now) {
   const double rate = static_cast<double>(done_) / std::max(now, 1e-9);
   const double left = static_cast<double>(steps_ - done_) / rate;
-  const double loss = loss_sum_ / static_cast<double>(done_ - done_shown_);
-  std::string text = fmt::format("{}  {}/{}  {}{:.{}f} steps/s  {}", part_, done_, steps_,
-                                 has_losses_ ? fmt::format("loss {:.4g}  ", loss) : "", rate, rate < 10 ? 2 : 0,
-                                 done_ < steps_ ? "ETA " + clock_text(left) : "in " + clock_text(now));
+  const double count = static_cast<double>(done_ - done_shown_);
+  std::string means = has_losses_ ? fmt::format("loss {:.4g}  ", loss_sum_ / count) : "";
+  for (const auto& [name, sum] : metric_sums_) means += fmt::format("{} {:.4g}  ", name, sum / count);
+  std::string text =
+      fmt::format("{}  {}/{}  {}{:.{}f} steps/s  {}", part_, done_, steps_, means, rate, rate < 10 ? 2 : 0,
+                  done_ < steps_ ? "ETA " + clock_text(left) : "in " + clock_text(now));
   if (terminal_) {
     // A line as long as the terminal is wide would wrap, and could not be rewritten.
     const std::size_t room = columns(out_) - 1;
@@ -70,6 +75,7 @@ void Progress::show(double now) {
   shown_at_ = now;
   done_shown_ = done_;
   loss_sum_ = 0;
+  for (nn::MetricValue& metric : metric_sums_) metric.value = 0;
 }
 
 }  // namespace wengert::experiments

@@ -2,15 +2,18 @@
 #pragma once
 #include <cstdint>
 #include <cstdio>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "experiments/common/timer.hpp"
+#include "nn/train_step.hpp"
 
 namespace wengert::experiments {
 
-// Shows the part's name, the steps done, the mean loss since the last showing where there are losses, steps/s and the
-// time left: on a terminal as a bar in one line that is rewritten ten times a second, elsewhere as a line every five
-// seconds. Ends its line when destroyed.
+// Shows the part's name, the steps done, the mean loss and metrics since the last showing where there are any, steps/s
+// and the time left: on a terminal as a bar in one line that is rewritten ten times a second, elsewhere as a line every
+// five seconds. Ends its line when destroyed.
 class Progress {
  public:
   Progress(std::string part, std::int64_t steps, std::FILE* out = stderr);
@@ -18,8 +21,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // One more step is done: some 30 ns.
-  void step(double loss);
+  // One more step is done: some 30 ns. The metrics are the same ones in every step.
+  void step(double loss, std::span<const nn::MetricValue> metrics = {});
   void step();
 
  private:
@@ -30,6 +33,7 @@ class Progress {
   std::FILE* out_;
   bool terminal_, has_losses_ = false;
   double loss_sum_ = 0, shown_at_ = 0;
+  std::vector<nn::MetricValue> metric_sums_;
   Timer timer_;
 };
 

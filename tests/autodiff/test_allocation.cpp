@@ -10,6 +10,7 @@
 #include <new>
 
 #include "autodiff/autodiff.hpp"
+#include "nn/nn.hpp"
 #include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
 
@@ -214,6 +215,25 @@ BOOST_AUTO_TEST_CASE(a_plan_allocates_nothing) {
       const Array x = random_array(Dtype::f32, {batch, 3}, 2, -1, 1), state = draw_state(3, 4);
       BOOST_TEST(allocations_of([&] { plan.run({x, state}); }) == 0);
     }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_training_step_allocates_nothing) {
+  for (int count = 1; count <= largest_team; ++count) {
+    const Threads guard(count);
+    Rng rng(1);
+    nn::Mlp net({.in = 3, .hidden = {64, 64}, .out = 1, .activation = silu}, rng);
+    nn::Adam adam(net, {.clip = {.norm = 1}, .average = 0.9});
+    auto step = compile(nn::train_step(adam, 1, [&](Draw& draw) {
+      const Var error = net(draw.normal({1000, 3}));
+      return nn::Loss{mean(square(error)), {{"within", abs(error) < 0.1}, {"largest", max(abs(error))}}};
+    }));
+    double shown = 0;
+    BOOST_TEST(allocations_of([&] {
+                 step.run();
+                 for (const auto& [name, value] : step.metrics()) shown += value;
+               }) == 0);
+    BOOST_TEST(shown > 0);
   }
 }
 

@@ -138,6 +138,17 @@ BOOST_AUTO_TEST_CASE(a_part_without_losses_shows_none) {
   BOOST_TEST(!contains(text, "loss"), text);
 }
 
+BOOST_AUTO_TEST_CASE(metrics_are_shown_beside_the_loss) {
+  const std::string text = printed(2, [] {
+    Progress progress("train", 2);
+    for (double value : {1.0, 2.0}) {
+      const std::vector<nn::MetricValue> metrics{{"accuracy", value / 4}, {"norm", 10 * value}};
+      progress.step(value, metrics);
+    }
+  });
+  BOOST_TEST(text.starts_with("train  2/2  loss 1.5  accuracy 0.375  norm 15  "), text);
+}
+
 BOOST_AUTO_TEST_CASE(no_steps_leave_no_trace) {
   BOOST_TEST(printed(2, [] { Progress("train", 0); }).empty());
   BOOST_TEST(printed(2, [] { Progress("train", 10); }).empty());
@@ -196,6 +207,22 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_no_update_ends_it_with_op_and_line) {
   Array losses;
   printed(2, [&] { losses = train("train", 3, finite, [](double loss) { return loss > 0 ? 7.0 : 0.0; }); });
   BOOST_TEST(same_bits(losses, Array::of<float>({3}, {7, 7, 7})));
+}
+
+BOOST_AUTO_TEST_CASE(metrics_of_a_compiled_step_are_shown) {
+  Rng rng(1);
+  nn::Linear layer(1, 1, rng);
+  nn::Sgd sgd(layer);
+  const auto loss = [&](Draw& draw, std::span<const Var> in) {
+    return nn::Loss{sum(square(layer(draw.normal({1, 1})))), {{"given", in.empty() ? draw.tape().full(Shape{}, 5) : in[0]}}};
+  };
+  auto drawn = compile(nn::train_step(sgd, 1, [&](Draw& draw) { return loss(draw, {}); }));
+  auto given = compile(nn::train_step(sgd, 1, {{Dtype::f32, {1}}}, loss));
+  std::string shown = printed(2, [&] { train("train", 3, drawn); });
+  BOOST_TEST(contains(shown, "  given 5  "), shown);
+  const auto number = [](std::int64_t i) { return Array::of<float>({1}, {static_cast<float>(i)}); };
+  shown = printed(2, [&] { train("train", 3, given, number); });
+  BOOST_TEST(contains(shown, "  given 1  "), shown);  // the mean of 0, 1 and 2
 }
 
 BOOST_AUTO_TEST_CASE(an_interrupt_lets_the_step_end) {
