@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "autodiff/array.hpp"
-#include "autodiff/small_list.hpp"
+#include "autodiff/attributes.hpp"
 
 namespace wengert {
 
@@ -15,18 +15,6 @@ namespace special_values {
 inline constexpr double infinity = std::numeric_limits<double>::infinity();
 inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 }  // namespace special_values
-
-// The frozen arguments of a recorded op. Axes count from the end, so that they stay right when an array gains leading
-// axes (stacked tangents, batches of a batch); what integers and reals mean is the op's own affair.
-struct Attributes {
-  SmallList<int, max_rank> axes = {};
-  SmallList<Index, max_rank + 4> integers = {};
-  SmallList<double, 4> reals = {};
-
-  bool empty() const { return axes.empty() && integers.empty() && reals.empty(); }
-  friend bool operator==(const Attributes&, const Attributes&) = default;
-};
-std::string to_string(const Attributes& attributes);  // "axes -1; 2, 3; 0.5", empty when there are none
 
 // One operand of an example: values drawn uniformly from [low, high], at least `gap` away from each kink, or given.
 struct Sample {

@@ -106,12 +106,4 @@ Var record(const Op& op, std::span<const Operand> operands, const Attributes& at
                           to_string(where)));
 }
 
-std::string to_string(const Attributes& a) {
-  std::vector<std::string> parts;
-  if (!a.axes.empty()) parts.push_back(fmt::format("axes {}", fmt::join(a.axes, ",")));
-  if (!a.integers.empty()) parts.push_back(fmt::format("{}", fmt::join(a.integers, ",")));
-  if (!a.reals.empty()) parts.push_back(fmt::format("{:g}", fmt::join(a.reals, ",")));
-  return fmt::format("{}", fmt::join(parts, "; "));
-}
-
 }  // namespace wengert

@@ -189,6 +189,9 @@ class Op : public std::enable_shared_from_this<Op> {
   // batch, whichever infer() gives the right shape for; slice by slice where it does for none.
   virtual Var batched(const Batch& b) const;
 
+  // The attributes for people, by name where the op states its arguments so (see attributes.hpp).
+  virtual std::string describe(const Attributes& attributes) const { return to_string(attributes); }
+
   // Splitting and costs. `axis` counts from the end of the operand.
   virtual Rows rows(const Signature& s, const Type& out, int operand, int axis) const;
   virtual Cost cost(const Signature& s, const Type& out) const;

@@ -10,7 +10,7 @@ namespace {
 // "add_3" would hide which node it is: nodes are numbered, inputs carry their name.
 std::string label(const Tape& tape, std::uint32_t index) {
   const Node& node = tape.node(index);
-  const std::string attributes = to_string(*node.attributes), name = tape.name_of(index);
+  const std::string attributes = node.op->describe(*node.attributes), name = tape.name_of(index);
   std::string text = node.op->name();
   if (!attributes.empty()) text += " {" + attributes + "}";
   if (!name.empty()) text += " " + name;

@@ -51,7 +51,7 @@ Var Draw::gamma(const Shape& shape, double a, double rate, Where where) {
   return record(draw_gamma_op(), {Operand(state_, where)}, attributes);
 }
 
-Var Draw::index(const Shape& shape, Index count, Where where) {
+Var Draw::index(const Shape& shape, Integer count, Where where) {
   Attributes attributes = next(Dtype::i32, shape);
   attributes.reals = {static_cast<double>(count)};
   return record(draw_index_op(), {Operand(state_, where)}, attributes);

@@ -18,11 +18,10 @@
 //            f64: blocks 2 (a n + e) and the next: uniforms for the normal, then u and the power's.
 //   index    element e: floor(w m / 2^64) with the 64-bit word of a uniform in f64; the bias is below m / 2^64.
 #pragma once
-#include <concepts>
 #include <cstdint>
 
 #include "autodiff/array.hpp"
-#include "autodiff/example.hpp"
+#include "autodiff/attributes.hpp"
 #include "autodiff/var.hpp"
 
 namespace wengert {
@@ -45,9 +44,7 @@ class Draw {
   Var rademacher(const Shape& shape, Where where = Where::current());  // -1 or 1: an index below 2
   // Density ~ x^(a-1) e^(-rate x), in [0, infinity); a up to 2e5 in f32, 1e14 in f64.
   Var gamma(const Shape& shape, double a, double rate = 1, Where where = Where::current());
-  Var index(const Shape& shape, Index count, Where where = Where::current());  // i32 in [0, count), count <= 2^31
-  template <std::floating_point Number>
-  Var index(const Shape& shape, Number count, Where where = Where::current()) = delete;
+  Var index(const Shape& shape, Integer count, Where where = Where::current());  // i32 in [0, count), count <= 2^31
 
  private:
   Attributes next(Dtype dtype, const Shape& shape);

@@ -37,14 +37,14 @@ void check_vectors(const Operand& a, const Operand& b, const char* op) {
 
 }  // namespace
 
-Var unsqueeze(Operand x, int axis) { return reshape(x, with_one(x.shape(), new_axis(x, axis, "unsqueeze"))); }
+Var unsqueeze(Operand x, Axis axis) { return reshape(x, with_one(x.shape(), new_axis(x, axis, "unsqueeze"))); }
 
-Var squeeze(Operand x, int axis) {
-  axis = axis_of(x, axis, "squeeze");
+Var squeeze(Operand x, Axis axis) {
+  const int at = axis_of(x, axis, "squeeze");
   const Shape& shape = x.shape();
-  if (shape[axis] != 1)
-    refuse(x, "squeeze", fmt::format("needs an extent of 1 on axis {}, got shape {}", axis, to_string(shape)));
-  return reshape(x, shape.leading(shape.rank() + axis).followed_by(shape.trailing(-1 - axis)));
+  if (shape[at] != 1)
+    refuse(x, "squeeze", fmt::format("needs an extent of 1 on axis {}, got shape {}", at, to_string(shape)));
+  return reshape(x, shape.leading(shape.rank() + at).followed_by(shape.trailing(-1 - at)));
 }
 
 Var squeeze(Operand x) {
@@ -54,7 +54,7 @@ Var squeeze(Operand x) {
   return reshape(x, kept);
 }
 
-Var stack(std::span<const Operand> parts, int axis, Where where) {
+Var stack(std::span<const Operand> parts, Axis axis, Where where) {
   if (parts.empty()) throw Error(fmt::format("[stack] needs at least one part  ({})", to_string(where)));
   const Shape shape = parts[0].shape();
   axis = new_axis(parts[0], axis, "stack");
@@ -68,19 +68,19 @@ Var stack(std::span<const Operand> parts, int axis, Where where) {
   return concat(std::span<const Operand>(thicker), axis, where);
 }
 
-Var stack(std::initializer_list<Operand> parts, int axis, Where where) {
+Var stack(std::initializer_list<Operand> parts, Axis axis, Where where) {
   return stack(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
 }
 
-std::vector<Var> split(Operand x, std::span<const Index> extents, int axis) {
+std::vector<Var> split(Operand x, std::span<const Index> extents, Axis axis) {
   axis = axis_of(x, axis, "split");
   Index left = x.extent(axis);  // an extent larger than what is left never gets into a sum
   const bool fits = std::all_of(extents.begin(), extents.end(),
                                 [&](Index extent) { return extent >= 0 && extent <= left && (left -= extent, true); });
   if (!fits || left != 0)
-    refuse(
-        x, "split",
-        fmt::format("extents [{}] do not make up axis {} of {}", fmt::join(extents, ", "), axis, to_string(x.shape())));
+    refuse(x, "split",
+           fmt::format("extents [{}] do not make up axis {} of {}", fmt::join(extents, ", "), int(axis),
+                       to_string(x.shape())));
   const Scope scope(x, "split");
   std::vector<Var> parts;
   Index start = 0;
@@ -91,18 +91,19 @@ std::vector<Var> split(Operand x, std::span<const Index> extents, int axis) {
   return parts;
 }
 
-std::vector<Var> split(Operand x, std::initializer_list<Index> extents, int axis) {
+std::vector<Var> split(Operand x, std::initializer_list<Index> extents, Axis axis) {
   return split(x, std::span<const Index>(extents.begin(), extents.size()), axis);
 }
 
-std::vector<Var> split(Operand x, Index parts, int axis) {
+std::vector<Var> split(Operand x, Integer parts, Axis axis) {
   axis = axis_of(x, axis, "split");
   if (parts < 1 || x.extent(axis) % parts != 0 || parts > std::max<Index>(1, x.extent(axis)))
-    refuse(x, "split", fmt::format("cannot cut axis {} of {} into {} equal parts", axis, to_string(x.shape()), parts));
+    refuse(x, "split",
+           fmt::format("cannot cut axis {} of {} into {} equal parts", int(axis), to_string(x.shape()), Index(parts)));
   return split(x, std::vector<Index>(static_cast<std::size_t>(parts), x.extent(axis) / parts), axis);
 }
 
-Var pad(Operand x, std::initializer_list<Padding> paddings) {
+Var pad(Operand x, std::span<const Padding> paddings) {
   const Scope scope(x, "pad");
   Var result = x.var();
   for (const Padding& p : paddings) {
@@ -116,7 +117,11 @@ Var pad(Operand x, std::initializer_list<Padding> paddings) {
   return result;
 }
 
-Var roll(Operand x, Index shift, int axis) {
+Var pad(Operand x, std::initializer_list<Padding> paddings) {
+  return pad(x, std::span<const Padding>(paddings.begin(), paddings.size()));
+}
+
+Var roll(Operand x, Integer shift, Axis axis) {
   axis = axis_of(x, axis, "roll");
   const Scope scope(x, "roll");
   const Index n = std::max<Index>(1, x.extent(axis)), start = (n - shift % n) % n;
@@ -124,7 +129,7 @@ Var roll(Operand x, Index shift, int axis) {
   return concat({slice(x, axis, start), slice(x, axis, 0, start)}, axis);
 }
 
-Var tile(Operand x, std::initializer_list<Index> repeats) {
+Var tile(Operand x, std::span<const Index> repeats) {
   if (std::any_of(repeats.begin(), repeats.end(), [](Index r) { return r < 0 || r > most_elements; }))
     refuse(x, "tile", fmt::format("cannot repeat [{}] times", fmt::join(repeats, ", ")));
   const Scope scope(x, "tile");
@@ -139,6 +144,10 @@ Var tile(Operand x, std::initializer_list<Index> repeats) {
     result = reshape(broadcast_to(reshape(result, with_one(result.shape(), axis - 1)), apart), shape);
   }
   return result;
+}
+
+Var tile(Operand x, std::initializer_list<Index> repeats) {
+  return tile(x, std::span<const Index>(repeats.begin(), repeats.size()));
 }
 
 Var outer(Operand a, Operand b) {

@@ -8,11 +8,8 @@
 
 namespace wengert {
 
-using Axes = SmallList<int, max_rank>;
-
-// Ascending and each once, or Error in the name of `op`; all of them. (One axis: axis_of.)
-Axes axes_of(const Operand& x, std::span<const int> axes, const char* op);
-Axes all_axes(const Operand& x, const char* op = __builtin_FUNCTION());
+// Ascending and each once, or Error in the name of `op`. (One axis: axis_of.)
+AxisList axes_of(const Operand& x, const Axes& axes, const char* op);
 
 // An array seen along an axis as [outside, extent, inside].
 inline Index outside(const Shape& shape, int axis) { return shape.leading(axis + shape.rank()).size(); }

@@ -206,7 +206,7 @@ struct ArgExtremum final : Reduction {
 [[gnu::init_priority(library_ops)]] const ArgExtremum<true> argmax_op;
 [[gnu::init_priority(library_ops)]] const ArgExtremum<false> argmin_op;
 
-Var over_axes(const Op& op, const Operand& x, const Axes& axes, Reduce options) {
+Var over_axes(const Op& op, const Operand& x, const AxisList& axes, Reduce options) {
   return record(op, {x}, {.axes = axes, .integers = {options.keepdims}});
 }
 Var over_axis(const Op& op, const Operand& x, int axis, Reduce options) {
@@ -216,23 +216,11 @@ Operand flat(const Operand& x, const char* op) { return {reshape(x, {x.shape(op)
 
 }  // namespace
 
-Var max(Operand x) { return over_axes(max_op, x, all_axes(x), {}); }
-Var max(Operand x, std::span<const int> axes, Reduce options) {
-  return over_axes(max_op, x, axes_of(x, axes, "max"), options);
-}
-Var max(Operand x, std::initializer_list<int> axes, Reduce options) {
-  return max(x, std::span<const int>(axes.begin(), axes.size()), options);
-}
-Var min(Operand x) { return over_axes(min_op, x, all_axes(x), {}); }
-Var min(Operand x, std::span<const int> axes, Reduce options) {
-  return over_axes(min_op, x, axes_of(x, axes, "min"), options);
-}
-Var min(Operand x, std::initializer_list<int> axes, Reduce options) {
-  return min(x, std::span<const int>(axes.begin(), axes.size()), options);
-}
+Var max(Operand x, Axes axes, Reduce options) { return over_axes(max_op, x, axes_of(x, axes, "max"), options); }
+Var min(Operand x, Axes axes, Reduce options) { return over_axes(min_op, x, axes_of(x, axes, "min"), options); }
 Var argmax(Operand x) { return over_axis(argmax_op, flat(x, "argmax"), 0, {}); }
-Var argmax(Operand x, int axis, Reduce options) { return over_axis(argmax_op, x, axis, options); }
+Var argmax(Operand x, Axis axis, Reduce options) { return over_axis(argmax_op, x, axis, options); }
 Var argmin(Operand x) { return over_axis(argmin_op, flat(x, "argmin"), 0, {}); }
-Var argmin(Operand x, int axis, Reduce options) { return over_axis(argmin_op, x, axis, options); }
+Var argmin(Operand x, Axis axis, Reduce options) { return over_axis(argmin_op, x, axis, options); }
 
 }  // namespace wengert

@@ -267,27 +267,27 @@ Var for_all_inside(const Operand& indices, int axis, const char* op) {
 
 }  // namespace
 
-Var take_along(Operand x, Operand indices, int axis) {
+Var take_along(Operand x, Operand indices, Axis axis) {
   return record(take_along_op, {x, indices}, {.axes = {axis_of(x, axis, "take_along")}});
 }
 
-Var scatter_add(Operand x, Operand indices, int axis, Index extent) {
+Var scatter_add(Operand x, Operand indices, Axis axis, Integer extent) {
   return record(scatter_add_op, {x, indices}, {.axes = {axis_of(x, axis, "scatter_add")}, .integers = {extent}});
 }
 
-Var index_select(Operand x, int axis, Operand indices) {
+Var index_select(Operand x, Axis axis, Operand indices) {
   axis = axis_of(x, axis, "index_select");
   const Scope scope(x, "index_select");
   return take_along(x, for_all_inside(indices, axis, "index_select"), axis);
 }
 
-Var index_add(Operand x, int axis, Operand indices, Operand updates) {
+Var index_add(Operand x, Axis axis, Operand indices, Operand updates) {
   axis = axis_of(x, axis, "index_add");
   const Scope scope(x, "index_add");
   return x + scatter_add(updates, for_all_inside(indices, axis, "index_add"), axis, x.extent(axis));
 }
 
-Var one_hot(Operand indices, Index count) {
+Var one_hot(Operand indices, Integer count) {
   const Scope scope(indices, "one_hot");
   Tape& tape = indices.tape();
   const Var one = tape.full(Type{tape.dtype(), {1}}, 1);

@@ -169,8 +169,8 @@ struct Triangle final : Op {
 
 Var diagonal(Operand x) { return record(diagonal_op, {x}); }
 Var diag_embed(Operand x) { return record(diag_embed_op, {x}); }
-Var tril(Operand x, Index k) { return record(tril_op, {x}, {.integers = {k}}); }
-Var triu(Operand x, Index k) { return record(triu_op, {x}, {.integers = {k}}); }
+Var tril(Operand x, Integer k) { return record(tril_op, {x}, {.integers = {k}}); }
+Var triu(Operand x, Integer k) { return record(triu_op, {x}, {.integers = {k}}); }
 
 Var trace(Operand x) {
   const Scope scope(x, "trace");

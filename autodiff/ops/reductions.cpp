@@ -91,9 +91,11 @@ struct Sum final : Reduction {
 
 }  // namespace
 
-Axes axes_of(const Operand& x, std::span<const int> axes, const char* op) {
-  Axes sorted;
-  for (int axis : axes) {
+AxisList axes_of(const Operand& x, const Axes& axes, const char* op) {
+  AxisList sorted;
+  if (axes.are_all())
+    for (int axis = -x.rank(op); axis < 0; ++axis) sorted.push_back(axis);
+  for (int axis : axes.named()) {
     axis = axis_of(x, axis, op);
     if (std::find(sorted.begin(), sorted.end(), axis) != sorted.end())
       refuse(x, op, fmt::format("axis {} of shape {} is named twice", axis, to_string(x.shape())));
@@ -103,14 +105,8 @@ Axes axes_of(const Operand& x, std::span<const int> axes, const char* op) {
   return sorted;
 }
 
-Axes all_axes(const Operand& x, const char* op) {
-  Axes axes;
-  for (int axis = -x.rank(op); axis < 0; ++axis) axes.push_back(axis);
-  return axes;
-}
-
 std::vector<Example> SharedReduction::examples() const {
-  const auto over = [](Axes axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
+  const auto over = [](AxisList axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
   return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},
           {{Sample{{3, 4}}}, over({-1}, 0)},
           {{Sample{{3, 4}}}, over({-2}, 1)},
@@ -168,32 +164,14 @@ Index Reduction::target(const Attributes& a, const Shape& x, Index i) {
   return to;
 }
 
-Var sum(Operand x, std::span<const int> axes, Reduce options) {
+Var sum(Operand x, Axes axes, Reduce options) {
   return record(sum_op, {x}, {.axes = axes_of(x, axes, "sum"), .integers = {options.keepdims}});
 }
 
-Var sum(Operand x, std::initializer_list<int> axes, Reduce options) {
-  return sum(x, std::span<const int>(axes.begin(), axes.size()), options);
-}
-
-Var sum(Operand x) { return record(sum_op, {x}, {.axes = all_axes(x), .integers = {0}}); }
-
-namespace {
-
-Var mean_over(const Operand& x, const Axes& axes, Reduce options) {
-  const Var total = record(sum_op, {x}, {.axes = axes, .integers = {options.keepdims}});
+Var mean(Operand x, Axes axes, Reduce options) {
+  const Var total = record(sum_op, {x}, {.axes = axes_of(x, axes, "mean"), .integers = {options.keepdims}});
   const double out = static_cast<double>(total.size()), in = static_cast<double>(x.shape().size());
   return div(Operand(total, x.where()), out > 0 ? in / out : 1);  // how many went into each entry
-}
-
-}  // namespace
-
-Var mean(Operand x) { return mean_over(x, all_axes(x), {}); }
-Var mean(Operand x, std::span<const int> axes, Reduce options) {
-  return mean_over(x, axes_of(x, axes, "mean"), options);
-}
-Var mean(Operand x, std::initializer_list<int> axes, Reduce options) {
-  return mean(x, std::span<const int>(axes.begin(), axes.size()), options);
 }
 
 Var sum_to(Operand x, const Shape& shape) {
@@ -205,7 +183,7 @@ Var sum_to(Operand x, const Shape& shape) {
   SmallList<int, max_rank> axes;
   for (int axis = -from.rank(); axis < 0; ++axis)
     if (axis < -shape.rank() || (shape[axis] == 1 && from[axis] != 1)) axes.push_back(axis);
-  const Var total = axes.empty() ? x.var() : sum(x, std::span<const int>(axes), {.keepdims = true});
+  const Var total = axes.empty() ? x.var() : sum(x, axes, {.keepdims = true});
   return total.shape() == shape ? total : reshape({total, x.where()}, shape);
 }
 

@@ -101,7 +101,7 @@ struct CumSum final : OpOf<CumSum> {
 
 }  // namespace
 
-Var cumsum(Operand x, int axis, Cumulate options) {
+Var cumsum(Operand x, Axis axis, Cumulate options) {
   return record(cumsum_op, {x}, {.axes = {axis_of(x, axis, "cumsum")}, .integers = {options.reverse}});
 }
 

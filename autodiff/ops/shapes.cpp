@@ -244,13 +244,14 @@ Var broadcast_to(Operand x, const Shape& shape) {
   return record(broadcast_to_op, {x}, attributes);
 }
 
-Var transpose(Operand x, std::initializer_list<int> axes) {
+Var transpose(Operand x, Axes axes) {
+  if (axes.are_all()) return transpose(x);
   const int rank = x.rank();
-  if (static_cast<int>(axes.size()) != rank)
-    throw Error(fmt::format("[transpose] {} needs {} axes, got {}  ({})", to_string(x.shape()), rank, axes.size(),
+  if (axes.count() != static_cast<std::size_t>(rank))
+    throw Error(fmt::format("[transpose] {} needs {} axes, got {}  ({})", to_string(x.shape()), rank, axes.count(),
                             place_of(x)));
   Attributes attributes;
-  for (int axis : axes) attributes.axes.push_back(axis < 0 ? axis : axis - rank);
+  for (int axis : axes.named()) attributes.axes.push_back(axis < 0 ? axis : axis - rank);
   return record(transpose_op, {x}, attributes);
 }
 
@@ -260,16 +261,15 @@ Var transpose(Operand x) {
   return record(transpose_op, {x}, attributes);
 }
 
-Var swapaxes(Operand x, int a, int b) {
+Var swapaxes(Operand x, Axis a, Axis b) {
   a = axis_of(x, a, "swapaxes");
   b = axis_of(x, b, "swapaxes");
   Attributes attributes;
-  for (int axis = std::min(a, b); axis < 0; ++axis) attributes.axes.push_back(axis == a ? b : axis == b ? a : axis);
+  for (int axis = std::min<int>(a, b); axis < 0; ++axis)
+    attributes.axes.push_back(axis == a ? int(b) : axis == b ? int(a) : axis);
   return record(transpose_op, {x}, attributes);
 }
 
-Var flip(Operand x, std::initializer_list<int> axes) {
-  return record(flip_op, {x}, {.axes = axes_of(x, std::span<const int>(axes.begin(), axes.size()), "flip")});
-}
+Var flip(Operand x, Axes axes) { return record(flip_op, {x}, {.axes = axes_of(x, axes, "flip")}); }
 
 }  // namespace wengert

@@ -263,22 +263,22 @@ struct Embed final : Op {
 
 }  // namespace
 
-Var concat(std::span<const Operand> parts, int axis, Where where) {
+Var concat(std::span<const Operand> parts, Axis axis, Where where) {
   if (parts.empty()) throw Error(fmt::format("[concat] needs at least one part  ({})", to_string(where)));
   return record(concat_op, parts, {.axes = {axis_of(parts[0], axis, "concat")}});
 }
-Var concat(std::initializer_list<Operand> parts, int axis, Where where) {
+Var concat(std::initializer_list<Operand> parts, Axis axis, Where where) {
   return concat(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
 }
 
-Var slice(Operand x, int axis, Index start, Index stop, Index step) {
+Var slice(Operand x, Axis axis, Integer start, Integer stop, Integer step) {
   axis = axis_of(x, axis, "slice");
   const Index extent = x.extent(axis);
   const auto bound = [&](Index i) { return std::clamp<Index>(i < 0 ? i + extent : i, 0, extent); };
   return record(slice_op, {x}, {.axes = {axis}, .integers = {bound(start), std::max(bound(start), bound(stop)), step}});
 }
 
-Var embed(Operand x, int axis, Index extent, Index start, Index step) {
+Var embed(Operand x, Axis axis, Integer extent, Integer start, Integer step) {
   return record(embed_op, {x}, {.axes = {axis_of(x, axis, "embed")}, .integers = {extent, start, step}});
 }
 

@@ -234,15 +234,11 @@ struct Softmax final : OpOf<Softmax<Log>> {
 
 }  // namespace
 
-Var logsumexp(Operand x) { return record(logsumexp_op, {x}, {.axes = all_axes(x), .integers = {0}}); }
-Var logsumexp(Operand x, std::span<const int> axes, Reduce options) {
+Var logsumexp(Operand x, Axes axes, Reduce options) {
   return record(logsumexp_op, {x}, {.axes = axes_of(x, axes, "logsumexp"), .integers = {options.keepdims}});
 }
-Var logsumexp(Operand x, std::initializer_list<int> axes, Reduce options) {
-  return logsumexp(x, std::span<const int>(axes.begin(), axes.size()), options);
-}
-Var softmax(Operand x, int axis) { return record(softmax_op, {x}, {.axes = {axis_of(x, axis, "softmax")}}); }
-Var log_softmax(Operand x, int axis) {
+Var softmax(Operand x, Axis axis) { return record(softmax_op, {x}, {.axes = {axis_of(x, axis, "softmax")}}); }
+Var log_softmax(Operand x, Axis axis) {
   return record(log_softmax_op, {x}, {.axes = {axis_of(x, axis, "log_softmax")}});
 }
 

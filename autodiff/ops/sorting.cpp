@@ -96,9 +96,9 @@ struct Argsort final : Op {
 
 }  // namespace
 
-Var argsort(Operand x, int axis) { return record(argsort_op, {x}, {.axes = {axis_of(x, axis, "argsort")}}); }
+Var argsort(Operand x, Axis axis) { return record(argsort_op, {x}, {.axes = {axis_of(x, axis, "argsort")}}); }
 
-Var sort(Operand x, int axis) {
+Var sort(Operand x, Axis axis) {
   axis = axis_of(x, axis, "sort");
   const Scope scope(x, "sort");
   return take_along(x, argsort(x, axis), axis);

@@ -280,8 +280,8 @@ struct Ive final : Family {
 
 Var lgamma(Operand x) { return record(lgamma_op, {x}); }
 Var digamma(Operand x) { return record(digamma_op, {x}); }
-Var polygamma(int n, Operand x) { return record(polygamma_op, {x}, {.integers = {n}}); }
-Var ive(int order, Operand x) { return record(ive_op, {x}, {.integers = {order, 0}}); }
+Var polygamma(Integer n, Operand x) { return record(polygamma_op, {x}, {.integers = {n}}); }
+Var ive(Integer order, Operand x) { return record(ive_op, {x}, {.integers = {order, 0}}); }
 Var i0e(Operand x) { return ive(0, x); }
 Var i1e(Operand x) { return ive(1, x); }
 

@@ -8,10 +8,8 @@
 namespace wengert {
 namespace {
 
-std::span<const int> span_of(std::initializer_list<int> axes) { return {axes.begin(), axes.size()}; }
-
 // x with extents of 1 at `axes`, or without these axes.
-Var finish(Var x, const Axes& axes, bool keepdims) {
+Var finish(Var x, const AxisList& axes, bool keepdims) {
   if (keepdims || axes.empty()) return x;
   Shape shape;
   for (int axis = -x.rank(); axis < 0; ++axis)
@@ -45,7 +43,7 @@ Var product_along(Var x, int axis) {
   return odd.is_null() ? x : x * odd;
 }
 
-Var product(const Operand& x, const Axes& axes, Reduce options) {
+Var product(const Operand& x, const AxisList& axes, Reduce options) {
   if (!is_float(x.dtype())) refuse(x, "prod", "x is i32: needs f32 or f64 (use cast)");
   const Scope scope(x, "prod");
   Var y = x.var();
@@ -54,7 +52,7 @@ Var product(const Operand& x, const Axes& axes, Reduce options) {
 }
 
 // The elements of x that go into each element of a reduction.
-double count(const Operand& x, const Axes& axes) {
+double count(const Operand& x, const AxisList& axes) {
   double product = 1;
   for (int axis : axes) product *= static_cast<double>(x.extent(axis));
   return product;
@@ -67,44 +65,33 @@ Var from_mean_of(const Operand& x, std::span<const int> axes) {
   return shifted - mean(shifted, axes, {.keepdims = true});
 }
 
-Var spread(const Operand& x, const Axes& axes, Deviations options) {
+Var spread(const Operand& x, const AxisList& axes, Deviations options) {
   const Var from_mean = from_mean_of(x, axes);
   const double freedom = std::max(0.0, count(x, axes) - options.ddof);
   const Var total = sum(square(from_mean), axes, {.keepdims = options.keepdims});
   return freedom > 0 ? total / freedom : total * std::numeric_limits<double>::quiet_NaN();
 }
 
-Var variance_over(const Operand& x, const Axes& axes, Deviations options) {
-  const Scope scope(x, "variance");
-  return spread(x, axes, options);
-}
-Var stddev_over(const Operand& x, const Axes& axes, Deviations options) {
-  const Scope scope(x, "stddev");
-  return root(spread(x, axes, options));
-}
-Var norm_over(const Operand& x, const Axes& axes, Reduce options) {
-  const Scope scope(x, "norm");
-  return root(sum(square(x), axes, options));
-}
-
 }  // namespace
 
-Var prod(Operand x) { return product(x, all_axes(x), {}); }
-Var prod(Operand x, std::span<const int> axes, Reduce options) { return product(x, axes_of(x, axes, "prod"), options); }
-Var prod(Operand x, std::initializer_list<int> axes, Reduce options) { return prod(x, span_of(axes), options); }
+Var prod(Operand x, Axes axes, Reduce options) { return product(x, axes_of(x, axes, "prod"), options); }
 
-Var variance(Operand x, Deviations options) { return variance_over(x, all_axes(x), options); }
-Var variance(Operand x, std::initializer_list<int> axes, Deviations options) {
-  return variance_over(x, axes_of(x, span_of(axes), "variance"), options);
-}
-Var stddev(Operand x, Deviations options) { return stddev_over(x, all_axes(x), options); }
-Var stddev(Operand x, std::initializer_list<int> axes, Deviations options) {
-  return stddev_over(x, axes_of(x, span_of(axes), "stddev"), options);
+Var variance(Operand x, Axes axes, Deviations options) {
+  const AxisList over = axes_of(x, axes, "variance");
+  const Scope scope(x, "variance");
+  return spread(x, over, options);
 }
 
-Var norm(Operand x) { return norm_over(x, all_axes(x), {}); }
-Var norm(Operand x, std::initializer_list<int> axes, Reduce options) {
-  return norm_over(x, axes_of(x, span_of(axes), "norm"), options);
+Var stddev(Operand x, Axes axes, Deviations options) {
+  const AxisList over = axes_of(x, axes, "stddev");
+  const Scope scope(x, "stddev");
+  return root(spread(x, over, options));
+}
+
+Var norm(Operand x, Axes axes, Reduce options) {
+  const AxisList over = axes_of(x, axes, "norm");
+  const Scope scope(x, "norm");
+  return root(sum(square(x), over, options));
 }
 
 Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) {
@@ -117,7 +104,7 @@ Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) 
              fmt::format("gain and bias must be numbers or of shape {} for x {}, got {}", to_string(normalised),
                          to_string(x.shape()), to_string(weight.shape())));
   const Scope scope(x, "layer_norm");
-  const Axes all = all_axes(x);
+  const AxisList all = axes_of(x, Axes::all(), "layer_norm");
   const auto last = std::span<const int>(all).last(static_cast<std::size_t>(options.axes));
   const Var from_mean = from_mean_of(x, last);
   // One division a row.

@@ -157,7 +157,8 @@ BOOST_AUTO_TEST_CASE(values_over_axes) {
   check_close(prod(x).value(), prod(flatten(x), 0).value(), 1e-15, "prod of all");
   check_close(norm(x).value(), norm(x, {0, 1}).value(), 1e-15, "norm of all");
   check_close(variance(x).value(), variance(flatten(x), 0, {.ddof = 1}).value(), 1e-14, "variance of all");
-  check_close(stddev(x, {.ddof = 0}).value(), sqrt(variance(x, {0, 1}, {.ddof = 0})).value(), 1e-15, "stddev of all");
+  check_close(stddev(x, Axes::all(), {.ddof = 0}).value(), sqrt(variance(x, {0, 1}, {.ddof = 0})).value(), 1e-15,
+              "stddev of all");
   BOOST_TEST((prod(x, std::initializer_list<int>{}).shape() == x.shape()));
 }
 
@@ -248,7 +249,7 @@ BOOST_AUTO_TEST_CASE(points_of_convention) {
   };
   const Function product = [](Var x) { return prod(x); }, length = [](Var x) { return norm(x); };
   const Function sample = [](Var x) { return variance(x); },
-                 population = [](Var x) { return variance(x, {.ddof = 0}); };
+                 population = [](Var x) { return variance(x, Axes::all(), {.ddof = 0}); };
   const Function deviation = [](Var x) { return stddev(x); };
   const Function normal = [](Var x) { return layer_norm(x, 2, 1, {.eps = 0.25}); };
   check(product, {}, {1}, {}, "prod of nothing");

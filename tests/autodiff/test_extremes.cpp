@@ -328,6 +328,7 @@ constexpr bool all(auto list, bool wanted) {
   return std::all_of(list.begin(), list.end(), [&](bool compiles) { return compiles == wanted; });
 }
 static_assert(all(calls<int>, true) && all(calls<Index>, true) && all(calls<short>, true));
-static_assert(all(calls<double>, false) && all(calls<float>, false) && all(calls<long double>, false));
+static_assert(all(calls<bool>, false) && all(calls<double>, false) && all(calls<float>, false) &&
+              all(calls<long double>, false));
 
 }  // namespace
