@@ -2,6 +2,7 @@
 #pragma once
 #include "autodiff/derivatives.hpp"
 #include "autodiff/jit.hpp"
+#include "autodiff/linalg.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan.hpp"

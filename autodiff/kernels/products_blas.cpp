@@ -1,4 +1,5 @@
-// The one file that calls BLAS, through xtensor-blas. (OpenBLAS's own <cblas.h> clashes with its declarations.)
+// The one file that calls BLAS itself, through xtensor-blas; lapack.cpp calls LAPACK. (OpenBLAS's own <cblas.h> clashes
+// with its declarations.)
 #include "autodiff/xtensor.hpp"
 // First the configuration, which defines HAVE_CBLAS: without it cxxblas falls back to plain loops of its own.
 #include <xtensor-blas/xblas_config.hpp>
@@ -10,8 +11,8 @@
 
 #include <algorithm>
 
+#include "autodiff/kernels/openblas.hpp"
 #include "autodiff/kernels/products.hpp"
-#include "autodiff/parallel.hpp"
 
 extern "C" void openblas_set_num_threads(int count);
 
@@ -33,13 +34,14 @@ Given given(Index rows, Index columns, Strided<const T> x) {
 
 }  // namespace
 
-template <class T>
-void multiply_blas(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
-  // Work is shared out by rows before it comes here. The flavour with OpenMP asks OpenMP for the number of threads at
-  // every call, whatever it was told, and being told sets OpenMP's number for all that follows on this thread.
-  const OneThread guard;
+OpenblasAlone::OpenblasAlone() {
   static const bool pinned = (openblas_set_num_threads(1), true);
   static_cast<void>(pinned);
+}
+
+template <class T>
+void multiply_blas(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  const OpenblasAlone alone;  // work is shared out by rows before it comes here
   const Given left = given(m, k, a), right = given(k, n, b);
   cxxblas::gemm<int>(cxxblas::RowMajor, left.transpose, right.transpose, static_cast<int>(m), static_cast<int>(n),
                      static_cast<int>(k), T(1), a.data, left.leading, b.data, right.leading, T(0), out.data,

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <vector>
 
-#include "autodiff/ops.hpp"
+#include "autodiff/linalg.hpp"
 #include "autodiff/ops/composite.hpp"
 #include "autodiff/tape.hpp"
 
@@ -162,6 +162,36 @@ Var dot(Operand a, Operand b) {
     refuse(a, "dot", fmt::format("extents differ: {} and {}", to_string(a.shape()), to_string(b.shape())));
   const Scope scope(a, "dot");
   return sum(a * b);
+}
+
+Var cross(Operand a, Operand b, Axis axis) {
+  const int rank = std::max(a.rank(), b.rank());
+  int at = axis;
+  try {
+    at = normalise_axis(axis, rank);
+  } catch (const Error& error) {
+    refuse(a, "cross", fmt::format("{} of {} and {}", error.what(), to_string(a.shape()), to_string(b.shape())));
+  }
+  for (const Operand& x : {a, b})
+    if (x.rank() < -at || x.extent(at) != 3)
+      refuse(x, "cross", fmt::format("needs 3 elements along axis {}, got {}", at, to_string(x.shape())));
+  const Scope scope(a, "cross");
+  return roll(a, -1, at) * roll(b, -2, at) - roll(a, -2, at) * roll(b, -1, at);
+}
+
+Var kron(Operand a, Operand b) {
+  const int rank = std::max(a.rank(), b.rank());
+  if (rank > static_cast<int>(max_rank) / 2)
+    refuse(a, "kron", fmt::format("takes up to 4 axes, got {} and {}", to_string(a.shape()), to_string(b.shape())));
+  const Shape left = a.shape().padded(rank), right = b.shape().padded(rank);
+  Shape outside, inside, result;  // a's axes and b's in turn: axis i of a before axis i of b
+  for (int axis = 0; axis < rank; ++axis) {
+    outside = outside.followed_by({left[axis], 1});
+    inside = inside.followed_by({1, right[axis]});
+    result.append(left[axis] * right[axis]);
+  }
+  const Scope scope(a, "kron");
+  return reshape(reshape(a, outside) * reshape(b, inside), result);
 }
 
 }  // namespace wengert

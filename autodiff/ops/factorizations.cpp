@@ -14,18 +14,10 @@
 #include "autodiff/kernels/products.hpp"
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
+#include "autodiff/ops/matrices.hpp"
 
 namespace wengert {
 namespace {
-
-Shape batch_of(const Shape& matrices) { return matrices.leading(matrices.rank() - 2); }
-
-// [K, S] -> [K, shape], where the stack's extents of 1 stand for equal tangents, and shape has at least `rank` axes
-Var full_stack(Var stack, const Shape& shape, int rank) {
-  const Index count = stack.extent(0);
-  const Var full = broadcast_to(stack, shape.prepended(count));
-  return shape.rank() < rank ? reshape(full, shape.padded(rank).prepended(count)) : full;
-}
 
 // x of a x = b in place of b, columns of x `columns` apart; a is lower triangular (solved from the first row on) or
 // upper
@@ -211,7 +203,6 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
 
 // x where column < row, half of it on the diagonal, 0 above
 Var lower_half(Var x) { return 0.5 * (tril(x) + tril(x, -1)); }
-Var symmetric(Var x) { return 0.5 * (x + swapaxes(x, -1, -2)); }
 
 // The lower factor of (a + a')/2, zero above the diagonal. Returns the first row whose pivot is not positive and leaves
 // the pivot in its place; n when all are.
@@ -254,8 +245,7 @@ struct Cholesky final : OpOf<Cholesky> {
     });
     for (Index i = 0; refused && i < count; ++i)  // on the calling thread: nothing is thrown inside a region
       if (const Index row = pivot_row(i); row < n)
-        reject(fmt::format("{}{} is not positive definite: pivot {} is {:g}",
-                           count > 1 ? fmt::format("matrix {} of ", i) : "", to_string(k.out_shape()), row,
+        reject(fmt::format("{} is not positive definite: pivot {} is {:g}", name_of_matrix(i, k.out_shape()), row,
                            k.out<T>()[(i * n + row) * n + row]));
   }
   // l' dl l^-T = Phi(l^-1 da l^-T), Phi = lower_half; da is symmetric.
@@ -266,7 +256,7 @@ struct Cholesky final : OpOf<Cholesky> {
   }
   Var jvp(const Call& c, std::span<const Var> t) const override {
     const Var l = c.out();
-    const Var half = triangular_solve(l, symmetric(full_stack(t[0], c.shape(0), c.shape(0).rank())));
+    const Var half = triangular_solve(l, symmetric(full_stack(t[0], c.shape(0))));
     return matmul(l, lower_half(triangular_solve(l, swapaxes(half, -1, -2))));
   }
   Rows rows(const Signature&, const Type&, int, int axis) const override {
@@ -315,12 +305,6 @@ struct Cholesky final : OpOf<Cholesky> {
   }
 };
 [[gnu::init_priority(library_ops)]] const Cholesky cholesky_op;
-
-// With leading ones up to `rank` axes, so that a batch in front of one operand (vmap) stays in front of the other's.
-Operand with_rank(const Operand& x, int rank) {
-  if (x.is_number() || x.rank() >= rank) return x;
-  return {reshape(x, x.shape().padded(rank)), x.where()};
-}
 
 }  // namespace
 

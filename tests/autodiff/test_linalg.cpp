@@ -1,0 +1,222 @@
+// Systems, determinants and factorizations: identities that hold for any matrix, derivatives, batches, plans, threads,
+// errors. (Values against plain algorithms and derivatives by each op alone: test_every_op.)
+#define BOOST_TEST_MODULE linalg
+#include <boost/test/unit_test.hpp>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "autodiff/autodiff.hpp"
+#include "autodiff/check.hpp"
+#include "tests/autodiff/plans.hpp"
+#include "tests/parity/reference.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+using parity::check_close;
+
+namespace {
+
+Array normal(Dtype dtype, const Shape& shape, std::uint64_t seed) { return Rng(seed).normal({dtype, shape}); }
+Var normal(Tape& tape, const Shape& shape, std::uint64_t seed) { return tape.input(normal(tape.dtype(), shape, seed)); }
+Var slice_of(Var x, Index i) { return reshape(slice(x, 0, i, i + 1), x.shape().trailing(x.rank() - 1)); }
+Var transposed(Var x) { return swapaxes(x, -1, -2); }
+Var eye(Tape& tape, Index n) { return diag_embed(tape.full({n}, 1)); }
+double epsilon(Dtype dtype) { return dtype == Dtype::f32 ? 1.2e-7 : 2.2e-16; }
+constexpr Dtype dtypes[] = {Dtype::f32, Dtype::f64};
+
+void check_derivatives(const std::string& what, const FunctionOfMany& f, const std::vector<Array>& inputs) {
+  for (const std::string& failure : check_grads(f, inputs).failures) BOOST_ERROR(what << ": " << failure);
+}
+
+// The function of each matrix of a batch, alone: what the batch gives.
+void check_each(const std::string& what, const Function& f, const Array& batch) {
+  Tape tape(batch.dtype());
+  const Array together = f(tape.input(batch)).value();
+  for (Index i = 0; i < batch.shape()[0]; ++i) {
+    const Array alone = f(tape.input(parity::row(batch, i, batch.shape().trailing(batch.shape().rank() - 1)))).value();
+    BOOST_TEST(same_bits(parity::row(together, i, alone.shape()), alone), what << " of matrix " << i);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_solution_solves) {
+  for (Dtype dtype : dtypes)
+    for (Index n : {1, 2, 5, 40, 150})
+      for (bool transpose : {false, true}) {
+        Tape tape(dtype);
+        const Var a = normal(tape, {3, 1, n, n}, 1), b = normal(tape, {2, n, 3}, 2);
+        const Var x = solve(a, b, {.transpose = transpose});
+        BOOST_TEST((x.shape() == Shape{3, 2, n, 3}));
+        // Backward error: the residual is that of a matrix whose entries are off by some eps.
+        const Array residual = (matmul(a, x, {.transpose_a = transpose}) - b).value();
+        const double scale = max(abs(a)).item() * max(abs(x)).item() * static_cast<double>(n);
+        for (double r : numbers(residual)) BOOST_TEST(std::abs(r) <= 20 * epsilon(dtype) * scale);
+      }
+}
+
+BOOST_AUTO_TEST_CASE(a_right_hand_side_may_be_a_vector) {
+  Tape tape(Dtype::f64);
+  const Var a = normal(tape, {4, 3, 3}, 1), b = normal(tape, {3}, 2), x = solve(a, b);
+  BOOST_TEST((x.shape() == Shape{4, 3}));
+  check_close(x.value(), squeeze(solve(a, unsqueeze(b, -1)), -1).value(), 0, "as a column");
+  BOOST_TEST((solve(slice_of(a, 0), b, {.transpose = true}).shape() == Shape{3}));
+  const auto f = [](std::span<const Var> s) { return solve(s[0], s[1]); };
+  check_close(vmap(f, {a, stack({b, b, b, b}, 0)}).value(), x.value(), 0, "under vmap");
+  BOOST_TEST(
+      contains(error_of([&] { solve(a, normal(tape, {4}, 2)); }), "[solve] matrices and right-hand sides differ"));
+}
+
+BOOST_AUTO_TEST_CASE(inverses_and_determinants) {
+  Tape tape(Dtype::f64);
+  for (Index n : {1, 2, 3, 4, 7, 30}) {
+    const Var a = normal(tape, {2, n, n}, 1), inverse = inv(a);
+    check_close(matmul(a, inverse).value(), broadcast_to(eye(tape, n), {2, n, n}).value(), 1e-11, "a inv(a)");
+    const auto [sign, logarithm] = slogdet(a);
+    check_close((sign * exp(logarithm)).value(), det(a).value(), 1e-12, "slogdet and det");
+    check_close(det(matmul(a, a)).value(), square(det(a)).value(), 1e-12, "det of a product");
+    check_close(grad(sum(logarithm), a).value(), transposed(inverse).value(), 1e-11, "gradient of logabsdet");
+    check_close(grad(sum(det(a)), a).value(), (reshape(det(a), {2, 1, 1}) * transposed(inverse)).value(), 1e-11,
+                "gradient of det");
+    check_close(grad(sum(sign), a).value(), (0 * a).value(), 0, "gradient of the sign");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(derivatives_of_systems_and_determinants) {
+  const Array a = normal(Dtype::f64, {2, 3, 3}, 5), b = normal(Dtype::f64, {3, 2}, 6);
+  check_derivatives("solve", [](std::span<const Var> x) { return solve(x[0], x[1]); }, {a, b});
+  check_derivatives("inv", [](std::span<const Var> x) { return inv(x[0]); }, {a});
+  check_derivatives("det", [](std::span<const Var> x) { return det(x[0]); }, {normal(Dtype::f64, {2, 4, 4}, 7)});
+  check_derivatives("logabsdet", [](std::span<const Var> x) { return slogdet(x[0]).logabsdet; }, {a});
+}
+
+BOOST_AUTO_TEST_CASE(determinants_have_derivatives_at_singular_matrices) {
+  // u v' + w z' has rank 2, which for 3 x 3 leaves a gradient, for 4 x 4 none.
+  for (Index n : {2, 3, 4, 6})
+    for (Index rank : {n - 1, n - 2}) {
+      Tape tape(Dtype::f64);
+      const Var a = matmul(normal(tape, {n, rank}, 1), normal(tape, {rank, n}, 2)), g = grad(det(a), a);
+      const double size = std::pow(max(abs(a)).item(), static_cast<double>(n - 1));
+      for (Index i = 0; i < n; ++i) {  // differences of a function that is linear in each entry
+        const Var step = embed(embed(tape.full({1, 1}, 1), -1, n, i), -2, n, n - 1 - i);
+        const double difference = (det(a + step) - det(a - step)).item() / 2;
+        BOOST_TEST(std::abs(sum(g * step).item() - difference) <= 1e-13 * size, n << " of rank " << rank);
+      }
+      if (rank < n - 1)
+        for (double x : numbers(g)) BOOST_TEST(std::abs(x) <= 1e-13 * size);
+    }
+  // To any order where they are polynomials.
+  const Array zero(Dtype::f64, {3, 3});
+  for (const std::string& failure :
+       check_grads([](std::span<const Var> x) { return det(x[0]); }, {zero}, {.order = 3}).failures)
+    BOOST_ERROR(failure);
+}
+
+BOOST_AUTO_TEST_CASE(a_singular_matrix_is_refused_where_it_must_be) {
+  Tape tape(Dtype::f64);
+  const Var bad = tape.input(Array::of<double>({2, 2}, {1, 2, 2, 4})), b = tape.full({2, 1}, 1);
+  const std::uint32_t size = tape.size();
+  const int line = __LINE__ + 1;
+  const std::string text = error_of([&] { solve(bad, b); });
+  BOOST_TEST(text == "[solve] [2, 2] is singular: pivot 1 is 0  (test_linalg.cpp:" + std::to_string(line) + ")");
+  BOOST_TEST(tape.size() == size);
+  const Var batch = stack({eye(tape, 2), bad, 0 * bad}, 0);
+  BOOST_TEST(contains(error_of([&] { solve(batch, b); }), "[solve] matrix 1 of [3, 2, 2] is singular: pivot 1 is 0"));
+  BOOST_TEST(contains(error_of([&] { inv(batch); }), "matrix 1 of [3, 2, 2] is singular"));
+  BOOST_TEST(contains(error_of([&] { inv(batch); }), ", in inv)"));
+  BOOST_TEST(contains(error_of([&] { inv(slice_of(b, 0)); }), "[inv] needs square matrices, got [1]"));
+  BOOST_TEST(contains(error_of([&] { inv(b); }), "[solve] needs square matrices, got [2, 1]"));
+  const auto [sign, logarithm] = slogdet(batch);
+  BOOST_TEST((numbers(sign) == std::vector<double>{1, 0, 0}));
+  BOOST_TEST((numbers(logarithm) == std::vector<double>{0, -INFINITY, -INFINITY}));
+  BOOST_TEST((numbers(det(batch)) == std::vector<double>{1, 0, 0}));
+  BOOST_TEST(contains(error_of([&] { grad(sum(logarithm), batch); }), "is singular"));
+  BOOST_TEST(std::isnan(numbers(solve(bad * std::nan(""), b))[0]));
+  // A plan says it when it runs.
+  const PlanFunction f = [](Vars in) { return std::vector<Var>{solve(in[0], in[1])}; };
+  Plan plan = compile(f, {{Dtype::f64, {2, 2}}, {Dtype::f64, {2, 1}}}, {}, Dtype::f64);
+  BOOST_TEST(contains(error_of([&] { run(plan, {bad.value(), b.value()}); }), "[2, 2] is singular: pivot 1 is 0"));
+}
+
+BOOST_AUTO_TEST_CASE(products_of_vectors) {
+  Tape tape(Dtype::f64);
+  const Var a = normal(tape, {5, 3}, 1), b = normal(tape, {3}, 2), c = cross(a, b);
+  BOOST_TEST((c.shape() == Shape{5, 3}));
+  for (double x : numbers(sum(c * a, -1))) BOOST_TEST(std::abs(x) < 1e-15);
+  for (double x : numbers(sum(c * b, -1))) BOOST_TEST(std::abs(x) < 1e-15);
+  const Var x = tape.input(Array::of<double>({3, 1}, {1, 0, 0})), y = tape.input(Array::of<double>({3, 1}, {0, 1, 0}));
+  BOOST_TEST((numbers(cross(x, y, 0)) == std::vector<double>{0, 0, 1}));
+  BOOST_TEST((numbers(cross(y, x, -2)) == std::vector<double>{0, 0, -1}));
+  BOOST_TEST(contains(error_of([&] { cross(x, y); }), "[cross] needs 3 elements along axis -1, got [3, 1]"));
+  BOOST_TEST(contains(error_of([&] { cross(x, y, 2); }), "[cross] "));
+  check_derivatives("cross", [](std::span<const Var> v) { return cross(v[0], v[1]); }, {a.value(), b.value()});
+}
+
+BOOST_AUTO_TEST_CASE(kronecker_products) {
+  Tape tape(Dtype::f64);
+  const Var a = tape.input(Array::of<double>({2, 2}, {1, 2, 3, 4})), b = tape.input(Array::of<double>({1, 2}, {1, -1}));
+  BOOST_TEST((kron(a, b).shape() == Shape{2, 4}));
+  BOOST_TEST((numbers(kron(a, b)) == std::vector<double>{1, -1, 2, -2, 3, -3, 4, -4}));
+  const Var v = tape.input(Array::of<double>({2}, {1, 10}));
+  BOOST_TEST((numbers(kron(v, v)) == std::vector<double>{1, 10, 10, 100}));
+  BOOST_TEST((numbers(kron(v, b)) == std::vector<double>{1, -1, 10, -10}));
+  const Var p = normal(tape, {3, 3}, 1), q = normal(tape, {2, 2}, 2);
+  check_close(det(kron(p, q)).value(), (square(det(p)) * det(q) * square(det(q))).value(), 1e-12, "determinant");
+  check_close(inv(kron(p, q)).value(), kron(inv(p), inv(q)).value(), 1e-12, "inverse");
+  BOOST_TEST(contains(error_of([&] { kron(normal(tape, {1, 1, 1, 1, 1}, 1), q); }), "[kron] takes up to 4 axes"));
+}
+
+BOOST_AUTO_TEST_CASE(a_matrix_of_a_batch_has_the_bits_that_it_has_alone) {
+  for (Dtype dtype : dtypes)
+    for (Index n : {2, 3, 17, 33}) {
+      const Array batch = normal(dtype, {5, n, n}, 1);
+      check_each(
+          "solve", [](Var a) { return solve(a, slice(a, -1, 0, 2)); }, batch);
+      check_each(
+          "det", [](Var a) { return det(a); }, batch);
+      check_each(
+          "slogdet", [](Var a) { return slogdet(a).logabsdet; }, batch);
+    }
+}
+
+namespace {
+
+// Values and gradients of everything, for comparisons by bits.
+std::vector<Var> everything(Vars in) {
+  const Var a = in[0], b = in[1], large = in[2];
+  std::vector<Var> all{solve(a, b), inv(large), det(a), slogdet(a).logabsdet};
+  Var total = 0 * sum(a);
+  for (const Var value : std::vector<Var>(all)) total = total + sum(square(value));
+  for (Var g : grad(total, {a, b, large})) all.push_back(g);
+  return all;
+}
+Arrays inputs_of_everything(Dtype dtype) {
+  return {normal(dtype, {200, 9, 9}, 1), normal(dtype, {200, 9, 2}, 2), normal(dtype, {2, 70, 70}, 3)};
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(threads_do_not_show) {
+  for (Dtype dtype : dtypes) {
+    const Arrays inputs = inputs_of_everything(dtype);
+    const auto compute = [&](int count) {
+      const Threads guard(count);
+      return eagerly(everything, inputs, dtype);
+    };
+    const Arrays alone = compute(1);
+    for (int count : {2, 3, 7}) BOOST_TEST(same_bits(compute(count), alone), count << " threads");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(plans_give_the_same_bits) {
+  for (Dtype dtype : dtypes) {
+    const Arrays inputs = inputs_of_everything(dtype), wanted = eagerly(everything, inputs, dtype);
+    for (int count : {1, 2, 3}) {
+      const Threads guard(count);
+      Plan plan = compile(everything, types_of(inputs), {}, dtype);
+      BOOST_TEST(same_bits(run(plan, inputs), wanted), count << " threads");
+    }
+  }
+}
