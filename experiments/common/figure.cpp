@@ -71,7 +71,7 @@ std::string table(Gnuplot& gnuplot, std::initializer_list<const std::vector<doub
   }
   for (std::size_t row = 0; row < rows; ++row)
     for (const std::vector<double>* column : columns) values.push_back(column->at(row));
-  return fmt::format("{} binary record=({}) format='{}' using {}", gnuplot.data(values), rows, format, used);
+  return fmt::format("{} record=({}) format='{}' using {}", gnuplot.data(values), rows, format, used);
 }
 
 Index rows(const Field& f) {
@@ -87,7 +87,7 @@ double position(const Range& range, Index i, Index count) {
 
 std::string image(Gnuplot& gnuplot, const Field& f) {
   const Index count = rows(f);
-  return fmt::format("{} binary array=({},{}) format='%float' origin=({},{}) dx={} dy={} with image",
+  return fmt::format("{} array=({},{}) format='%float' origin=({},{}) dx={} dy={} with image",
                      gnuplot.data(f.values), f.columns, count, f.x.low, f.y.low, position(f.x, 1, f.columns) - f.x.low,
                      position(f.y, 1, count) - f.y.low);
 }
@@ -98,7 +98,7 @@ std::string points_of(Gnuplot& gnuplot, const Field& f) {
   for (Index i = 0; i < f.columns * count; ++i)
     triples.insert(triples.end(), {position(f.x, i % f.columns, f.columns), position(f.y, i / f.columns, count),
                                    f.values[static_cast<std::size_t>(i)]});
-  return fmt::format("{} binary record=({},{}) format='%float%float%float' using 1:2:3", gnuplot.data(triples),
+  return fmt::format("{} record=({},{}) format='%float%float%float' using 1:2:3", gnuplot.data(triples),
                      f.columns, count);
 }
 

@@ -2,14 +2,20 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <sstream>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "autodiff/error.hpp"
@@ -21,6 +27,10 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string reason(int number) { return std::error_code(number, std::generic_category()).message(); }
+
+// The child's descriptors: nothing, the picture, complaints, data and the script.
+enum Stream : int { input, picture, complaints, data_stream, script_stream };
+std::string name_of(Stream stream) { return fmt::format("/proc/self/fd/{}", static_cast<int>(stream)); }
 
 // Ours, but for a locale in which gnuplot writes "." in numbers and knows UTF-8.
 std::vector<std::string> environment() {
@@ -38,29 +48,78 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return result;
 }
 
-// Runs gnuplot with its complaints in a file; its wait status.
-int run(const fs::path& script, const fs::path& complaints) {
-  std::vector<std::string> arguments{"gnuplot", "--default-settings", script.string()}, variables = environment();
-  ::posix_spawn_file_actions_t files;
-  ::posix_spawn_file_actions_init(&files);
-  ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-  ::posix_spawn_file_actions_addopen(&files, 2, complaints.c_str(), O_WRONLY | O_CREAT, 0600);
-  ::posix_spawnattr_t attributes;
-  ::posix_spawnattr_init(&attributes);
-  // A process group of its own: Ctrl-C asks us to finish, not gnuplot to stop.
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  ::pid_t child = 0;
-  const int error =
-      ::posix_spawnp(&child, "gnuplot", &files, &attributes, pointers(arguments).data(), pointers(variables).data());
-  ::posix_spawn_file_actions_destroy(&files);
-  ::posix_spawnattr_destroy(&attributes);
-  if (error == ENOENT) throw Error("figures need gnuplot on the PATH: install gnuplot-nox");
-  if (error != 0) throw Error(fmt::format("cannot run gnuplot: {}", reason(error)));
+std::string gnuplot_program() {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const fs::path program = fs::path(folder.empty() ? "." : folder) / "gnuplot";
+    std::error_code ignored;
+    if (fs::is_regular_file(program, ignored) && ::access(program.c_str(), X_OK) == 0) return program.string();
+  }
+  throw Error("figures need gnuplot on the PATH: install gnuplot-nox, or leave them out by --figures none");
+}
+
+// Where SIGCHLD is ignored, as some parents leave it, a child that has ended cannot be waited for.
+class WaitingForChildren {
+ public:
+  WaitingForChildren() {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    ::sigaction(SIGCHLD, &standard, &before_);
+  }
+  ~WaitingForChildren() { ::sigaction(SIGCHLD, &before_, nullptr); }
+  WaitingForChildren(const WaitingForChildren&) = delete;
+  WaitingForChildren& operator=(const WaitingForChildren&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
+// What the child does before it becomes gnuplot; only what may be done between fork and exec.
+[[noreturn]] void become(char* const* arguments, char* const* variables, const std::array<int, 4>& streams, int failure,
+                         ::pid_t parent) {
+  // It dies with us, however we die, and has a process group of its own: Ctrl-C asks us to finish, not it to stop.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
+  ::setpgid(0, 0);
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal : {SIGPIPE, SIGXFSZ}) ::sigaction(signal, &standard, nullptr);
+  const int nothing = ::open("/dev/null", O_RDONLY);
+  if (nothing != input) ::dup2(nothing, input);
+  for (int i = 0; i < 4; ++i) ::dup2(streams[static_cast<std::size_t>(i)], picture + i);
+  ::execve(arguments[0], arguments, variables);
+  const int number = errno;
+  static_cast<void>(!::write(failure, &number, sizeof number));
+  ::_exit(1);
+}
+
+// Runs gnuplot to its end; its wait status.
+int run(const std::array<int, 4>& streams) {
+  std::vector<std::string> strings{gnuplot_program(), "--default-settings", name_of(script_stream)},
+      variables = environment();
+  const std::vector<char*> argument_pointers = pointers(strings), variable_pointers = pointers(variables);
+  const WaitingForChildren waiting;
+  const MemoryFile failure;
+  const ::pid_t parent = ::getpid(), child = ::fork();
+  if (child == 0) become(argument_pointers.data(), variable_pointers.data(), streams, failure.descriptor(), parent);
+  if (child < 0) throw Error(fmt::format("cannot run gnuplot: {}", reason(errno)));
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) throw Error(fmt::format("cannot wait for gnuplot: {}", reason(errno)));
+  if (const std::string number = failure.text(); number.size() == sizeof(int)) {
+    int value = 0;
+    std::memcpy(&value, number.data(), sizeof value);
+    throw Error(fmt::format("cannot run '{}': {}", strings.front(), reason(value)));
+  }
   return status;
+}
+
+// What a wait status says of an end that is no good one.
+std::string bad_end(int status) {
+  if (WIFSIGNALED(status))
+    return fmt::format("it was ended by SIG{} ({})", ::sigabbrev_np(WTERMSIG(status)), ::sigdescr_np(WTERMSIG(status)));
+  return WEXITSTATUS(status) == 0 ? "" : fmt::format("it ended with status {}", WEXITSTATUS(status));
 }
 
 std::string terminal(const fs::path& file, Gnuplot::Pixels size, int delay) {
@@ -72,7 +131,51 @@ std::string terminal(const fs::path& file, Gnuplot::Pixels size, int delay) {
   throw Error(fmt::format("a figure is .png, .svg or .gif, got '{}'", file.string()));
 }
 
+// The picture that a script draws, as the bytes of a file.
+std::string drawn(const fs::path& file, Gnuplot::Pixels size, std::string_view script, int delay,
+                  const MemoryFile& data) {
+  MemoryFile output, complained, commands;
+  commands.append(fmt::format("set terminal {}\n{}\nunset output\n", terminal(file, size, delay), script));
+  // A clean end is no proof, and a word on stderr no failure: fontconfig has its say there.
+  std::string failure =
+      bad_end(run({output.descriptor(), complained.descriptor(), data.descriptor(), commands.descriptor()}));
+  std::string bytes = output.text();
+  if (failure.empty() && !whole_picture(bytes, file.extension().string()))
+    failure = fmt::format("its {} bytes are no whole picture", bytes.size());
+  if (failure.empty()) return bytes;
+  throw Error(fmt::format("gnuplot could not draw '{}': {}{}{}", file.string(), failure,
+                          complained.text().empty() ? "" : ": ", complained.text()));
+}
+
 }  // namespace
+
+// Above the standard streams and those that a child gives them for, which it puts in their places one by one.
+MemoryFile::MemoryFile() {
+  constexpr int least = 10;
+  const int low = ::memfd_create("wengert", MFD_CLOEXEC);
+  descriptor_ = low < 0 ? low : ::fcntl(low, F_DUPFD_CLOEXEC, least);
+  const int number = errno;
+  if (low >= 0) ::close(low);
+  if (descriptor_ < 0) throw Error(fmt::format("cannot make a file in memory: {}", reason(number)));
+}
+
+MemoryFile::~MemoryFile() { ::close(descriptor_); }
+
+void MemoryFile::append(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ::ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw Error(fmt::format("cannot write to a file in memory: {}", reason(errno)));
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+std::string MemoryFile::text() const {
+  std::string text(static_cast<std::size_t>(std::max<::off_t>(::lseek(descriptor_, 0, SEEK_END), 0)), '\0');
+  const ::ssize_t count = ::pread(descriptor_, text.data(), text.size(), 0);
+  text.resize(static_cast<std::size_t>(std::max<::ssize_t>(count, 0)));
+  return text;
+}
 
 std::string quote(std::string_view text) {
   std::string quoted = "'";
@@ -80,36 +183,24 @@ std::string quote(std::string_view text) {
   return quoted + "'";
 }
 
-Gnuplot::Gnuplot() {
-  std::error_code error;
-  const fs::path parent = fs::temp_directory_path(error);
-  std::string name = (parent / "wengert-XXXXXX").string();
-  if (error || ::mkdtemp(name.data()) == nullptr)
-    throw Error(fmt::format("cannot make a temporary folder: {}", error ? error.message() : reason(errno)));
-  folder_ = name;
-}
-
-Gnuplot::~Gnuplot() {
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
-}
-
 std::string Gnuplot::data(std::span<const double> values) {
   const std::vector<float> floats(values.begin(), values.end());
-  const fs::path file = folder_ / fmt::format("data{}", files_++);
-  replace_file(file, {reinterpret_cast<const char*>(floats.data()), floats.size() * sizeof(float)});
-  return quote(file.string());
+  const std::string_view bytes(reinterpret_cast<const char*>(floats.data()), floats.size() * sizeof(float));
+  data_.append(bytes);
+  return fmt::format("{} binary skip={}", quote(name_of(data_stream)), std::exchange(bytes_, bytes_ + bytes.size()));
 }
 
 void Gnuplot::render(const fs::path& file, Pixels size, std::string_view script, int delay) {
-  const fs::path input = folder_ / "script", output = folder_ / "output", complaints = folder_ / "complaints";
-  replace_file(input, fmt::format("set terminal {}\nset output {}\n{}\nunset output\n", terminal(file, size, delay),
-                                  quote(output.string()), script));
-  // A clean end is no proof, and a word on stderr no failure: fontconfig has its say there.
-  if (run(input, complaints) != 0 || !fs::exists(output) || fs::is_empty(output))
-    throw Error(fmt::format("gnuplot could not draw '{}': {}", file.string(), read_file(complaints)));
-  replace_file(file, read_file(output));
-  fs::remove(output);
+  replace_file(file, drawn(file, size, script, delay, data_));
+}
+
+bool Gnuplot::draws_labels() {
+  const MemoryFile nothing;
+  const auto picture_of = [&](const char* label) {
+    return drawn("label.png", {200, 60}, fmt::format("unset border\nunset tics\n{}\nplot [0:1] [0:1] 2 notitle", label),
+                 0, nothing);
+  };
+  return picture_of("set label 'word' at graph 0.5,0.5 center") != picture_of("");
 }
 
 }  // namespace wengert::experiments

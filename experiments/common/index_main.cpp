@@ -1,17 +1,17 @@
 // index FOLDER NAME...: writes FOLDER/index.html, a line and a picture of each run in FOLDER/NAME, and prints its path.
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
 
 #include "autodiff/files.hpp"
 #include "experiments/common/page.hpp"
+#include "experiments/common/print.hpp"
 
 int main(int count, char** arguments) {
   using namespace wengert;
   if (count < 3) {
-    fmt::print(stderr, "usage: index FOLDER NAME...\n");
+    experiments::complain("usage", "index FOLDER NAME...");
     return 2;
   }
   try {
@@ -20,14 +20,15 @@ int main(int count, char** arguments) {
     for (int i = 2; i < count; ++i) {
       const std::filesystem::path run = folder / arguments[i];
       const auto metrics = nlohmann::json::parse(read_file(run / "metrics.json"));
-      studies.push_back({arguments[i], metrics.value("text", ""), std::string(arguments[i]) + "/report.html",
+      studies.push_back({arguments[i], metrics.value("text", ""),
+                         fmt::format("{}/{}", arguments[i], metrics.value("page", "report.html")),
                          run / metrics.value("picture", "")});
     }
     replace_file(folder / "index.html", experiments::index_html(studies));
-    fmt::print("{}\n", std::filesystem::absolute(folder / "index.html").lexically_normal().string());
+    experiments::print(std::filesystem::absolute(folder / "index.html").lexically_normal().string() + "\n");
     return 0;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "index: {}\n", error.what());
+    experiments::complain("index", error.what());
     return 1;
   }
 }

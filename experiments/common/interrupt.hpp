@@ -1,5 +1,6 @@
-// Ctrl-C, heard by the program between two steps.
+// Ctrl-C and its kin, heard by the program between two steps.
 #pragma once
+#include <array>
 #include <csignal>
 #include <exception>
 
@@ -11,7 +12,8 @@ class Interrupted : public std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
-// While one lives, the first SIGINT or SIGTERM is noted instead of obeyed; the second one kills at once.
+// While one lives, the first SIGINT, SIGTERM or SIGHUP (a terminal that was closed; not under nohup) is noted instead
+// of obeyed; the second one kills at once. A pipe without a reader is an error of who writes to it, no SIGPIPE.
 class Interrupt {
  public:
   Interrupt();
@@ -19,7 +21,9 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  // Whether a signal has come to the Interrupt that lives; there is one at most.
+  // As a signal would: by who finds that nobody reads what is shown any more.
+  static void request();
+  // Whether a signal or a request has come to the Interrupt that lives; there is one at most.
   static bool requested();
   // Throws Interrupted if one has.
   static void heed() {
@@ -27,8 +31,7 @@ class Interrupt {
   }
 
  private:
-  struct sigaction interrupt_before_ {
-  }, terminate_before_{};
+  std::array<struct sigaction, 5> before_{};
 };
 
 }  // namespace wengert::experiments

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "autodiff/parallel.hpp"
+#include "experiments/common/print.hpp"
 
 namespace wengert::experiments {
 namespace {
@@ -61,7 +62,7 @@ Options::Options(std::string name, std::string what, Size steps)
       what_(std::move(what)),
       out_(std::filesystem::path("runs") / name_),
       steps_(size("--steps", steps, "training steps")),
-      figures_(choice("--figures", {"png", "svg"}, "how figures are written")) {
+      figures_(choice("--figures", {"png", "svg", "none"}, "how figures are written")) {
   entries_.back().value = nullptr;  // the same picture
 }
 
@@ -211,7 +212,7 @@ bool Options::parse(int count, const char* const* arguments) {
   try {
     app.parse(count, arguments);
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
+    print(app.help());
     return false;
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());

@@ -70,7 +70,8 @@ class Options {
   const std::filesystem::path& out() const { return out_; }
   bool quick() const { return quick_; }
   bool as_printed() const;                                 // any fault
-  const std::string& figures() const { return figures_; }  // "png" or "svg"
+  const std::string& figures() const { return figures_; }  // "png", "svg" or "none"
+  bool draws() const { return figures_ != "none"; }
   std::optional<int> threads() const { return threads_; }
 
   // Whether the study's numbers apply: every size and number is the study's, and the mathematics is the corrected one.

@@ -158,9 +158,13 @@ std::string page_html(const Page& page, const Report& report) {
 std::string index_html(const std::vector<StudyLine>& studies) {
   data values = row({{"title", "Wengert: the studies"}, {"subtitle", "Version " + version()}});
   List lines;
-  for (const StudyLine& study : studies)
-    lines.push_back(
-        row({{"name", study.name}, {"text", study.text}, {"page", study.page}, {"source", embedded(study.picture)}}));
+  for (const StudyLine& study : studies) {
+    data line = row({{"name", study.name}, {"text", study.text}, {"page", study.page}});
+    const bool has_picture = std::filesystem::is_regular_file(study.picture);  // a run may have none
+    line.set("has_picture", has_picture);
+    if (has_picture) line.set("source", embedded(study.picture));
+    lines.push_back(line);
+  }
   put(values, "studies", lines);
   return filled(values);
 }

@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <string>
+
+#include "experiments/common/interrupt.hpp"
 
 namespace wengert::experiments {
 namespace {
@@ -70,8 +73,11 @@ void Progress::show(double now) {
   } else {
     text += '\n';
   }
-  std::fputs(text.c_str(), out_);
-  std::fflush(out_);
+  if (std::fputs(text.c_str(), out_) < 0 || std::fflush(out_) != 0) {
+    // A pipe without its reader, a terminal that was closed.
+    if (errno == EPIPE || errno == EIO) Interrupt::request();
+    std::clearerr(out_);
+  }
   shown_at_ = now;
   done_shown_ = done_;
   loss_sum_ = 0;

@@ -13,7 +13,7 @@ namespace wengert::experiments {
 
 // Shows the part's name, the steps done, the mean loss and metrics since the last showing where there are any, steps/s
 // and the time left: on a terminal as a bar in one line that is rewritten ten times a second, elsewhere as a line every
-// five seconds. Ends its line when destroyed.
+// five seconds. Ends its line when destroyed. Where nobody reads that any more, it asks for an Interrupt.
 class Progress {
  public:
   Progress(std::string part, std::int64_t steps, std::FILE* out = stderr);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/common/machine.hpp"
+#include "experiments/common/print.hpp"
 #include "experiments/common/version.hpp"
 
 namespace wengert::experiments {
@@ -96,6 +97,24 @@ std::string Report::json(const std::set<std::string>& files) const {
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string seeds_json(const std::vector<Report>& reports, const std::string& first, bool whole,
+                       const std::set<std::string>& files) {
+  const Report& shown = reports.front();
+  Json seeds{{"experiment", shown.experiment()},
+             {"version", version()},
+             {"text", shown.text()},
+             {"picture", shown.picture().empty() ? "" : first + "/" + shown.picture()},
+             {"page", first + "/report.html"}};
+  const auto failed =
+      std::find_if(reports.begin(), reports.end(), [](const Report& report) { return !report.failure().empty(); });
+  if (failed != reports.end())
+    seeds["failed"] = failed->failure();
+  else if (!whole)
+    seeds["interrupted"] = true;
+  seeds["files"] = files;
+  return seeds.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 std::string Report::table() const {
   std::size_t width = 8;
   for (const Quantity& quantity : quantities_) width = std::max(width, quantity.name.size());
@@ -120,9 +139,8 @@ std::vector<std::string> Report::warnings() const {
 }
 
 void Report::print() const {
-  fmt::print("{}", table());
-  std::fflush(stdout);
-  for (const std::string& warning : warnings()) fmt::print(stderr, "{}: warning: {}\n", experiment_, warning);
+  experiments::print(table());
+  for (const std::string& warning : warnings()) complain(experiment_, "warning: " + warning);
 }
 
 }  // namespace wengert::experiments

@@ -49,6 +49,9 @@ class Report {
   const Windows& windows() const { return windows_; }
   bool whole() const { return !interrupted_ && failed_.empty(); }
   const std::string& failure() const { return failed_; }
+  const std::string& experiment() const { return experiment_; }
+  const std::string& text() const { return text_; }
+  const std::string& picture() const { return picture_; }
 
   // {"experiment", "version", "text", "picture", "interrupted" or "failed", "settings", "quantities": [{"name",
   // "value", "window", "printed", "inside"}], "seconds", "machine", "files"}. Windows that do not apply are null; after
@@ -56,6 +59,7 @@ class Report {
   std::string json(const std::set<std::string>& files = {}) const;
 
   // The quantities on stdout, and on stderr a line of warning for each that lies outside of its window.
+  // Throws Error where they cannot be printed.
   void print() const;
   std::string table() const;
   std::vector<std::string> warnings() const;
@@ -69,6 +73,12 @@ class Report {
   std::vector<Quantity> quantities_;
   std::vector<std::pair<std::string, double>> seconds_;
 };
+
+// metrics.json of a folder that holds the runs of several seeds: {"experiment", "version", "text", "picture", "page",
+// "interrupted" or "failed" where one of them is or is missing, "files"}. The first run, which lies in the folder
+// `first` below, stands for all.
+std::string seeds_json(const std::vector<Report>& reports, const std::string& first, bool whole,
+                       const std::set<std::string>& files);
 
 // "0.1815", "9.12", "8192": a number as a table has it.
 std::string number_text(double value);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,7 +20,8 @@ namespace wengert::experiments {
 
 class Run {
  public:
-  Run(const Options& options, std::uint64_t seed, const std::filesystem::path& folder);
+  // Fills `folder`, or of several runs that share it a part of it.
+  Run(const Options& options, std::uint64_t seed, RunFolder& folder, std::string part = "");
 
   const Options& options() const { return options_; }
   std::uint64_t seed() const { return seed_; }
@@ -28,7 +30,7 @@ class Run {
   // Whether Ctrl-C asks to come to an end: what is whole by then is kept.
   bool interrupted() const { return Interrupt::requested(); }
 
-  std::filesystem::path file(const std::string& name) { return folder_.file(name); }
+  std::filesystem::path file(const std::string& name);
   void quantity(const std::string& name, std::optional<double> value, std::optional<double> printed = {}) {
     report_.quantity(name, value, printed);
   }
@@ -46,6 +48,8 @@ class Run {
     return std::forward<F>(f)();
   }
 
+  // What is to be said first of all on the page, and on stderr at the end.
+  void notice(const std::string& text) { page_.notice += text; }
   // For the page: a paragraph of what was done and why, tables, figures with what to see in them, and the text's
   // faults. Figures are drawn at the end, into files of their names.
   void paragraph(std::string text) { page_.paragraphs.push_back(std::move(text)); }
@@ -53,38 +57,48 @@ class Run {
   void figure(const std::string& name, Figure figure, const std::string& caption);
   void animation(const std::string& name, std::vector<Figure> frames, const std::string& caption, int delay = 15);
   // The figure that stands for the study in the index of all of them.
-  void cover(const std::string& name) { report_.summary(options_.what(), name + "." + options_.figures()); }
+  void cover(const std::string& name);
   void fault(FaultReport fault) { page_.faults.push_back(std::move(fault)); }
   void fault(FaultReport fault, Figure figure, const std::string& caption);
 
-  // Draws, writes metrics.json and report.html, and puts the folder in its place; returns the page's path. `failure` is
-  // what ended the run, if anything did.
-  std::filesystem::path finish(const std::string& failure = {});
+  // Draws, and writes report.html and metrics.json. `failure` is what ended the run, if anything did. A run whose
+  // figures cannot be drawn has failed, and so has one whose page does not fit on the disk: then pictures make room for
+  // its numbers.
+  void finish(const std::string& failure = {});
+  bool finished() const { return finished_; }
+  void discard();  // removes what it wrote
   const Report& report() const { return report_; }
   // Whether anything was done that is worth keeping.
-  bool empty() const { return folder_.files().empty() && report_.quantities().empty(); }
+  bool empty() const { return files_.empty() && report_.quantities().empty(); }
 
  private:
   struct Drawn {
+    std::string name;
     std::filesystem::path file;
     std::vector<Figure> frames;
     int delay;
   };
   Picture picture(const std::string& name, std::vector<Figure> frames, const std::string& caption, int delay);
   void draw_all();
+  void write();
+  void forget(const std::string& name);
 
   const Options& options_;
   std::uint64_t seed_;
-  RunFolder folder_;
+  RunFolder& folder_;
+  std::string part_;             // "seed-3/", or nothing
+  std::set<std::string> files_;  // as the part names them
   Report report_;
   Page page_;
   std::vector<Drawn> drawn_;
+  bool finished_ = false;
 };
 
-// Parses the command line, sets the threads, and runs the body under an Interrupt, once for each seed; several seeds
-// end in a table. The last line on stdout is the page's path. Returns the exit status: 0; 1 with one line "NAME: text"
-// on stderr after an exception; 2 after a UsageError; 130 after Ctrl-C, at which the body returns or throws
-// Interrupted.
+// Parses the command line, sets the threads, looks for what would be missing in the end (a folder, gnuplot), and runs
+// the body under an Interrupt, once for each seed; several seeds share the folder, which ends in a table and is put in
+// place at the end of all. The last line on stdout is the page's path. Returns the exit status: 0; 1 with one line
+// "NAME: text" on stderr after an exception, where figures could not be drawn and where something could not be printed;
+// 2 after a UsageError; 130 after Ctrl-C, at which the body returns or throws Interrupted.
 int run_main(Options& options, int count, char** arguments, const std::function<void(Run&)>& body);
 
 // Where the run of a seed lies below a folder: in the folder itself, or of several seeds in seed-N.

@@ -5,6 +5,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <random>
@@ -47,6 +48,42 @@ class Folder {
 
  private:
   std::filesystem::path path_;
+};
+
+// An environment variable until the end of the scope.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value)
+      : name_(name), before_(std::getenv(name) ? std::getenv(name) : "") {
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { before_.empty() ? ::unsetenv(name_) : ::setenv(name_, before_.c_str(), 1); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::string before_;
+};
+
+// A PNG of one black point.
+inline const std::string tiny_png = "\x89PNG\r\n\x1a\n" +
+                                    std::string("\0\0\0\x0dIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0\x3a\x7e\x9b\x55", 25) +
+                                    std::string("\0\0\0\x0aIDAT\x78\x9c\x63\x60\0\0\0\2\0\1\x48\xaf\xa4\x71", 22) +
+                                    std::string("\0\0\0\0IEND\xae\x42\x60\x82", 12);
+
+// A shell script that is found instead of gnuplot, until the end of the scope.
+class StandIn {
+ public:
+  explicit StandIn(const std::string& script, const std::string& shell = "/bin/sh")
+      : path_("PATH", folder_.path().string() + ":/usr/bin:/bin") {
+    replace_file(folder_ / "gnuplot", "#!" + shell + "\n" + script);
+    std::filesystem::permissions(folder_ / "gnuplot", std::filesystem::perms::owner_all);
+  }
+
+ private:
+  Folder folder_;
+  Variable path_;
 };
 
 // What f writes to a descriptor: 1 for stdout, 2 for stderr.

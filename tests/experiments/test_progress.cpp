@@ -255,9 +255,49 @@ BOOST_AUTO_TEST_CASE(an_interrupt_ends_sampling_after_its_step) {
   BOOST_TEST(last == 4);
 }
 
+BOOST_AUTO_TEST_CASE(a_closed_terminal_ends_training_but_not_under_nohup) {
+  for (const auto handler : {SIG_DFL, SIG_IGN}) {
+    const auto before = std::signal(SIGHUP, handler);
+    {
+      const Interrupt interrupt;
+      std::raise(SIGHUP);
+      BOOST_TEST(Interrupt::requested() == (handler == SIG_DFL));
+    }
+    BOOST_TEST((std::signal(SIGHUP, before) == handler));
+  }
+}
+
+// As `| head` leaves a pipe, whatever the parent has made of SIGPIPE.
+BOOST_AUTO_TEST_CASE(a_reader_that_goes_away_ends_training) {
+  int ends[2];
+  BOOST_REQUIRE(::pipe(ends) == 0);
+  ::close(ends[0]);
+  std::FILE* file = ::fdopen(ends[1], "w");
+  for (const auto handler : {SIG_DFL, SIG_IGN}) {
+    const auto before = std::signal(SIGPIPE, handler);
+    {
+      const Interrupt interrupt;
+      BOOST_TEST(!Interrupt::requested());
+      { Progress("train", 10, file).step(1); }
+      BOOST_TEST(Interrupt::requested());
+    }
+    BOOST_TEST((std::signal(SIGPIPE, before) == handler));
+  }
+  std::fclose(file);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_of_the_log_does_not_end_training) {
+  std::FILE* file = std::fopen("/dev/full", "w");
+  BOOST_REQUIRE(file != nullptr);
+  const Interrupt interrupt;
+  { Progress("train", 10, file).step(1); }
+  BOOST_TEST(!Interrupt::requested());
+  std::fclose(file);
+}
+
 BOOST_AUTO_TEST_CASE(the_second_signal_kills) {
-  for (const auto& [first, second] :
-       {std::pair{SIGINT, SIGINT}, std::pair{SIGINT, SIGTERM}, std::pair{SIGTERM, SIGINT}}) {
+  for (const auto& [first, second] : {std::pair{SIGINT, SIGINT}, std::pair{SIGINT, SIGTERM}, std::pair{SIGTERM, SIGINT},
+                                      std::pair{SIGHUP, SIGINT}, std::pair{SIGTERM, SIGHUP}}) {
     const ::pid_t child = ::fork();
     if (child == 0) {
       const Interrupt interrupt;

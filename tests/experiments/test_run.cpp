@@ -2,6 +2,10 @@
 #define BOOST_TEST_MODULE run
 #include "experiments/common/run.hpp"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
 #include <new>
@@ -22,11 +26,13 @@ struct Ended {
   std::string out, err;
 };
 
-// A run of an experiment with these arguments into this folder.
+// A run of an experiment with these arguments into this folder; it draws if they say so.
 Ended run(const fs::path& out, std::vector<std::string> arguments, const std::function<void(Run&)>& body) {
   Options options("example", "An example", {.study = 100, .quick = 10});
   options.fault("noise", "uniform noise");
   std::vector<std::string> strings{"program", "--out", out.string()};
+  if (std::find(arguments.begin(), arguments.end(), "--figures") == arguments.end())
+    strings.insert(strings.end(), {"--figures", "none"});
   strings.insert(strings.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
   for (std::string& string : strings) pointers.push_back(string.data());
@@ -46,6 +52,33 @@ std::function<void(Run&)> writing(const std::string& name, const std::string& te
     replace_file(run.file(name), text);
     run.quantity("q", 1);
   };
+}
+
+int run_without_figures(const fs::path& out, const std::function<void(Run&)>& body) {
+  Options options("example", "An example", {.study = 100, .quick = 10});
+  CommandLine line({"--figures", "none", "--out", out.string()});
+  return run_main(options, line.count(), line.arguments(), body);
+}
+
+// Starts a process that makes runs until it is killed or `runs` are made; its status is 0 if all went well.
+::pid_t running(const fs::path& out, const std::string& text, int runs) {
+  const ::pid_t child = ::fork();
+  if (child != 0) return child;
+  const int nothing = ::open("/dev/null", O_WRONLY);
+  for (int stream : {1, 2}) ::dup2(nothing, stream);
+  int failures = 0;
+  for (int i = 0; i < runs; ++i)
+    failures += run_without_figures(out, [&](Run& run) {
+      for (const std::string name : {"a", "b", "c"}) replace_file(run.file(name), text + std::to_string(i));
+      run.quantity("q", 1);
+    });
+  ::_exit(failures == 0 ? 0 : 1);
+}
+
+// Whether a folder holds one run of running().
+bool holds_one_run(const fs::path& out) {
+  const std::string text = read_file(out / "a");
+  return text == read_file(out / "b") && text == read_file(out / "c") && metrics(out)["files"].size() == 5u;
 }
 
 std::string hidden_files(const fs::path& folder) {
@@ -105,12 +138,14 @@ BOOST_AUTO_TEST_CASE(failures_are_one_line_and_a_status) {
   BOOST_TEST(failed("/proc/none/x", {}, never).starts_with("1 example: cannot make the folder "));
   BOOST_TEST(failed(out, {}, [](Run&) { throw Error("two\nlines"); }) == "1 example: two lines\n");
   BOOST_TEST(failed(out, {}, [](Run&) { throw std::bad_alloc(); }) == "1 example: not enough memory\n");
-  BOOST_TEST(folder.files() == 2u);  // nothing was made, and nothing is left
+  fs::create_directory_symlink("nowhere", folder / "link");
+  BOOST_TEST(contains(failed(folder / "link", {}, never), "link' is a link to nothing"));
+  BOOST_TEST(folder.files() == 3u);  // nothing was made, and nothing is left
   BOOST_TEST(read_file(folder / "full/thesis.tex") == "years of work");
 }
 
 BOOST_AUTO_TEST_CASE(an_interrupted_body_is_status_130) {
-  for (int signal : {SIGINT, SIGTERM}) {
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const Folder folder;
     const Ended ended = run(folder / "out", {}, [&](Run& run) {
       std::raise(signal);
@@ -123,6 +158,47 @@ BOOST_AUTO_TEST_CASE(an_interrupted_body_is_status_130) {
     BOOST_TEST(contains(read_file(folder / "out/report.html"), "The run was interrupted"));
     BOOST_TEST(run(folder / "out", {}, [](Run&) {}).status == 0);  // and is forgotten
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_printed_is_status_1_and_a_folder) {
+  const Folder folder;
+  std::fflush(nullptr);
+  const int before = ::dup(1), full = ::open("/dev/full", O_WRONLY);
+  BOOST_REQUIRE(full >= 0);
+  Options options("example", "An example", {.study = 100, .quick = 10});
+  const auto status = [&](std::initializer_list<std::string> arguments) {
+    CommandLine line(arguments);
+    int result = 0;
+    ::dup2(full, 1);
+    const std::string error =
+        printed(2, [&] { result = run_main(options, line.count(), line.arguments(), writing("f", "1")); });
+    ::dup2(before, 1);
+    BOOST_TEST(error == "example: cannot print: No space left on device\n");
+    return result;
+  };
+  BOOST_TEST(status({"--help"}) == 1);
+  BOOST_TEST(status({"--figures", "none", "--out", (folder / "out").string()}) == 1);
+  BOOST_TEST(metrics(folder / "out")["quantities"].size() == 1u);
+  ::close(before);
+  ::close(full);
+}
+
+BOOST_AUTO_TEST_CASE(files_never_take_the_place_of_closed_streams) {
+  const Folder folder;
+  std::fflush(nullptr);
+  const int before = ::dup(2);
+  printed(1, [&] {
+    ::close(2);
+    const int status = run_without_figures(folder / "out", [](Run& run) {
+      std::FILE* file = std::fopen(run.file("f").c_str(), "w");
+      std::fputs("not for the file", stderr);
+      std::fclose(file);
+    });
+    ::dup2(before, 2);
+    BOOST_TEST(status == 0);
+  });
+  ::close(before);
+  BOOST_TEST(read_file(folder / "out/f").empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -179,9 +255,118 @@ BOOST_AUTO_TEST_CASE(what_a_killed_run_left_is_removed_by_the_next) {
   const Folder folder;
   fs::create_directory(folder / ".out.run-999999999");  // no such process
   replace_file(folder / ".out.run-999999999/f", "half");
-  fs::create_directory(folder / ".out.run-1");  // one that lives
-  run(folder / "out", {}, writing("f", "1"));
-  BOOST_TEST(hidden_files(folder.path()) == ".out.run-1 ");
+  fs::create_directory(folder / (".out.run-" + std::to_string(::getpid())));  // our number, in another container
+  replace_file(folder / (".out.run-" + std::to_string(::getpid())) / "f", "half");
+  replace_file(folder / ".out.lock", "");
+  fs::create_directory(folder / ".out.run-1");
+  {
+    const FolderLock lock(folder / ".out.run-1");  // one that lives
+    run(folder / "out", {}, writing("g", "1"));
+    BOOST_TEST(hidden_files(folder.path()) == ".out.run-1 ");
+  }
+  run(folder / "out", {}, writing("g", "1"));
+  BOOST_TEST(hidden_files(folder.path()).empty());
+  BOOST_TEST(!fs::exists(folder / "out/f"));
+}
+
+// Where two folders cannot change places at once, and who moved one was killed before he moved the other.
+BOOST_AUTO_TEST_CASE(a_run_that_was_moved_aside_comes_back) {
+  const Folder folder;
+  run(folder / "out", {}, writing("f", "whole"));
+  fs::rename(folder / "out", folder / ".out.run-999999999-old");
+  run(folder / "out", {}, [](Run& run) {
+    writing("f", "half")(run);
+    std::raise(SIGINT);
+  });
+  BOOST_TEST(read_file(folder / "out/f") == "whole");
+  BOOST_TEST(read_file(folder / "out-interrupted/f") == "half");
+}
+
+BOOST_AUTO_TEST_CASE(a_folder_holds_one_run_whenever_another_one_is_killed) {
+  const Folder folder;
+  const fs::path out = folder / "out";
+  run(out, {}, writing("mine", "1"));
+  replace_file(out / "notes.txt", "mine");
+  for (int i = 0; i < 20; ++i) {
+    const ::pid_t child = running(out, "killed", 1000000);
+    ::usleep(static_cast<::useconds_t>(2000 + 1700 * i));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    BOOST_TEST((fs::exists(out / "mine") || holds_one_run(out)));
+    BOOST_TEST(read_file(out / "notes.txt") == "mine");
+  }
+  run(out, {}, writing("mine", "2"));
+  BOOST_TEST(read_file(out / "mine") == "2");
+  BOOST_TEST(!fs::exists(out / "a"));
+  BOOST_TEST(hidden_files(folder.path()).empty());
+}
+
+BOOST_AUTO_TEST_CASE(runs_at_once_into_one_folder_end_whole) {
+  const Folder folder;
+  const fs::path out = folder / "out";
+  run(out, {}, writing("old", "1"));
+  replace_file(out / "notes.txt", "mine");
+  std::vector<::pid_t> children;
+  for (const char* text : {"x", "y", "z"}) children.push_back(running(out, text, 10));
+  for (::pid_t child : children) {
+    int status = 1;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST(status == 0);
+  }
+  BOOST_TEST(holds_one_run(out));
+  BOOST_TEST(read_file(out / "notes.txt") == "mine");
+  BOOST_TEST(folder.files() == 1u);
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(out)) files += !entry.path().empty();
+  BOOST_TEST(files == 6u);
+}
+
+// The page is longer than any file may be, its numbers are not.
+BOOST_AUTO_TEST_CASE(a_page_without_room_leaves_the_numbers_beside_the_run_before) {
+  const Folder folder;
+  const fs::path out = folder / "out", beside = folder / "out-interrupted";
+  run(out, {}, writing("f", "whole"));
+  ::rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const ::rlimit limit{25000, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &limit);
+  const Ended ended = run(out, {}, [](Run& run) {
+    writing("f", "new")(run);
+    run.paragraph(std::string(30000, 'x'));
+  });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  BOOST_TEST(ended.status == 1);
+  BOOST_TEST(contains(ended.err, "report.html': File too large"), ended.err);
+  BOOST_TEST(read_file(out / "f") == "whole");
+  BOOST_TEST(fs::exists(out / "report.html"));
+  BOOST_TEST(read_file(beside / "f") == "new");
+  BOOST_TEST(metrics(beside)["quantities"].size() == 1u);
+  BOOST_TEST(contains(metrics(beside)["failed"].get<std::string>(), "File too large"));
+  BOOST_TEST(folder.files() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_is_not_lost_for_what_happens_to_its_folder) {
+  const Folder folder;
+  const fs::path out = folder / "out";
+  fs::create_directory(folder / "out-interrupted");
+  replace_file(folder / "out-interrupted/thesis.tex", "years of work");
+  const Ended ended = run(out, {}, [&](Run& run) {
+    writing("f", "1")(run);
+    replace_file(out, "a file meanwhile");
+  });
+  BOOST_TEST(ended.status == 1);
+  BOOST_TEST(contains(ended.err, "; the run is in '" + (folder / "out-interrupted-2").string() + "'"), ended.err);
+  BOOST_TEST(read_file(folder / "out-interrupted-2/f") == "1");
+  BOOST_TEST(read_file(out) == "a file meanwhile");
+}
+
+BOOST_AUTO_TEST_CASE(a_link_to_a_folder_stays_one) {
+  const Folder folder;
+  fs::create_directory(folder / "disk");
+  fs::create_directory_symlink(folder / "disk", folder / "link");
+  for (const char* text : {"1", "2"}) BOOST_TEST(run(folder / "link", {}, writing("f", text)).status == 0);
+  BOOST_TEST(fs::is_symlink(folder / "link"));
+  BOOST_TEST(read_file(folder / "disk/f") == "2");
 }
 
 BOOST_AUTO_TEST_CASE(a_slash_at_the_end_changes_nothing) {
@@ -208,6 +393,40 @@ BOOST_AUTO_TEST_CASE(each_seed_has_a_folder_and_all_have_a_table) {
   BOOST_TEST(metrics(folder / "out/seed-5")["quantities"][0]["value"] == 2);
   BOOST_TEST(contains(read_file(folder / "out/seeds.txt"), "seed 3"));
   BOOST_TEST(contains(ended.out, read_file(folder / "out/seeds.txt")));
+}
+
+BOOST_AUTO_TEST_CASE(the_runs_of_several_seeds_are_replaced_together) {
+  const Folder folder;
+  const fs::path out = folder / "out", beside = folder / "out-interrupted";
+  BOOST_TEST(run(out, {"--seeds", "3,5"}, writing("f", "first")).status == 0);
+  replace_file(out / "seed-3/notes.txt", "mine");
+  const std::string table = read_file(out / "seeds.txt");
+  // An end at the second seed leaves the first run as it was, and what there is of the second beside it.
+  for (bool fails : {true, false}) {
+    int seed = 0;
+    const Ended ended = run(out, {"--seeds", "3,5"}, [&](Run& run) {
+      writing("f", "second")(run);
+      if (++seed == 1) return;
+      if (fails) throw Error("no luck");
+      std::raise(SIGINT);
+    });
+    BOOST_TEST(ended.status == (fails ? 1 : 130));
+    for (const char* part : {"seed-3", "seed-5"}) {
+      BOOST_TEST(read_file(out / part / "f") == "first");
+      BOOST_TEST(read_file(beside / part / "f") == "second");
+    }
+    BOOST_TEST(read_file(out / "seeds.txt") == table);
+    BOOST_TEST(metrics(beside).contains(fails ? "failed" : "interrupted"));
+  }
+  BOOST_TEST(run(out, {"--seeds", "5,6"}, writing("g", "third")).status == 0);
+  BOOST_TEST(read_file(out / "seed-6/g") == "third");
+  BOOST_TEST(!fs::exists(out / "seed-5/f"));
+  BOOST_TEST(read_file(out / "seed-3/notes.txt") == "mine");
+  BOOST_TEST(!fs::exists(out / "seed-3/f"));
+  BOOST_TEST(metrics(out)["page"] == "seed-5/report.html");
+  BOOST_TEST(run(out, {}, writing("f", "fourth")).status == 0);
+  BOOST_TEST(!fs::exists(out / "seed-6"));
+  BOOST_TEST(!fs::exists(out / "seeds.txt"));
 }
 
 BOOST_AUTO_TEST_CASE(the_distance_of_means_is_in_their_standard_deviations) {
@@ -285,19 +504,37 @@ BOOST_AUTO_TEST_CASE(pictures_and_tables_are_in_the_page_itself) {
   BOOST_TEST(!contains(page_html(missing, Report("example")), "not drawn"));
 }
 
-BOOST_AUTO_TEST_CASE(without_gnuplot_there_are_numbers_and_a_word) {
+const auto drawing = [](Run& run) {
+  run.quantity("q", 1);
+  run.figure("f", {.panels = {{}}}, "what to see");
+};
+
+BOOST_AUTO_TEST_CASE(a_missing_gnuplot_is_noticed_before_anything_is_computed) {
   const Folder folder;
-  const std::string path = std::getenv("PATH");
-  ::setenv("PATH", folder.path().c_str(), 1);
-  const Ended ended = run(folder / "out", {}, [](Run& run) {
-    run.quantity("q", 1);
-    run.figure("f", {.panels = {{}}}, "what to see");
-  });
-  ::setenv("PATH", path.c_str(), 1);
-  BOOST_TEST(ended.status == 0);
-  BOOST_TEST(contains(ended.err, "figures need gnuplot on the PATH: install gnuplot-nox"), ended.err);
-  BOOST_TEST(contains(read_file(folder / "out/report.html"), "Figures are missing"));
+  const Variable path("PATH", folder.path().string());
+  const Ended ended = run(folder / "out", {"--figures", "png"}, [](Run&) { BOOST_ERROR("ran"); });
+  BOOST_TEST(ended.status == 1);
+  BOOST_TEST(ended.err ==
+             "example: figures need gnuplot on the PATH: install gnuplot-nox, or leave them out by --figures none\n");
+  BOOST_TEST(folder.files() == 0u);
+  BOOST_TEST(run(folder / "out", {"--figures", "none"}, drawing).status == 0);
   BOOST_TEST(metrics(folder / "out")["quantities"].size() == 1u);
+  BOOST_TEST(!contains(read_file(folder / "out/report.html"), "what to see"));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_whose_figures_cannot_be_drawn_replaces_none) {
+  const Folder folder;
+  const fs::path out = folder / "out", beside = folder / "out-interrupted";
+  run(out, {}, writing("f", "whole"));
+  replace_file(folder / "whole", tiny_png);
+  const StandIn gnuplot("grep -q multiplot \"$2\" && kill -KILL $$\ncat '" + (folder / "whole").string() + "'");
+  const Ended ended = run(out, {"--figures", "svg"}, drawing);
+  BOOST_TEST(ended.status == 1);
+  BOOST_TEST(contains(ended.err, "it was ended by SIGKILL (Killed)"), ended.err);
+  BOOST_TEST(read_file(out / "f") == "whole");
+  BOOST_TEST(metrics(beside)["quantities"].size() == 1u);
+  BOOST_TEST(metrics(beside)["files"].dump() == R"(["metrics.json","report.html"])");
+  BOOST_TEST(contains(read_file(beside / "report.html"), "Figures are missing: gnuplot could not draw"));
 }
 
 BOOST_AUTO_TEST_CASE(the_index_has_a_line_and_a_picture_a_study) {
@@ -306,6 +543,9 @@ BOOST_AUTO_TEST_CASE(the_index_has_a_line_and_a_picture_a_study) {
   const std::string html = index_html({{"rings", "two half rings", "rings/report.html", folder / "f.png"}});
   BOOST_TEST(contains(html, "<a href=\"rings/report.html\">rings</a>: two half rings"), html);
   BOOST_TEST(contains(html, "data:image/png;base64,eHl6"));
+  const std::string bare = index_html({{"rings", "two half rings", "rings/seed-1/report.html", folder.path()}});
+  BOOST_TEST(contains(bare, "<a href=\"rings/seed-1/report.html\">rings</a>"), bare);  // of a run without figures
+  BOOST_TEST(!contains(bare, "<img"), bare);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
