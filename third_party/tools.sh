@@ -1,7 +1,8 @@
 # Sourced by the scripts: one way to choose a tool, to configure and to build.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-script=$(cd "$(dirname "$0")" && pwd)/${0##*/}
+unset CDPATH # cd would go elsewhere, and say so
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+script=$(cd "$(dirname "$0")" && pwd -P)/${0##*/}
 script=${script#"$root"/}
 
 fail() {
@@ -48,15 +49,35 @@ find_clang_format() {
   return 1
 }
 
-# quietly COMMAND...: its output is shown only if it fails.
+# quietly COMMAND...: its output is shown only if it fails. Kept in memory: the reason may be a full disk.
 quietly() {
-  local log status=0
-  log=$(mktemp)
-  "$@" >"$log" 2>&1 </dev/null || status=$?
-  ((status == 0)) || cat "$log" >&2
-  rm -f "$log"
+  local output status=0
+  output=$("$@" 2>&1 </dev/null) || status=$?
+  ((status == 0)) || echo "$output" >&2
   return "$status"
 }
+
+# lock DIR: nobody else configures or builds DIR from here to `unlock`; whoever does is waited for. Ends with us and with
+# what we started, however they end.
+lock() {
+  local file
+  file=$(dirname "$1")/.$(basename "$1").lock
+  [[ -w $file || (! -e $file && -w $(dirname "$file")) ]] ||
+    fail "cannot write in $(cd "$(dirname "$file")" && pwd): building needs a checkout that you may write in"
+  command -v flock >/dev/null || return 0
+  exec {locked}>>"$file"
+  flock -n "$locked" && return
+  echo "$script: another one is building in ${1#"$root"/}, waiting for it" >&2
+  flock "$locked"
+}
+
+unlock() {
+  [[ -z ${locked:-} ]] || exec {locked}>&-
+  locked=
+}
+
+# settled DIR: waits for who is building in DIR, whose programs cannot be started meanwhile.
+settled() { lock "$1" && unlock; }
 
 # What a build directory cannot be used with any more once it has changed: the compiler, meson, and the processor that
 # -march=native stood for.
@@ -82,12 +103,22 @@ prefer_openmp_blas() {
   done
 }
 
-# configure DIR [OPTION...]: a directory that this function made for other options or surroundings is made anew; one
-# that was configured by hand keeps its options. Either looks again for what it needs once other packages are at hand.
-# Sets meson and ninja.
+# moved DIR: whether DIR was configured in another place, or for the sources in another one. Prints that.
+moved() {
+  local info=$1/meson-info/meson-info.json source build
+  source=$(sed -n 's/.*"source": "\([^"]*\)".*/\1/p' "$info" 2>/dev/null) || true
+  build=$(sed -n 's/.*"build": "\([^"]*\)".*/\1/p' "$info" 2>/dev/null) || true
+  [[ -n $source && -n $build ]] || return 1
+  [[ $source != "$root" || $build != "$(cd "$1" && pwd -P)" ]] && echo "$build"
+}
+
+# configure DIR [OPTION...]: a directory that this function made for other options, surroundings or sources is made
+# anew; one that was configured by hand keeps its options. Either looks again for what it needs once other packages are
+# at hand. Sets meson and ninja, and leaves DIR locked.
 configure() {
-  local dir=$1 asked found
+  local dir=$1 asked found before
   shift
+  lock "$dir"
   meson=$(find_meson) || fail 'meson >= 1.0 is missing'
   ninja=$(find_ninja) || fail 'ninja >= 1.10 is missing'
   export NINJA=$ninja # left alone, meson takes the first on the PATH
@@ -98,13 +129,18 @@ configure() {
   [[ -z ${WENGERT_WERROR:-} ]] || set -- -Dwerror=true "$@" # CI sets it
   asked="$(surroundings) $*"
   found=$(packages_at_hand)
+  if before=$(moved "$dir"); then
+    echo "configuring ${dir#"$root"/} anew: it was made as $before" >&2
+    quietly "$meson" setup --wipe "$dir" "$root" || fail "cannot configure $dir"
+  fi
   if [[ -f $dir/.configured && $(<"$dir/.configured") != "$asked" ]]; then
     rm -rf "$dir"
   fi
   if [[ ! -f $dir/build.ninja ]]; then
     echo "configuring ${dir#"$root"/}" >&2
+    mkdir -p "$dir"
+    echo "$asked" >"$dir/.configured" # first: what is killed before its end was not configured by hand
     quietly "$meson" setup "$dir" "$root" "$@" || fail "cannot configure $dir"
-    echo "$asked" >"$dir/.configured"
   elif [[ ! -f $dir/.packages || $(<"$dir/.packages") != "$found" ]]; then
     echo "configuring ${dir#"$root"/} anew: other packages are at hand" >&2
     quietly "$meson" configure "$dir" --clearcache || fail "cannot configure $dir"
@@ -113,16 +149,18 @@ configure() {
   echo "$found" >"$dir/.packages"
 }
 
-# build DIR [TARGET...]: after configure. On a terminal with the progress of ninja, elsewhere in silence unless it fails.
+# build DIR [TARGET...]: after configure, whose lock it opens. On a terminal with the progress of ninja, elsewhere in silence unless it fails.
 # Where there is ccache, meson uses it; it needs to be told that it may serve what reads a precompiled header.
 build() {
   local dir=$1 show=quietly
   shift
   export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS-pch_defines,time_macros}
-  [[ $("$ninja" -C "$dir" -n "$@" 2>/dev/null) != *'no work to do.'* ]] || return 0
-  echo "building ${*:-everything} in ${dir#"$root"/}" >&2
-  [[ ! -t 2 ]] || show=on_terminal
-  "$show" "$ninja" -C "$dir" "$@" || fail 'the build failed'
+  if [[ $("$ninja" -C "$dir" -n "$@" 2>/dev/null) != *'no work to do.'* ]]; then
+    echo "building ${*:-everything} in ${dir#"$root"/}" >&2
+    [[ ! -t 2 ]] || show=on_terminal
+    "$show" "$ninja" -C "$dir" "$@" || fail 'the build failed'
+  fi
+  unlock
 }
 
 # ninja rewrites one line where its output is a terminal.
