@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(maps_show_what_holds_numbers_in_one_scale) {
   const Figure figure = field_maps({{"a", field}, {"b", field}}, {"u", "v"}, "value");
   BOOST_REQUIRE(figure.panels.size() == 2u);
   for (const Panel& panel : figure.panels)
-    for (const Axis& axis : {panel.x, panel.y}) {
+    for (const experiments::Axis& axis : {panel.x, panel.y}) {
       BOOST_TEST(axis.range->low == 0.5);
       BOOST_TEST(axis.range->high == 2.5);
     }

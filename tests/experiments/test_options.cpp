@@ -225,7 +225,7 @@ BOOST_AUTO_TEST_CASE(values_that_will_not_do_are_named) {
   for (const char* value : {"", "x", "nan", "inf", "-0.1", "2.1", "1,5", "0x1p3z"})
     BOOST_TEST(example.error({"--snr", value}) == "--snr needs a number from 0 to 2, got '" + std::string(value) + "'");
   BOOST_TEST(example.error({"--method", "rk4"}) == "--method is one of heun, euler, got 'rk4'");
-  BOOST_TEST(example.error({"--figures", "pdf"}) == "--figures is one of png, svg, got 'pdf'");
+  BOOST_TEST(example.error({"--figures", "pdf"}) == "--figures is one of png, svg, none, got 'pdf'");
   BOOST_TEST(example.error({"--weights", ""}) == "--weights needs a path, got ''");
 }
 
