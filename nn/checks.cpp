@@ -26,6 +26,10 @@ Index positive(std::string_view owner, std::string_view option, Index value) {
   return value;
 }
 
+double finite(std::string_view owner, std::string_view option, double value, Dtype dtype) {
+  require_finite(owner, option, value, dtype);
+  return value;
+}
 double above_0(std::string_view owner, std::string_view option, double value, Dtype dtype) {
   require_finite(owner, option, value, dtype);
   require(value > 0, owner, option, "> 0", value);

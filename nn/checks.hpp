@@ -10,6 +10,7 @@ namespace wengert::nn {
 Index positive(std::string_view owner, std::string_view option, Index value);
 
 // Numbers that stay finite where they are used, in `dtype`.
+double finite(std::string_view owner, std::string_view option, double value, Dtype dtype);
 double above_0(std::string_view owner, std::string_view option, double value, Dtype dtype);
 double at_least_0(std::string_view owner, std::string_view option, double value, Dtype dtype);
 // In [0, 1).

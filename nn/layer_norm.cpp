@@ -5,16 +5,6 @@
 #include "nn/checks.hpp"
 
 namespace wengert::nn {
-namespace {
-
-Array constant(Index width, double value, Dtype dtype) {
-  Array result(dtype, {width});
-  for (Index i = 0; i < width; ++i) result.set(i, value);
-  return result;
-}
-
-}  // namespace
-
 LayerNorm::LayerNorm(Index width, double eps, Dtype dtype)
     : weight(constant(positive("LayerNorm", "width", width), 1, dtype)),
       bias(constant(width, 0, dtype)),

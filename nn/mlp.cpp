@@ -6,8 +6,8 @@
 
 namespace wengert::nn {
 
-Mlp::Mlp(const MlpOptions& options, Rng& rng) : activation_(options.activation) {
-  if (activation_ == nullptr) throw Error("[Mlp] needs an activation");
+Mlp::Mlp(const MlpOptions& options, Rng& rng) : numbering_(options.numbering) {
+  if (!options.activation) throw Error("[Mlp] needs an activation");
   std::vector<Index> widths{options.in};
   widths.insert(widths.end(), options.hidden.begin(), options.hidden.end());
   widths.push_back(options.out);
@@ -17,10 +17,9 @@ Mlp::Mlp(const MlpOptions& options, Rng& rng) : activation_(options.activation) 
                               i == 0                   ? "in"
                               : i + 1 == widths.size() ? "out"
                                                        : fmt::format("hidden[{}]", i - 1)));
-  for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
+  for (std::size_t i = 0; i + 1 < widths.size(); ++i)
     layers_.emplace_back(widths[i], widths[i + 1], rng, options.dtype);
-    names_.push_back(options.numbering == Numbering::layers ? fmt::format("layers.{}", i) : fmt::format("{}", 2 * i));
-  }
+  activations_.assign(options.hidden.size(), options.activation);
   if (options.zero_output)
     for (Parameter* p : {&layers_.back().weight, &layers_.back().bias}) p->set(Array(p->dtype(), p->shape()));
   name_parameters();
@@ -31,15 +30,28 @@ Var Mlp::operator()(Operand x) const {
   if (layers_.empty()) throw Error(fmt::format("[Mlp] this network was moved from  ({})", place_of(x)));
   Var h = x.var();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const InModule layer(layers_[i], x);
     h = layers_[i](h);
-    if (i + 1 < layers_.size()) h = activation_(h);
+    if (i == activations_.size()) break;
+    const Module* module = activations_[i].module();
+    const InModule place(module != nullptr ? *module : layers_[i], x);  // a function belongs to the layer before it
+    h = activations_[i](h);
   }
   return h;
 }
 
 void Mlp::children(Visitor& visit) {
-  for (std::size_t i = 0; i < layers_.size(); ++i) visit(names_[i], layers_[i]);
+  const auto activation = [&](std::size_t i, const std::string& name) {
+    if (Module* module = i < activations_.size() ? activations_[i].module() : nullptr) visit(name, *module);
+  };
+  if (numbering_ == Numbering::layers) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) visit(fmt::format("layers.{}", i), layers_[i]);
+    for (std::size_t i = 0; i < activations_.size(); ++i) activation(i, fmt::format("activations.{}", i));
+    return;
+  }
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    visit(fmt::format("{}", 2 * i), layers_[i]);
+    activation(i, fmt::format("{}", 2 * i + 1));
+  }
 }
 
 }  // namespace wengert::nn

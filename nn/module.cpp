@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <typeindex>
+#include <typeinfo>
 #include <unordered_set>
+#include <utility>
 
 #include "autodiff/error.hpp"
 
@@ -21,7 +24,9 @@ class Walker : public Visitor {
     prefix_ += name;
     enter(prefix_, module);
     prefix_ += ".";
+    const Module* outer = std::exchange(within_, &module);
     module.children(*this);
+    within_ = outer;
     prefix_.resize(length);
   }
   void frozen(const std::string& name, Module& module) override {
@@ -34,20 +39,25 @@ class Walker : public Visitor {
   virtual void meet(const std::string& name, Parameter& parameter) = 0;
   virtual void enter(const std::string&, Module&) {}
   bool thawed() const { return thawed_; }
+  const Module* within() const { return within_; }  // null: the root
 
  private:
   std::string prefix_;
   bool thawed_ = true;
+  const Module* within_ = nullptr;
 };
 
 class Collector final : public Walker {
  public:
-  Named found, own;  // all, and those that are not frozen, each once
+  Named found, own;                     // all, and those that are not frozen, each once
+  std::vector<std::type_index> owners;  // the type of the module that each of `found` belongs to
   bool owns(const Parameter* parameter) const { return met_.contains(parameter); }
 
  private:
   void meet(const std::string& name, Parameter& parameter) override {
     found.emplace_back(name, &parameter);
+    const Module* owner = within();
+    owners.emplace_back(owner == nullptr ? typeid(Module) : typeid(*owner));
     if (thawed() && met_.insert(&parameter).second) own.emplace_back(name, &parameter);
   }
   std::unordered_set<const Parameter*> met_;
@@ -124,6 +134,12 @@ Module& Module::operator=(const Module& other) {
           fmt::format("[assign] an optimizer or a plan holds this module, and the other is of another architecture: "
                       "{} here, {} there",
                       described(to.found, i), described(from.found, i)));
+  for (std::size_t i = 0; i < to.found.size(); ++i)
+    if (to.owners[i] != from.owners[i])
+      throw Error(
+          fmt::format("[assign] an optimizer or a plan holds this module, and the other has a module of another type "
+                      "around its {}",
+                      to.found[i].first));
   for (std::size_t i = 0; i < to.found.size(); ++i)
     if (!to.owns(to.found[i].second) && to.found[i].second != from.found[i].second)
       throw Error(

@@ -3,6 +3,7 @@
 #include "nn/adam.hpp"
 #include "nn/layer_norm.hpp"
 #include "nn/mlp.hpp"
+#include "nn/prelu.hpp"
 #include "nn/residual_score.hpp"
 #include "nn/safetensors.hpp"
 #include "nn/score_net.hpp"

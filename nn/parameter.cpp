@@ -18,6 +18,12 @@ void transpose(const T* from, Index rows, Index columns, T* to) {
 
 }  // namespace
 
+Array constant(Index size, double value, Dtype dtype) {
+  Array result(dtype, {size});
+  for (Index i = 0; i < size; ++i) result.set(i, value);
+  return result;
+}
+
 Var Slot::on(Tape& tape, Where where) const {
   if (tape.symbolic()) store->seal();
   return tape.borrow(type, store->at(offset), store, store->version(), name, where);

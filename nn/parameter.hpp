@@ -27,6 +27,8 @@ struct Slot {
   Var on(Tape& tape, Where where = Where::current()) const;
 };
 
+Array constant(Index size, double value, Dtype dtype);  // what a parameter [size] begins with
+
 // A value: a copy is deep, in a store of its own until an optimizer gathers it. Moving takes the place along, and what
 // holds it (an optimizer, a plan) goes on with the new object; every use of what was moved from is an Error, but to
 // assign to it.

@@ -68,6 +68,24 @@ BOOST_AUTO_TEST_CASE(layer_normalisation) {
   BOOST_TEST(contains(error_of([] { nn::LayerNorm(0); }), "[LayerNorm] needs a positive width, got 0"));
 }
 
+BOOST_AUTO_TEST_CASE(parametric_relu) {
+  nn::PRelu one(1, 0.25, f64), each(3, -0.5, f64);
+  BOOST_TEST(names_of(one) == "weight[1] ");
+  BOOST_TEST(names_of(each) == "weight[3] ");
+  BOOST_TEST(nn::PRelu().weight.value().at(0) == 0.25f);
+  each.weight.set(Array::of<double>({3}, {0.5, 0, -2}));
+  const auto call = [](const nn::PRelu& layer) { return [&](std::span<const Var> in) { return layer(in[0]); }; };
+  check_layer(one, call(one), {random_array(f64, {4, 3}, 6)});
+  check_layer(each, call(each), {random_array(f64, {2, 4, 3}, 7)});
+  const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  Tape tape(f64);
+  const Var x = tape.input(Array::of<double>({2, 3}, {-2, -1, 3, 0, inf, -inf})), y = each(x);
+  BOOST_TEST(numbers(y) == (std::vector<double>{-1, -0.0, 3, 0, inf, inf}));
+  BOOST_TEST(numbers(grad(sum(y), x)) == (std::vector<double>{0.5, 0, 1, 0.5, 1, -2}));  // at 0 the weight
+  BOOST_TEST(numbers(grad(sum(y), each.weight.on(tape))) == (std::vector<double>{-2, -1, -inf}));
+  BOOST_TEST(std::isnan(one(tape.full(Shape{}, nan)).item()));
+}
+
 BOOST_AUTO_TEST_CASE(sinusoidal_features) {
   const nn::SinusoidalFeatures features(6, 100, f64);
   BOOST_TEST(names_of(features) == "freqs[3] ");
@@ -99,6 +117,73 @@ BOOST_AUTO_TEST_CASE(fourier_features) {
   BOOST_TEST(std::abs(y.at(7) - std::cos(std::numbers::pi * w.at(7))) < 1e-9);
   BOOST_TEST(std::abs(y.at(1007) - std::sin(std::numbers::pi * w.at(7))) < 1e-9);
   BOOST_TEST(contains(error_of([&] { nn::FourierFeatures({.width = 3}, rng); }), "[FourierFeatures] needs an even"));
+}
+
+BOOST_AUTO_TEST_CASE(activations_are_whatever_can_be_called) {
+  const double slope = 0.1;
+  const std::function<Var(Var)> kept = [](Var x) { return tanh(x); };
+  struct Shifted {
+    double by;
+    Var operator()(Operand x) const { return tanh(x + by); }
+  };
+  using Named = Var (*)(Operand);
+  const Named pointer = silu, none = nullptr;
+  const auto twice = [](Var x) { return x + x; };
+  const std::vector<std::pair<nn::Activation, std::function<Var(Var)>>> activations{
+      {relu, [](Var x) { return relu(x); }},  // by name, also where C has a function of the name
+      {tanh, [](Var x) { return tanh(x); }},
+      {exp, [](Var x) { return exp(x); }},
+      {pointer, [](Var x) { return silu(x); }},
+      {twice, twice},
+      {[slope](Var x) { return maximum(x, slope * x); }, [=](Var x) { return maximum(x, slope * x); }},
+      {kept, kept},
+      {Shifted{0.5}, [](Var x) { return tanh(x + 0.5); }},
+      {nn::PRelu(1, slope, f64), [=](Var x) { return maximum(x, slope * x); }},
+  };
+  for (const auto& [activation, wanted] : activations) {
+    Rng rng(1);
+    const nn::Mlp net({.in = 2, .hidden = {3}, .out = 1, .activation = activation, .dtype = f64}, rng);
+    const auto p = net.parameters();
+    Tape tape(f64);
+    const Var x = tape.input(random_array(f64, {5, 2}, 3));
+    const auto layer = [&](Var h, std::size_t i) {
+      return matmul(h, p[i].second->on(tape)) + p[i + 1].second->on(tape);
+    };
+    BOOST_TEST(same_bits(net(x).value(), layer(wanted(layer(x, 0)), 2).value()));
+  }
+  for (const nn::Activation& nothing :
+       {nn::Activation(), nn::Activation(nullptr), nn::Activation(none), nn::Activation(std::function<Var(Var)>())}) {
+    Rng rng(1);
+    BOOST_TEST(!nothing);
+    BOOST_TEST(contains(error_of([&] { nn::Mlp({.activation = nothing}, rng); }), "[Mlp] needs an activation"));
+    Tape tape;
+    BOOST_TEST(contains(error_of([&] { nothing(tape.full(Shape{}, 1)); }), "[activation] there is none"));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(activations_with_parameters_are_part_of_the_network) {
+  Rng rng(1);
+  nn::MlpOptions options{.in = 2, .hidden = {3, 4}, .out = 1, .activation = nn::PRelu(1, 0.3, f64), .dtype = f64};
+  nn::Mlp listed(options, rng);
+  BOOST_TEST(names_of(listed) ==
+             "layers.0.weight[3, 2] layers.0.bias[3] layers.1.weight[4, 3] layers.1.bias[4] layers.2.weight[1, 4] "
+             "layers.2.bias[1] activations.0.weight[1] activations.1.weight[1] ");
+  options.numbering = nn::Numbering::with_activations;
+  nn::Mlp net(options, rng);
+  BOOST_TEST(names_of(net) ==
+             "0.weight[3, 2] 0.bias[3] 1.weight[1] 2.weight[4, 3] 2.bias[4] 3.weight[1] 4.weight[1, 4] 4.bias[1] ");
+  BOOST_TEST(net.trained().size() == 8U);
+  check_layer(net, [&](std::span<const Var> in) { return net(in[0]); }, {random_array(f64, {4, 2}, 3)});
+  nn::TimeMlp timed({.dimension = 2, .hidden = {5}, .activation = nn::PRelu(5, 0.1, f64), .dtype = f64}, rng);
+  BOOST_TEST(names_of(timed) == "net.0.weight[5, 3] net.0.bias[5] net.1.weight[5] net.2.weight[2, 5] net.2.bias[2] ");
+  check_layer(
+      timed, [&](std::span<const Var> in) { return timed(in[0], in[1]); }, points_and_times);
+  // Errors name the place.
+  const nn::Mlp wide({.in = 2, .hidden = {3}, .out = 1, .activation = nn::PRelu(4)}, rng);
+  Tape tape;
+  const std::string error = error_of([&] { wide(tape.full(Shape{5, 2}, 1)); });
+  BOOST_TEST(contains(error, "[PRelu] needs [..., 4], got [5, 3]  (test_every_layer.cpp:"), error);
+  BOOST_TEST(contains(error, ", in activations.0)"), error);
 }
 
 BOOST_AUTO_TEST_CASE(time_mlp) {
@@ -218,6 +303,10 @@ std::vector<Option> options(Rng& rng) {
       {"[Linear] needs a positive out", [&](double x) { nn::Linear(2, width_of(x), rng); }, no_width},
       {"[LayerNorm] needs a positive width", [](double x) { nn::LayerNorm norm(width_of(x)); }, no_width},
       {"[LayerNorm] needs eps ", [](double x) { nn::LayerNorm(2, x); }, no_eps},
+      {"[PRelu] needs a positive count", [](double x) { nn::PRelu layer(width_of(x)); }, no_width},
+      {"[PRelu] needs initial finite in f32",
+       [](double x) { nn::PRelu layer(1, x); },
+       {not_a_number, infinity, -infinity, 1e39}},
       {"[Mlp] needs positive widths", [=](double x) { mlp([=](auto& o) { o.in = width_of(x); }); }, no_width},
       {"[Mlp] needs positive widths", [=](double x) { mlp([=](auto& o) {
                                                         o.hidden = {3, width_of(x)};
@@ -303,6 +392,7 @@ BOOST_AUTO_TEST_CASE(what_merely_broadcasts_to_a_width_is_refused) {
   Rng rng(1);
   const nn::Linear linear(3, 2, rng, f64), thin(1, 2, rng, f64);
   const nn::LayerNorm norm(3, 1e-5, f64), one(1, 1e-5, f64);
+  const nn::PRelu slopes(3, 0.25, f64);
   const nn::Mlp mlp({.in = 3, .hidden = {4}, .out = 2, .activation = tanh, .dtype = f64}, rng);
   const nn::SinusoidalFeatures sines(6, 10, f64);
   const nn::FourierFeatures fourier({.width = 6, .dtype = f64}, rng);
@@ -328,6 +418,7 @@ BOOST_AUTO_TEST_CASE(what_merely_broadcasts_to_a_width_is_refused) {
            {"thin Linear", [&](std::span<const Var> in) { return thin(in[0]); }, {{5, 1}}, {{{5, 3}}, {{5, 0}}}},
            {"LayerNorm", [&](std::span<const Var> in) { return norm(in[0]); }, {{5, 3}}, no_rows},
            {"thin LayerNorm", [&](std::span<const Var> in) { return one(in[0]); }, {{5, 1}}, {{{5, 3}}, {{5, 0}}}},
+           {"PRelu", [&](std::span<const Var> in) { return slopes(in[0]); }, {{5, 3}}, no_rows},
            {"Mlp", [&](std::span<const Var> in) { return mlp(in[0]); }, {{5, 3}}, no_rows},
            {"SinusoidalFeatures",
             [&](std::span<const Var> in) { return sines(in[0]); },

@@ -264,6 +264,62 @@ BOOST_AUTO_TEST_CASE(another_architecture_is_refused_where_a_module_is_held) {
                       "[assign] parameter w is held by an optimizer or a plan as f32 [16], got f32 [4]"));
 }
 
+namespace {
+
+// As nn::PRelu, with its slope above 0.
+class Softened final : public nn::Module {
+ public:
+  Softened() : weight(nn::constant(1, 0.25, Dtype::f32)) { name_parameters(); }
+  Var operator()(Operand x) const { return weight.on(x.tape()) * softplus(x); }
+  void children(nn::Visitor& visit) override { visit("weight", weight); }
+  nn::Parameter weight;
+};
+
+nn::Mlp with(const nn::Activation& activation, std::uint64_t seed) {
+  Rng rng(seed);
+  return nn::Mlp({.in = 2, .hidden = {4, 4}, .out = 1, .activation = activation}, rng);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_place_and_every_copy_has_an_activation_of_its_own) {
+  const nn::PRelu model;
+  nn::Mlp net = with(model, 1);
+  const nn::Mlp copy = net;
+  const auto [first, second] = std::pair{net.parameters()[6].second, net.parameters()[7].second};
+  BOOST_TEST(first->name() == "activations.0.weight");
+  first->set(Array::of<float>({1}, {7}));
+  BOOST_TEST(second->value().at(0) == 0.25);
+  BOOST_TEST(copy.parameters()[6].second->value().at(0) == 0.25);
+  BOOST_TEST(model.weight.value().at(0) == 0.25);
+  nn::Mlp heir = std::move(net);
+  BOOST_TEST(heir.parameters()[6].second == first);
+}
+
+BOOST_AUTO_TEST_CASE(activations_of_a_held_module_are_assigned_in_place) {
+  nn::Mlp net = with(nn::PRelu(), 1);
+  const nn::Mlp other = with(nn::PRelu(1, 0.5), 2);
+  nn::Sgd sgd(net, {.lr = 1});
+  Plan plan = compile([&](std::span<const Var> in) { return std::vector<Var>{net(in[0])}; }, {point.type()});
+  net = other;
+  BOOST_TEST(same_bits(values_of(net), values_of(other)));
+  BOOST_TEST(plan.run({point})[0].at(0) == eager(other));
+  Tape tape;
+  sgd.step(sum(net(tape.input(point))));  // moves what the network reads
+  BOOST_TEST(!same_bits(values_of(net), values_of(other)));
+  BOOST_TEST(plan.run({point})[0].at(0) == eager(net));
+  const std::vector<Array> before = values_of(net);
+  const std::string error = error_of([&] { net = with(Softened(), 3); });
+  BOOST_TEST(contains(error, "the other has a module of another type around its activations.0.weight"), error);
+  BOOST_TEST(contains(error_of([&] { net = with(tanh, 3); }), "activations.0.weight f32 [1] here, nothing more there"));
+  BOOST_TEST(same_bits(values_of(net), before));
+  nn::Mlp free = with(nn::PRelu(), 1);  // nobody holds it
+  free = with(Softened(), 3);
+  BOOST_TEST(eager(free) == eager(with(Softened(), 3)));
+  free = with(tanh, 4);
+  BOOST_TEST(eager(free) == eager(with(tanh, 4)));
+}
+
 BOOST_AUTO_TEST_CASE(a_held_module_keeps_its_frozen_one) {
   Rng rng(1);
   using Score = nn::ResidualScore<nn::TimeMlp>;
