@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,10 +27,14 @@ namespace fs = std::filesystem;
 
 class Descriptor {
  public:
+  explicit Descriptor(int value = -1) : value_(value) {}
   Descriptor(const fs::path& path, int flags) : value_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
   ~Descriptor() { close(); }
   Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor& operator=(Descriptor&& other) {
+    std::swap(value_, other.value_);
+    return *this;
+  }
 
   explicit operator bool() const { return value_ >= 0; }
   int get() const { return value_; }
@@ -43,12 +48,17 @@ class Descriptor {
   int value_;
 };
 
-// A new file beside `path`, hidden, and gone again unless it was moved to `path`.
+// A new file beside `path`, hidden, and gone again unless it was moved to `path`. Who writes it holds a lock on it, by
+// which those that killed processes left are known, and removed by the next one.
 class Temporary {
  public:
-  explicit Temporary(const fs::path& path)
-      : path_(path), name_(free_name(path)), file_(name_, O_WRONLY | O_CREAT | O_EXCL) {
-    if (!file_) fail("write", path_, errno);
+  explicit Temporary(const fs::path& path) : path_(path) {
+    remove_abandoned();
+    do {
+      name_ = path_.parent_path() / fmt::format("{}{}-{}", prefix(), ::getpid(), serial++);
+      file_ = Descriptor(name_, O_WRONLY | O_CREAT | O_EXCL);
+      if (!file_ && errno != EEXIST) fail("write", path_, errno);
+    } while (!file_ || !hold());
   }
   ~Temporary() {
     if (!moved_) ::unlink(name_.c_str());
@@ -71,13 +81,39 @@ class Temporary {
   }
 
  private:
-  static fs::path free_name(const fs::path& path) {
-    static std::atomic<unsigned> serial{0};
-    return path.parent_path() / fmt::format(".{}.{}-{}", path.filename().string(), ::getpid(), serial++);
+  inline static std::atomic<unsigned> serial{0};
+
+  std::string prefix() const { return fmt::format(".{}.", path_.filename().string()); }
+
+  // False where somebody took it for abandoned before it was locked. The lock outlives the file's closing.
+  bool hold() {
+    lock_ = Descriptor(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 0));
+    struct stat status {};
+    return ::flock(file_.get(), LOCK_EX) != 0 || ::fstat(file_.get(), &status) != 0 || status.st_nlink > 0;
+  }
+
+  void remove_abandoned() const {
+    std::error_code error;
+    const fs::path folder = path_.parent_path().empty() ? "." : path_.parent_path();
+    for (auto entry = fs::directory_iterator(folder, error); !error && entry != fs::directory_iterator();
+         entry.increment(error)) {
+      const std::string name = entry->path().filename().string();
+      if (!name.starts_with(prefix()) || !is_number_pair(std::string_view(name).substr(prefix().size()))) continue;
+      const Descriptor file(entry->path(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+      if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
+    }
+  }
+
+  // "1234-0"
+  static bool is_number_pair(std::string_view text) {
+    const std::size_t dash = text.find('-');
+    return dash != std::string_view::npos && dash > 0 && dash + 1 < text.size() &&
+           text.find_first_not_of("0123456789") == dash &&
+           text.find_first_not_of("0123456789", dash + 1) == std::string_view::npos;
   }
 
   fs::path path_, name_;
-  Descriptor file_;
+  Descriptor file_, lock_;
   bool moved_ = false;
 };
 

@@ -9,7 +9,7 @@
 namespace wengert {
 
 // Puts `bytes` at `path`: written to a temporary name in the same folder, synced and renamed, so that whatever was
-// there before stays until the new file is complete.
+// there before stays until the new file is complete. What a process that was killed left of such a file is removed.
 void replace_file(const std::filesystem::path& path, std::string_view bytes);
 
 // All bytes of a regular file (see InputFile).

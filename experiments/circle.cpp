@@ -176,9 +176,6 @@ void study(Run& run, const Faults& faults, double sigma, const Counts& counts, c
       "more of them come minima between them, spurious ones; with a thousand all that is left is the circle they lie "
       "on, and the memory has become a generative model. The exact energies, of finitely many patterns and of "
       "infinitely many, show how far the network is from either.");
-  for (const auto& [flag, count] :
-       {std::pair{"--times", counts.times}, {"--cells", counts.cells}, {"--surface-cells", counts.surface_cells}})
-    if (count < 2) throw Error(fmt::format("{} needs 2 at least, got {}", flag, count));
   std::vector<Model> models = new_models(run, sigma);
   const bool loaded = !folder.empty();
   if (loaded) load_all(run, models, sigma, folder);
@@ -236,12 +233,14 @@ int main(int count, char** arguments) {
   Options options("circle", "From associative memory to generative model: 2, 9 and 1000 points of a circle",
                   {.study = 50000, .quick = 60});
   const std::int64_t& samples =
-      options.size("--samples", {.study = 1500, .quick = 200}, "points to sample, of each model");
-  const std::int64_t& times = options.size("--times", {.study = 1000, .quick = 100}, "of the sampler, from 1 to 1e-5");
-  const std::int64_t& cells =
-      options.size("--cells", {.study = 75, .quick = 25}, "of the energy maps' grid, along each axis");
+      options.size("--samples", {.study = 1500, .quick = 200, .bytes = 500}, "points to sample, of each model");
+  const std::int64_t& times =
+      options.size("--times", {.study = 1000, .quick = 100, .least = 2}, "of the sampler, from 1 to 1e-5");
+  const std::int64_t& cells = options.size("--cells", {.study = 75, .quick = 25, .least = 2, .most = 4000},
+                                           "of the energy maps' grid, along each axis");
   const std::int64_t& surface_cells =
-      options.size("--surface-cells", {.study = 100, .quick = 30, .drawing = true}, "likewise, of the surfaces'");
+      options.size("--surface-cells", {.study = 100, .quick = 30, .drawing = true, .least = 2, .most = 4000},
+                   "likewise, of the surfaces'");
   const double& sigma = options.real("--sigma", {.study = 1, .low = 0.1, .high = 10}, "of the process dx = sigma dW");
   const std::filesystem::path& folder =
       options.path("--weights", "folder of a run whose weights are used: nothing is trained");

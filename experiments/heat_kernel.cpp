@@ -275,10 +275,12 @@ void study(Run& run, const Faults& faults, Index batch, Index exact_count, Index
 int main(int count, char** arguments) {
   Options options("heat_kernel", "Diffusion and denoising on the line: the heat kernel, its score, and two networks",
                   {.study = 1000, .quick = 200});
-  const Index& batch = options.size("--batch", {.study = 1024, .quick = 256}, "points in each training step");
+  const Index& batch =
+      options.size("--batch", {.study = 1024, .quick = 256, .bytes = 200}, "points in each training step");
   const Index& exact =
-      options.size("--exact-paths", {.study = 8192, .quick = 1024}, "reverse paths by the exact score");
-  const Index& paths = options.size("--paths", {.study = 4096, .quick = 1024}, "reverse paths by each network");
+      options.size("--exact-paths", {.study = 8192, .quick = 1024, .bytes = 200}, "reverse paths by the exact score");
+  const Index& paths =
+      options.size("--paths", {.study = 4096, .quick = 1024, .bytes = 200}, "reverse paths by each network");
   const bool& noise = options.fault("noise", "uniform instead of normal noise in stochastic reversals");
   const bool& drift = options.fault("drift", "half of the drift in the stochastic reversal by the exact score");
   const bool& start = options.fault("start", "reversals by the exact score start with standard deviation 1");

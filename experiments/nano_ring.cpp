@@ -165,8 +165,9 @@ void study(Run& run, Index batch, Index count, bool scaled) {
 int main(int count, char** arguments) {
   Options options("nano_ring", "Nano diffusion: a ring in the plane by a variance-preserving process",
                   {.study = 20000, .quick = 200});
-  const Index& batch = options.size("--batch", {.study = 5000, .quick = 5000}, "fresh points in each training step");
-  const Index& samples = options.size("--samples", {.study = 20000, .quick = 20000}, "points to sample");
+  const Index& batch =
+      options.size("--batch", {.study = 5000, .quick = 5000, .bytes = 500}, "fresh points in each training step");
+  const Index& samples = options.size("--samples", {.study = 20000, .quick = 20000, .bytes = 500}, "points to sample");
   const bool& scaled = options.fault("loss", "gradients are scaled by the loss");
   return run_main(options, count, arguments, [&](Run& run) { study(run, batch, samples, scaled); });
 }

@@ -280,11 +280,13 @@ void study(Run& run, const Faults& faults, Index batch, Index count, Index cells
 int main(int count, char** arguments) {
   Options options("rings", "Diffusion models, an introduction: two half rings by an Ornstein-Uhlenbeck process",
                   {.study = 20 * epoch, .quick = 4 * epoch});
-  const Index& batch = options.size("--batch", {.study = 32, .quick = 32}, "points in each training step");
-  const Index& samples = options.size("--samples", {.study = 4096, .quick = 512}, "points to sample, by each sampler");
-  const Index& cells =
-      options.size("--cells", {.study = 100, .quick = 40, .drawing = true}, "of the densities' grid, along each axis");
-  const Index& frames = options.size("--frames", {.study = 50, .quick = 5, .drawing = true},
+  const Index& batch =
+      options.size("--batch", {.study = 32, .quick = 32, .bytes = 500}, "points in each training step");
+  const Index& samples =
+      options.size("--samples", {.study = 4096, .quick = 512, .bytes = 500}, "points to sample, by each sampler");
+  const Index& cells = options.size("--cells", {.study = 100, .quick = 40, .drawing = true, .least = 2, .most = 4000},
+                                    "of the densities' grid, along each axis");
+  const Index& frames = options.size("--frames", {.study = 50, .quick = 5, .drawing = true, .most = 10000},
                                      "of each animation, 25 of the density's at most");
   const bool& start = options.fault("start", "sampling starts from N(0, I)");
   const bool& grid = options.fault("grid", "the grid of times stops one step before t = 1");

@@ -218,10 +218,11 @@ int main(int count, char** arguments) {
   Options options("triangles", "Maximal manifold exploration: a score model of triangles, fine-tuned for entropy",
                   {.study = 16 * epoch, .quick = 4 * epoch});
   const Index& samples =
-      options.size("--samples", {.study = 1024, .quick = 256}, "triangles to sample, in each round too");
+      options.size("--samples", {.study = 1024, .quick = 256, .bytes = 500}, "triangles to sample, in each round too");
   const Index& rounds = options.size("--rounds", {.study = 5, .quick = 2}, "of fine-tuning");
   const Index& inner = options.size("--inner-epochs", {.study = 10, .quick = 5}, "of each round, over its samples");
-  const Index& cells = options.size("--cells", {.study = 40, .quick = 14}, "of the maps of log p, along each axis");
+  const Index& cells = options.size("--cells", {.study = 40, .quick = 14, .least = 2, .most = 4000},
+                                    "of the maps of log p, along each axis");
   const bool& sign = options.fault("sign", "the integral of the divergence is subtracted from log p");
   const bool& variance = options.fault("variance", "a variance, .188, for the standard deviation of the prior");
   const bool& standardisation =

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <fstream>
 #include <thread>
@@ -51,6 +54,16 @@ std::string date() {
 
 Machine this_machine() {
   return {cpu_model(), cores(), threads(), compiler(), xsimd::default_arch::name(), openblas_get_corename(), date()};
+}
+
+std::int64_t memory() {
+  std::int64_t least = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGE_SIZE);
+  for (const char* name : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"})
+    if (std::int64_t limit = 0; std::ifstream(name) >> limit && limit > 0) least = std::min(least, limit);
+  ::rlimit space{};
+  if (::getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
+    least = std::min(least, static_cast<std::int64_t>(space.rlim_cur));
+  return least;
 }
 
 }  // namespace wengert::experiments

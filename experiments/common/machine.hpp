@@ -1,5 +1,6 @@
 // What a run ran on: numbers of speed mean nothing without it.
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace wengert::experiments {
@@ -15,5 +16,8 @@ struct Machine {
 };
 
 Machine this_machine();
+
+// Bytes of memory that this process may come to use: of the machine, of its container, of ulimit -v.
+std::int64_t memory();
 
 }  // namespace wengert::experiments

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "autodiff/parallel.hpp"
+#include "experiments/common/machine.hpp"
 #include "experiments/common/print.hpp"
 
 namespace wengert::experiments {
@@ -74,8 +75,10 @@ const std::int64_t& Options::size(const std::string& flag, Size value, const std
        .type = "N",
        .help = fmt::format("{} [{}; quick: {}]", help, value.study, value.quick),
        .read =
-           [&held, flag](const std::string& text) {
-             held = whole_number<std::int64_t>(flag, text, 1, std::numeric_limits<std::int64_t>::max());
+           [&held, flag, value](const std::string& text) {
+             held = whole_number<std::int64_t>(flag, text, value.least, value.most);
+             if (const std::int64_t most = memory() / value.bytes; held > most)
+               throw Error(fmt::format("{} may be {} at most, for which there is memory, got '{}'", flag, most, text));
            },
        .value = [&held] { return Setting(held); },
        .studied = [&held, value] { return value.drawing || held == value.study; },

@@ -21,10 +21,13 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-// A size as the study has it, and what --quick makes of it.
+// A size as the study has it, and what --quick makes of it. What it may be, so that a command line that cannot come to
+// a good end is refused before anything is computed.
 struct Size {
   std::int64_t study, quick;
   bool drawing = false;  // of figures alone: no number of the study depends on it
+  std::int64_t least = 1, most = std::numeric_limits<std::int64_t>::max();
+  std::int64_t bytes = 16;  // of memory that one takes at least: no more than the machine has
 };
 
 // A real number, its bounds included.
@@ -48,7 +51,7 @@ class Options {
   Options(const Options&) = delete;
   Options& operator=(const Options&) = delete;
 
-  // Adds an option before `parse`: a whole number, 1 at least; a real one; one of several words, of which the first is
+  // Adds an option before `parse`: a whole number; a real one; one of several words, of which the first is
   // the study's; any text; a path, empty if not given; one without a value.
   const std::int64_t& size(const std::string& flag, Size value, const std::string& help);
   const double& real(const std::string& flag, Real value, const std::string& help);

@@ -121,6 +121,7 @@ class CommandLine {
 
   int count() const { return static_cast<int>(strings_.size()); }
   char** arguments() { return pointers_.data(); }
+  const char* const* arguments() const { return pointers_.data(); }
 
  private:
   std::vector<std::string> strings_;

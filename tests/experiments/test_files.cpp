@@ -2,8 +2,10 @@
 #define BOOST_TEST_MODULE files
 #include "autodiff/files.hpp"
 
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -82,6 +84,45 @@ BOOST_AUTO_TEST_CASE(a_write_that_fails_midway_leaves_the_old_file) {
   std::signal(SIGXFSZ, handler);
   BOOST_TEST(error == "cannot write '" + (folder / "f").string() + "': File too large");
   BOOST_TEST(read_file(folder / "f") == "old");
+  BOOST_TEST(folder.files() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(what_killed_writers_left_is_removed_by_the_next) {
+  const Folder folder;
+  const std::string own = ".f." + std::to_string(::getpid()) + "-";
+  for (int i = 0; i < 200; ++i) replace_file(folder / (own + std::to_string(i)), "ours, in another container");
+  replace_file(folder / ".f.999999999-0", "half");
+  // Others' files, and what is being written.
+  for (const char* name : {".f.txt", ".f.1-x", ".f.-1", ".g.1-0", "f.1-0"}) replace_file(folder / name, "mine");
+  replace_file(folder / ".f.1-0", "half");
+  const int writer = ::open((folder / ".f.1-0").c_str(), O_WRONLY);
+  BOOST_REQUIRE(::flock(writer, LOCK_EX | LOCK_NB) == 0);
+  replace_file(folder / "f", "new");
+  BOOST_TEST(read_file(folder / "f") == "new");
+  BOOST_TEST(folder.files() == 7u);
+  BOOST_TEST(fs::exists(folder / ".f.1-0"));
+  ::close(writer);
+  replace_file(folder / "f", "newer");
+  BOOST_TEST(folder.files() == 6u);
+}
+
+BOOST_AUTO_TEST_CASE(writers_at_once_do_not_take_each_other_for_dead) {
+  const Folder folder;
+  std::vector<::pid_t> children;
+  for (int i = 0; i < 4; ++i) {
+    children.push_back(::fork());
+    if (children.back() != 0) continue;
+    bool good = true;
+    for (int j = 0; j < 100; ++j)
+      good = good && error_of([&] { replace_file(folder / "f", std::string(1000, 'x')); }) == "nothing was thrown";
+    ::_exit(good ? 0 : 1);
+  }
+  for (::pid_t child : children) {
+    int status = 1;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST(status == 0);
+  }
+  BOOST_TEST(read_file(folder / "f").size() == 1000u);
   BOOST_TEST(folder.files() == 1u);
 }
 

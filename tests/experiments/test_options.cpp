@@ -219,6 +219,17 @@ BOOST_AUTO_TEST_CASE(values_that_will_not_do_are_named) {
   BOOST_TEST(example.error({"--steps", "9223372036854775808"}) ==
              "--steps needs a whole number from 1 to 9223372036854775807, got '9223372036854775808'");
   BOOST_TEST(example.error({"--seed", "-1"}) == "--seed needs a whole number of at least 0, got '-1'");
+  for (const char* value : {"1", "101", "-1"}) {
+    Options options("example", "An example", {.study = 9, .quick = 4, .least = 2, .most = 100});
+    const CommandLine line({"--steps", value});
+    BOOST_TEST(error_of([&] { options.parse(line.count(), line.arguments()); }) ==
+               "--steps needs a whole number from 2 to 100, got '" + std::string(value) + "'");
+  }
+  for (const char* value : {"1000000000000000", "9223372036854775807"}) {  // of 16 bytes each
+    const std::string error = example.error({"--batch", value});
+    BOOST_TEST(error.starts_with("--batch may be "), error);
+    BOOST_TEST(error.ends_with(" at most, for which there is memory, got '" + std::string(value) + "'"), error);
+  }
   for (const char* value : {"0", "-1", "1025", "two"})
     BOOST_TEST(example.error({"--threads", value}) ==
                fmt::format("--threads needs a whole number from 1 to {}, got '{}'", most_threads(), value));
