@@ -37,6 +37,43 @@ struct SlogDet {
 };
 SlogDet slogdet(Operand a);
 
+// Factorizations. What LAPACK leaves open is settled, so that a matrix has one result: of each eigenvector, and of each
+// column of u, the first entry of at least 9/10 of the largest magnitude is positive; and r's diagonal is not negative.
+//
+// Eigenvalues, ascending, [..., n], and orthonormal eigenvectors, columns of [..., n, n], of (a + a')/2: for a
+// symmetric a its own, and derivatives by a are symmetric. Those of the vectors divide by differences of values;
+// vectors of equal values (within n eps of the largest) have none, and 0 is taken for 1/0 between them. So the first
+// derivative is right for functions that do not tell equal values apart: of the values alone (a log-determinant), of
+// projections on the whole space of equal values. That of v diag(f(values)) v' lacks what lies between equal values.
+struct Eigh {
+  Var values, vectors;
+};
+Eigh eigh(Operand a);
+// a = q r, [..., m, n] -> q [..., m, k] with orthonormal columns and r [..., k, n] upper triangular, k = min(m, n).
+// Derivatives want the first k columns of a to be independent: else infinities or NaN.
+struct Qr {
+  Var q, r;
+};
+Qr qr(Operand a);
+// a = u diag(s) vh, [..., m, n] -> u [..., m, k], s [..., k], descending, and vh [..., k, n], k = min(m, n).
+// Derivatives of u and vh divide by differences of squares of singular values, and, where a is not square, by those
+// themselves: 0 is taken for 1/0, as in eigh.
+struct Svd {
+  Var u, s, vh;
+};
+Svd svd(Operand a);
+// The x that makes |a x - b| smallest, and of several (more columns than rows) the shortest: [..., m, n], [..., m, k]
+// ->
+// [..., n, k]; a b of one axis is a vector. By qr, for an a of full rank, as PyTorch's "gels": else infinities or NaN
+// (pinv(a) b is right for any rank).
+Var lstsq(Operand a, Operand b);
+// The Moore-Penrose inverse, [..., m, n] -> [..., n, m], without the singular values up to rtol times the largest; a
+// negative rtol is max(m, n) eps. Derivatives are those among matrices of the same rank.
+struct PinvOptions {
+  double rtol = -1;
+};
+Var pinv(Operand a, PinvOptions options = {});
+
 // The product of vectors of 3 elements along an axis, counted from the end where the operands differ in rank; the other
 // axes broadcast.
 Var cross(Operand a, Operand b, Axis axis = -1);

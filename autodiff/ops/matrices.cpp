@@ -11,9 +11,13 @@ Var transposed(Var x) { return swapaxes(x, -1, -2); }
 Var symmetric(Var x) { return 0.5 * (x + transposed(x)); }
 Var as_matrices(Var x) { return reshape(x, x.shape().followed_by({1, 1})); }
 
-Var reciprocal_or_zero(Var x) {
-  const Var nonzero = not_equal(x, 0);
-  return where(nonzero, 1 / where(nonzero, x, 1), 0);
+Var reciprocal_or_zero(Var x, Var values, Index extent) {
+  if (values.size() == 0) return x;
+  const double rounding =
+      static_cast<double>(extent) *
+      (x.dtype() == Dtype::f32 ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon());
+  const Var counts = abs(x) > rounding * max(abs(values), -1, {.keepdims = true});
+  return where(counts, 1 / where(counts, x, 1), 0);
 }
 
 Var full_stack(Var stack, const Shape& shape, int rank) {

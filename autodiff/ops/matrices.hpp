@@ -17,8 +17,9 @@ Var transposed(Var x);
 Var symmetric(Var x);
 // [...] -> [..., 1, 1]
 Var as_matrices(Var x);
-// x (-) 1/x, but 0 at 0, without a division by it.
-Var reciprocal_or_zero(Var x);
+// 1/x, but 0 where x is within rounding of 0: `extent` eps times the largest magnitude of values [..., 1, k]. (No
+// division by it, whose derivatives would be infinite.)
+Var reciprocal_or_zero(Var x, Var values, Index extent);
 
 // [K, S] -> [K, shape], where the stack's extents of 1 stand for equal tangents, and shape has at least `rank` axes
 Var full_stack(Var stack, const Shape& shape, int rank);
