@@ -38,7 +38,8 @@ using Integer = Whole<Index>;  // an index, an extent, a count
 class Axes {
  public:
   template <WholeNumber I>
-  Axes(I axis) : Axes({Axis(axis)}) {}
+  Axes(I axis) : Axes(Axis(axis)) {}
+  Axes(Axis axis) : Axes({axis}) {}
   Axes(std::initializer_list<Axis> axes) {
     for (Axis axis : axes) add(axis);
   }

@@ -12,6 +12,7 @@
 #pragma once
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -129,6 +130,19 @@ struct Cumulate {
   bool reverse = false;
 };
 Var cumsum(Operand x, Axis axis, Cumulate options = {});
+// Products of the elements up to each, with derivatives that are right where factors are 0; and log(cumsum(exp(x)))
+// without overflow. Both take log2(n) passes.
+Var cumprod(Operand x, Axis axis, Cumulate options = {});
+Var logcumsumexp(Operand x, Axis axis, Cumulate options = {});
+// Elements chosen along an axis, whose derivative moves with them, and their i32 indices.
+struct Chosen {
+  Var values, indices;
+};
+// The largest and the smallest up to each: of equal ones the last, as PyTorch's; NaN stays.
+Chosen cummax(Operand x, Axis axis);
+Chosen cummin(Operand x, Axis axis);
+// x[i + 1] - x[i] along an axis, n times.
+Var diff(Operand x, Axis axis = -1, Integer n = 1);
 // The sum of squared distances from the mean over (count - ddof), NaN where that is not above 0; and its square root,
 // with derivative 0 at 0.
 struct Deviations {
@@ -137,8 +151,22 @@ struct Deviations {
 };
 Var variance(Operand x, Axes axes = Axes::all(), Deviations options = {});
 Var stddev(Operand x, Axes axes = Axes::all(), Deviations options = {});
-// sqrt(sum(x^2)); derivative 0 at 0. Squares may overflow, as in PyTorch.
-Var norm(Operand x, Axes axes = Axes::all(), Reduce options = {});
+// sum(|x|^order)^(1/order), the vector norm: of order infinity the largest |x|, of -infinity the smallest, of 0 the
+// number of elements that are not 0. Derivative 0 at 0; powers may overflow, as in PyTorch.
+struct NormOptions {
+  double order = 2;
+  bool keepdims = false;
+};
+Var norm(Operand x, Axes axes = Axes::all(), NormOptions options = {});
+// 1 where any element, or every one, is not 0 (NaN is not), else 0. No derivative.
+Var any(Operand x, Axes axes = Axes::all(), Reduce options = {});
+Var all(Operand x, Axes axes = Axes::all(), Reduce options = {});
+// What a share q of the elements lies below, linear between neighbours in order; several q along a new first axis. NaN
+// where an element is NaN; the derivative goes to the neighbours. The median is one element: of an even number the
+// lower of the two in the middle, as PyTorch's (NumPy's is quantile(x, 0.5)). Over nothing: Error.
+Var quantile(Operand x, double q, Axes axes = Axes::all(), Reduce options = {});
+Var quantile(Operand x, std::span<const double> q, Axes axes = Axes::all(), Reduce options = {});
+Var median(Operand x, Axes axes = Axes::all(), Reduce options = {});
 // (x - mean) / sqrt(variance + eps) * gain + bias over the last `axes` axes, with variance's ddof = 0. gain and bias:
 // numbers, or Vars of these axes' shape. (Ba, Kiros, Hinton, "Layer normalization", 2016.)
 struct LayerNormOptions {
@@ -161,27 +189,53 @@ Var concat(std::span<const Operand> parts, Axis axis, Where where = Where::curre
 // Parts of one shape side by side along a new axis, counted in the result.
 Var stack(std::initializer_list<Operand> parts, Axis axis, Where where = Where::current());
 Var stack(std::span<const Operand> parts, Axis axis, Where where = Where::current());
-// Elements start, start + step, ... below stop along one axis. Negative bounds count from the end, as in NumPy; a bound
-// beyond the end is the end. step >= 1.
+// Elements start, start + step, ... before stop along one axis, or several at once. Negative bounds count from the end,
+// as in NumPy; a bound beyond an end is that end. A negative step goes backwards, and to_end to the first element.
 inline constexpr Index to_end = std::numeric_limits<Index>::max();
 Var slice(Operand x, Axis axis, Integer start, Integer stop = to_end, Integer step = 1);
+struct AxisSlice {
+  Axis axis = -1;
+  std::optional<Index> start = {}, stop = {};  // from one end to the other
+  Index step = 1;
+};
+Var slice(Operand x, std::initializer_list<AxisSlice> slices);
+Var slice(Operand x, std::span<const AxisSlice> slices);
+Var select(Operand x, Axis axis, Integer i);  // element i along an axis, which goes
 // The adjoint of slice: zeros of the given extent along one axis, with x at start, start + step, ...
 Var embed(Operand x, Axis axis, Integer extent, Integer start, Integer step = 1);
 // The parts along one axis, of the given extents or of equal ones; Error when they do not make up the axis.
 std::vector<Var> split(Operand x, std::initializer_list<Index> extents, Axis axis);
 std::vector<Var> split(Operand x, std::span<const Index> extents, Axis axis);
 std::vector<Var> split(Operand x, Integer parts, Axis axis);
-// Zeros before and after x along some axes: pad(x, {{.axis = -1, .after = 2}, {.axis = -2, .before = 1}}).
+std::vector<Var> chunk(Operand x, Integer parts, Axis axis);  // as PyTorch's: the last parts may be smaller, or missing
+// Elements before and after x along some axes: pad(x, {{.axis = -1, .after = 2}, {.axis = -2, .before = 1}}). They are
+// `value`, or x mirrored at its outermost elements (by less than its extent), or these elements, or x from its other
+// end.
 struct Padding {
   Axis axis = -1;
   Index before = 0, after = 0;
 };
-Var pad(Operand x, std::initializer_list<Padding> paddings);
-Var pad(Operand x, std::span<const Padding> paddings);
+enum class PadMode { constant, reflect, replicate, circular };
+struct PadOptions {
+  PadMode mode = PadMode::constant;
+  double value = 0;
+};
+Var pad(Operand x, std::initializer_list<Padding> paddings, PadOptions options = {});
+Var pad(Operand x, std::span<const Padding> paddings, PadOptions options = {});
 Var flip(Operand x, Axes axes = Axes::all());               // the order along the axes reversed
 Var roll(Operand x, Integer shift, Axis axis);              // element i moves to i + shift, cyclically
 Var tile(Operand x, std::initializer_list<Index> repeats);  // x repeated along its last axes, as NumPy's
 Var tile(Operand x, std::span<const Index> repeats);
+Var repeat(Operand x, Integer count, Axis axis);                  // each element so many times in a row, as NumPy's
+Var repeat(Operand x, std::span<const Index> counts, Axis axis);  // element i counts[i] times
+Var moveaxis(Operand x, Axes from, Axes to);                      // x with axes from[i] at to[i], as NumPy's
+// The coordinates of a grid over vectors, each in the grid's shape [n0, n1, ...]; with xy as plots want it, [n1, n0,
+// ...].
+struct MeshgridOptions {
+  bool xy = false;
+};
+std::vector<Var> meshgrid(std::initializer_list<Operand> vectors, MeshgridOptions options = {});
+std::vector<Var> meshgrid(std::span<const Operand> vectors, MeshgridOptions options = {});
 Var swapaxes(Operand x, Axis a, Axis b);  // x with two axes exchanged
 Var unsqueeze(Operand x, Axis axis);      // an extent of 1 more, at `axis` of the result
 Var squeeze(Operand x, Axis axis);        // without an axis, whose extent must be 1
@@ -204,6 +258,21 @@ Var one_hot(Operand indices, Integer count);
 // that order; its derivative moves with the elements.
 Var argsort(Operand x, Axis axis);
 Var sort(Operand x, Axis axis);
+// The k largest (or smallest) along an axis, in order: equal ones in the order they came in, NaN the largest.
+struct TopkOptions {
+  bool largest = true;
+};
+Chosen topk(Operand x, Integer k, Axis axis = -1, TopkOptions options = {});
+// Where values go into ascending lists, i32: the number of elements below each (with right: not above). [..., n] and
+// [..., m] -> [..., m], leading axes equal; or [n] for all.
+struct SearchsortedOptions {
+  bool right = false;
+};
+Var searchsorted(Operand sorted, Operand values, SearchsortedOptions options = {});
+// How often each of 0 .. count - 1 occurs among i32 indices [n], or the sums of their weights: [count], in the tape's
+// dtype or that of the weights.
+Var bincount(Operand indices, Integer count);
+Var bincount(Operand indices, Operand weights, Integer count);
 
 // Vectors: [m], [n] -> [m,n] and [n], [n] -> [].
 Var outer(Operand a, Operand b);
@@ -215,6 +284,11 @@ Var diag_embed(Operand x);           // [..., n] -> [..., n, n], zeros beside th
 Var trace(Operand x);                // [..., n, n] -> [...]
 Var tril(Operand x, Integer k = 0);  // x where column - row <= k, else 0
 Var triu(Operand x, Integer k = 0);  // x where column - row >= k, else 0
+// A triangle filled row by row, zeros beside it: [..., n (n + 1) / 2] -> [..., n, n].
+struct FillTriangularOptions {
+  bool upper = false;
+};
+Var fill_triangular(Operand x, FillTriangularOptions options = {});
 // x with a x = b, or a' x = b with transpose: [..., n, n], [..., n, k] -> [..., n, k]; leading axes broadcast. Only the
 // lower triangle of a is read (the upper with `upper`); a 0 on its diagonal gives infinities or NaN.
 struct TriangularSolveOptions {

@@ -1,13 +1,15 @@
-// Arrays put together, taken apart and padded: composites of the ops that move elements. And two products of vectors.
+// Arrays put together, taken apart and repeated: composites of the ops that move elements. And two products of vectors.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
+#include <limits>
 #include <vector>
 
 #include "autodiff/linalg.hpp"
-#include "autodiff/ops/composite.hpp"
+#include "autodiff/ops/axes.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -27,6 +29,14 @@ int new_axis(const Operand& x, int axis, const char* op) {
   } catch (const Error& error) {
     refuse(x, op, fmt::format("{} of the result, x has shape {}", error.what(), to_string(x.shape())));
   }
+}
+
+// As they were named, counted from the end, each once.
+AxisList distinct_axes(const Operand& x, const Axes& axes, const char* op) {
+  axes_of(x, axes, op);
+  AxisList list;
+  for (int axis : axes.named()) list.push_back(axis_of(x, axis, op));
+  return list;
 }
 
 void check_vectors(const Operand& a, const Operand& b, const char* op) {
@@ -103,22 +113,16 @@ std::vector<Var> split(Operand x, Integer parts, Axis axis) {
   return split(x, std::vector<Index>(static_cast<std::size_t>(parts), x.extent(axis) / parts), axis);
 }
 
-Var pad(Operand x, std::span<const Padding> paddings) {
-  const Scope scope(x, "pad");
-  Var result = x.var();
-  for (const Padding& p : paddings) {
-    const int axis = axis_of(x, p.axis, "pad");
-    if (p.before < 0 || p.after < 0)
-      refuse(x, "pad", fmt::format("cannot take away: {} before and {} after axis {}", p.before, p.after, axis));
-    if (p.before > most_elements || p.after > most_elements)
-      refuse(x, "pad", fmt::format("no machine holds {} before and {} after axis {}", p.before, p.after, axis));
-    result = embed({result, x.where()}, axis, p.before + result.extent(axis) + p.after, p.before);
-  }
-  return result;
-}
-
-Var pad(Operand x, std::initializer_list<Padding> paddings) {
-  return pad(x, std::span<const Padding>(paddings.begin(), paddings.size()));
+std::vector<Var> chunk(Operand x, Integer parts, Axis axis) {
+  const int along = axis_of(x, axis, "chunk");
+  if (parts < 1 || parts > most_elements)
+    refuse(x, "chunk",
+           fmt::format("cannot cut axis {} of {} into {} parts", along, to_string(x.shape()), Index{parts}));
+  const Index n = x.extent(along), width = std::max<Index>(1, n / parts + (n % parts != 0));
+  std::vector<Index> extents;
+  for (Index start = 0; start < n; start += width) extents.push_back(std::min(width, n - start));
+  if (n == 0) extents.push_back(0);
+  return split(x, extents, along);
 }
 
 Var roll(Operand x, Integer shift, Axis axis) {
@@ -148,6 +152,85 @@ Var tile(Operand x, std::span<const Index> repeats) {
 
 Var tile(Operand x, std::initializer_list<Index> repeats) {
   return tile(x, std::span<const Index>(repeats.begin(), repeats.size()));
+}
+
+Var repeat(Operand x, Integer count, Axis axis) {
+  const int along = axis_of(x, axis, "repeat");
+  if (count < 0 || count > most_elements) refuse(x, "repeat", fmt::format("cannot repeat {} times", Index{count}));
+  if (x.rank() == static_cast<int>(max_rank))
+    return repeat(x, std::vector<Index>(static_cast<std::size_t>(x.extent(along)), count), along);
+  const Scope scope(x, "repeat");
+  // The copies lie along a new axis behind.
+  const int before = x.rank() + 1 + along;
+  const Shape head = x.shape().leading(before), tail = x.shape().trailing(-1 - along);
+  const Var apart = reshape(x, head.followed_by({1}).followed_by(tail));
+  Shape shape = x.shape();
+  shape.set(along, shape[along] * count);
+  return reshape(broadcast_to(apart, head.followed_by({count}).followed_by(tail)), shape);
+}
+
+Var repeat(Operand x, std::span<const Index> counts, Axis axis) {
+  const int along = axis_of(x, axis, "repeat");
+  const Index n = x.extent(along);
+  if (static_cast<Index>(counts.size()) != n)
+    refuse(x, "repeat",
+           fmt::format("axis {} of {} needs {} counts, got {}", along, to_string(x.shape()), n, counts.size()));
+  std::vector<std::int32_t> indices;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] < 0 || counts[i] > std::numeric_limits<std::int32_t>::max() - static_cast<Index>(indices.size()))
+      refuse(x, "repeat", fmt::format("cannot repeat element {} {} times", i, counts[i]));
+    indices.insert(indices.end(), static_cast<std::size_t>(counts[i]), static_cast<std::int32_t>(i));
+  }
+  const Scope scope(x, "repeat");
+  const Shape shape{static_cast<Index>(indices.size())};
+  return index_select(x, along, x.tape().input(Array::of<std::int32_t>(shape, indices)));
+}
+
+Var moveaxis(Operand x, Axes from, Axes to) {
+  const AxisList sources = distinct_axes(x, from, "moveaxis"), targets = distinct_axes(x, to, "moveaxis");
+  if (sources.size() != targets.size())
+    refuse(x, "moveaxis", fmt::format("{} axes cannot move to {} places", sources.size(), targets.size()));
+  const int rank = x.rank();
+  const auto position = [](const AxisList& list, int axis) { return std::find(list.begin(), list.end(), axis); };
+  std::vector<int> order;
+  int next = -rank;  // of the axes that stay in order
+  for (int axis = -rank; axis < 0; ++axis) {
+    if (const auto* at = position(targets, axis); at != targets.end()) {
+      order.push_back(sources[static_cast<std::size_t>(at - targets.begin())]);
+      continue;
+    }
+    while (position(sources, next) != sources.end()) ++next;
+    order.push_back(next++);
+  }
+  return transpose(x, order);
+}
+
+std::vector<Var> meshgrid(std::span<const Operand> vectors, MeshgridOptions options) {
+  const int rank = static_cast<int>(vectors.size());
+  if (vectors.empty() || vectors.size() > max_rank)
+    throw Error(fmt::format("[meshgrid] needs 1 to {} vectors, got {}", max_rank, rank));
+  Shape grid;
+  for (const Operand& vector : vectors) {
+    if (vector.rank("meshgrid") != 1)
+      refuse(vector, "meshgrid", fmt::format("needs operands of one axis, got {}", to_string(vector.shape())));
+    grid.append(vector.extent(0));
+  }
+  // The axis of the grid that a vector lies along.
+  const auto axis_for = [&](int i) { return options.xy && rank > 1 && i < 2 ? 1 - i : i; };
+  Shape shape = grid;
+  for (int i = 0; i < rank; ++i) shape.set(axis_for(i), grid[i]);
+  std::vector<Var> coordinates;
+  for (int i = 0; i < rank; ++i) {
+    const Operand& vector = vectors[static_cast<std::size_t>(i)];
+    const Scope scope(vector, "meshgrid");
+    Shape along;
+    for (int axis = 0; axis < rank; ++axis) along.append(axis == axis_for(i) ? grid[i] : 1);
+    coordinates.push_back(broadcast_to(reshape(vector, along), shape));
+  }
+  return coordinates;
+}
+std::vector<Var> meshgrid(std::initializer_list<Operand> vectors, MeshgridOptions options) {
+  return meshgrid(std::span<const Operand>(vectors.begin(), vectors.size()), options);
 }
 
 Var outer(Operand a, Operand b) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "autodiff/kernels/lanes.hpp"
 #include "autodiff/op.hpp"
@@ -292,6 +293,36 @@ Var one_hot(Operand indices, Integer count) {
   Tape& tape = indices.tape();
   const Var one = tape.full(Type{tape.dtype(), {1}}, 1);
   return scatter_add(one, reshape(indices, indices.shape().followed_by({1})), -1, count);
+}
+
+Var bincount(Operand indices, Operand weights, Integer count) {
+  if (indices.rank() != 1 || weights.shape() != indices.shape())
+    refuse(indices, "bincount",
+           fmt::format("needs indices of one axis, and as many weights, got {} and {}", to_string(indices.shape()),
+                       to_string(weights.shape())));
+  const Scope scope(indices, "bincount");
+  return scatter_add(weights, indices, -1, count);
+}
+Var bincount(Operand indices, Integer count) {
+  Tape& tape = indices.tape();
+  const Scope scope(indices);
+  return bincount(indices, tape.full(Type{tape.dtype(), indices.shape()}, 1), count);
+}
+
+Var fill_triangular(Operand x, FillTriangularOptions options) {
+  const Index length = x.rank() == 0 ? -1 : x.extent(-1);
+  Index n = 0;
+  while (n * (n + 1) / 2 < length) ++n;
+  if (length != n * (n + 1) / 2)
+    refuse(x, "fill_triangular",
+           fmt::format("needs n (n + 1) / 2 elements on the last axis, got shape {}", to_string(x.shape())));
+  const Scope scope(x, "fill_triangular");
+  std::vector<std::int32_t> places;
+  for (Index i = 0; i < n; ++i)
+    for (Index j = options.upper ? i : 0; j < (options.upper ? n : i + 1); ++j)
+      places.push_back(static_cast<std::int32_t>(i * n + j));
+  const Var at = x.tape().input(Array::of<std::int32_t>({length}, places));
+  return reshape(scatter_add(x, at, -1, n * n), x.shape().leading(x.rank() - 1).followed_by({n, n}));
 }
 
 }  // namespace wengert

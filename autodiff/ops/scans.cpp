@@ -1,10 +1,14 @@
-// Sums of all elements up to each along an axis.
+// Of all elements up to each along an axis: sums, products, the largest and smallest. And differences of neighbours.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 
 #include "autodiff/ops/axes.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
@@ -99,10 +103,121 @@ struct CumSum final : OpOf<CumSum> {
 };
 [[gnu::init_priority(library_ops)]] const CumSum cumsum_op;
 
+// x -> i32, the index along axes[0] of the largest (or smallest) of the elements up to each: of equal ones the last; a
+// NaN stays
+template <bool Largest>
+struct CumulativeExtremum final : Op {
+  CumulativeExtremum() : Op({.name = Largest ? "cumargmax" : "cumargmin", .linearity = Linearity::none}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+
+  Type infer(const Signature& s) const override {
+    normalise_axis(s.attributes.axes[0], s.shape(0).rank());
+    return {Dtype::i32, s.shape(0)};
+  }
+  void run(const Kernel& k) const override {
+    const int axis = k.attributes().axes[0];
+    const Index n = k.out_shape()[axis], inner = inside(k.out_shape(), axis);
+    std::int32_t* out = k.out<std::int32_t>();
+    if (k.out_shape().size() == 0) return;
+    dispatch(k.signature.dtype(0), [&]<class T>() {
+      const Index grain = std::max<Index>(1, (Index{1} << 13) / n);
+      parallel_pieces(k.out_shape().size() / n, grain, [&](Index begin, Index end) {
+        for (Index lane = begin; lane < end; ++lane) {
+          const Index start = lane / inner * n * inner + lane % inner;
+          const T* x = k.in<T>(0) + start;
+          Index best = 0;
+          for (Index i = 0; i < n; ++i) {
+            const T a = x[i * inner], b = x[best * inner];
+            if (a != a || (b == b && (Largest ? a >= b : a <= b))) best = i;
+            out[start + i * inner] = static_cast<std::int32_t>(best);
+          }
+        }
+      });
+    });
+  }
+  Rows rows(const Signature& s, const Type&, int, int axis) const override {
+    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+  }
+  std::vector<Example> examples() const override {
+    return {
+        {{Sample{{3, 5}}}, {.axes = {-1}}}, {{Sample{{5, 3}}}, {.axes = {-2}}}, {{Sample{{2, 4, 3}}}, {.axes = {-2}}}};
+  }
+  std::vector<Special> specials() const override {
+    const std::vector<double> up{0, 1, 1, 3}, down{0, 0, 2, 2};
+    return {{{Sample{.shape = {4}, .values = {1, 2, 0, 2}}}, {.axes = {-1}}, Largest ? up : down},
+            {{Sample{.shape = {4}, .values = {1, nan, 3, nan}}}, {.axes = {-1}}, {0, 1, 1, 3}},
+            {{Sample{{0, 2}}}, {.axes = {-2}}, {}}};
+  }
+  std::vector<Reject> rejects() const override {
+    return {{{{Dtype::f32, {}}}, {.axes = {-1}}, "axis -1 is out of range for 0 axes"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    const Index inner = inside(out.shape, a.axes[0]), n = out.shape[a.axes[0]];
+    for (Index i = 0; i < result.size(); ++i) {
+      const Index at = i / inner % n, start = i - at * inner;
+      Index best = at;
+      for (Index r = at; r-- > 0;) {
+        const double x = in[0].at(start + r * inner), y = in[0].at(start + best * inner);
+        if (Largest ? x > y : x < y) best = r;
+      }
+      result.set(i, static_cast<double>(best));
+    }
+    return result;
+  }
+};
+[[gnu::init_priority(library_ops)]] const CumulativeExtremum<true> cumargmax_op;
+[[gnu::init_priority(library_ops)]] const CumulativeExtremum<false> cumargmin_op;
+
+// Combinations of the elements up to each, those 1, 2, 4, ... apart at a time (Hillis and Steele, "Data parallel
+// algorithms", 1986).
+template <class Combine>
+Var scan(Var x, int axis, bool reverse, Combine combine) {
+  const Index n = x.extent(axis);
+  for (Index apart = 1; apart < n; apart *= 2) {
+    const Var early = slice(x, axis, 0, n - apart), late = slice(x, axis, apart);
+    x = reverse ? concat({combine(early, late), slice(x, axis, n - apart)}, axis)
+                : concat({slice(x, axis, 0, apart), combine(early, late)}, axis);
+  }
+  return x;
+}
+
+Chosen chosen(const Op& op, const Operand& x, Axis axis, const char* name) {
+  const int along = axis_of(x, axis, name);
+  const Scope scope(x, name);
+  const Var indices = record(op, {x}, {.axes = {along}});
+  return {take_along(x, indices, along), indices};
+}
+
 }  // namespace
 
 Var cumsum(Operand x, Axis axis, Cumulate options) {
   return record(cumsum_op, {x}, {.axes = {axis_of(x, axis, "cumsum")}, .integers = {options.reverse}});
+}
+
+Var cumprod(Operand x, Axis axis, Cumulate options) {
+  const int along = axis_of(x, axis, "cumprod");
+  const Scope scope(x, "cumprod");
+  return scan(x.var(), along, options.reverse, [](Var a, Var b) { return a * b; });
+}
+
+Var logcumsumexp(Operand x, Axis axis, Cumulate options) {
+  const int along = axis_of(x, axis, "logcumsumexp");
+  const Scope scope(x, "logcumsumexp");
+  return scan(x.var(), along, options.reverse, [](Var a, Var b) { return logaddexp(a, b); });
+}
+
+Chosen cummax(Operand x, Axis axis) { return chosen(cumargmax_op, x, axis, "cummax"); }
+Chosen cummin(Operand x, Axis axis) { return chosen(cumargmin_op, x, axis, "cummin"); }
+
+Var diff(Operand x, Axis axis, Integer n) {
+  const int along = axis_of(x, axis, "diff");
+  if (n < 0) refuse(x, "diff", fmt::format("needs n of at least 0, got {}", Index{n}));
+  const Scope scope(x, "diff");
+  Var y = x.var();
+  for (Index i = 0; i < n && y.extent(along) > 0; ++i) y = slice(y, along, 1) - slice(y, along, 0, -1);
+  return y;
 }
 
 }  // namespace wengert

@@ -8,6 +8,7 @@
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/composite.hpp"
+#include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
@@ -274,8 +275,40 @@ Var concat(std::initializer_list<Operand> parts, Axis axis, Where where) {
 Var slice(Operand x, Axis axis, Integer start, Integer stop, Integer step) {
   axis = axis_of(x, axis, "slice");
   const Index extent = x.extent(axis);
+  if (step < 0) {  // the elements from the lowest up, in reverse
+    const auto bound = [&](Index i) { return std::clamp<Index>(i < 0 ? i + extent : i, -1, extent - 1); };
+    const Index first = bound(start), end = stop == to_end ? -1 : bound(stop), width = -std::max<Index>(step, -to_end);
+    const Index steps = first > end ? (first - end - 1) / width : 0, count = first > end ? steps + 1 : 0;
+    const Index lowest = std::max<Index>(0, first - steps * width);
+    const Scope scope(x, "slice");
+    return flip(slice(x, axis, lowest, lowest + (count == 0 ? 0 : steps * width + 1), width), axis);
+  }
   const auto bound = [&](Index i) { return std::clamp<Index>(i < 0 ? i + extent : i, 0, extent); };
   return record(slice_op, {x}, {.axes = {axis}, .integers = {bound(start), std::max(bound(start), bound(stop)), step}});
+}
+
+Var slice(Operand x, std::span<const AxisSlice> slices) {
+  const Scope scope(x);
+  Var result = x.var();
+  for (const AxisSlice& s : slices) {
+    if (s.start == 0 && !s.stop && s.step == 1) continue;
+    const Index first = s.start.value_or(s.step < 0 ? -1 : 0);
+    result = slice({result, x.where()}, s.axis, first, s.stop.value_or(to_end), s.step);
+  }
+  return result;
+}
+Var slice(Operand x, std::initializer_list<AxisSlice> slices) {
+  return slice(x, std::span<const AxisSlice>(slices.begin(), slices.size()));
+}
+
+Var select(Operand x, Axis axis, Integer i) {
+  const int along = axis_of(x, axis, "select");
+  const Index extent = x.extent(along), at = i < 0 ? i + extent : Index{i};
+  if (at < 0 || at >= extent)
+    refuse(x, "select",
+           fmt::format("index {} is out of range for axis {} of {}", Index{i}, along, to_string(x.shape())));
+  const Scope scope(x, "select");
+  return squeeze(slice(x, along, at, at + 1), along);
 }
 
 Var embed(Operand x, Axis axis, Integer extent, Integer start, Integer step) {

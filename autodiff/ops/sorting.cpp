@@ -1,7 +1,10 @@
-// Order along one axis: argsort, and sort as the elements taken in that order.
+// Order along one axis: argsort, the elements taken in that order, and the places of others among them.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <vector>
 
 #include "autodiff/kernels/strided.hpp"
 #include "autodiff/op.hpp"
@@ -94,6 +97,99 @@ struct Argsort final : Op {
 };
 [[gnu::init_priority(library_ops)]] const Argsort argsort_op;
 
+// sorted [..., n], values [..., m] -> i32 [..., m]: how many of the sorted lie below each value (with right: not above)
+struct Searchsorted final : Op {
+  Searchsorted() : Op({.name = "searchsorted", .arity = 2, .linearity = Linearity::none}) {}
+  bool supports(Dtype) const override { return true; }
+  double tolerance(Dtype) const override { return 0; }
+  struct Arguments {
+    bool right = false;
+    template <class Visit>
+    void fields(Visit&& visit) {
+      visit("right", right);
+    }
+  };
+  std::string describe(const Attributes& a) const override { return wengert::describe<Arguments>(a); }
+
+  Type infer(const Signature& s) const override {
+    const Shape &sorted = s.shape(0), &values = s.shape(1);
+    if (s.dtype(0) != s.dtype(1))
+      reject(fmt::format("operands differ in dtype: {} and {} (use cast)", name_of(s.dtype(0)), name_of(s.dtype(1))));
+    if (sorted.rank() < 1) reject("operand 0 needs at least one axis, got shape []");
+    if (sorted.rank() > 1 && (values.rank() != sorted.rank() || !broadcasts_to(leading(sorted), leading(values))))
+      reject(fmt::format("leading axes differ: {} and values {}", to_string(sorted), to_string(values)));
+    return {Dtype::i32, values};
+  }
+  void run(const Kernel& k) const override {
+    const Shape &sorted = k.shape(0), &values = k.out_shape();
+    const bool right = arguments_of<Arguments>(k.attributes()).right;
+    const Index n = sorted[-1], m = sorted.rank() == 1 ? std::max<Index>(1, values.size()) : values[-1];
+    const Walk lists = sorted.rank() == 1 ? Walk{} : broadcast_walk(leading(sorted), leading(values));
+    dispatch(k.signature.dtype(0), [&]<class T>() {
+      const auto below = [](T a, T b) { return a < b || (b != b && a == a); };
+      parallel_pieces(values.size(), Index{1} << 10, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) {
+          const T *from = k.in<T>(0) + position_of(lists, i / m) * n, value = k.in<T>(1)[i];
+          const T* to =
+              right ? std::upper_bound(from, from + n, value, below) : std::lower_bound(from, from + n, value, below);
+          k.out<std::int32_t>()[i] = static_cast<std::int32_t>(to - from);
+        }
+      });
+    });
+  }
+  Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
+    if (operand == 1 && s.shape(0).rank() == 1) return {RowRule::pointwise, axis};
+    if (operand == 0 && (axis == -1 || s.shape(0)[axis] != out.shape[axis])) return {RowRule::mixes, 0};
+    return {RowRule::keeps, axis};
+  }
+  std::vector<Example> examples() const override {
+    std::vector<Example> all;
+    for (const bool right : {false, true}) {
+      const Attributes side = to_attributes(Arguments{right});
+      all.push_back({{list({4}, {-1, 0, 0.5, 1}), Sample{{3, 2}}}, side});
+      all.push_back({{list({2, 3}, {-1, 0, 1, -0.5, 0.1, 0.2}), Sample{{2, 5}}}, side});
+      all.push_back({{list({1, 2}, {-0.3, 0.4}), Sample{{3, 2}}}, side});
+    }
+    all.push_back({{list({2}, {-1, 1}), Sample{{}}}, to_attributes(Arguments{})});
+    all.push_back({{list({0}, {}), Sample{{3}}}, to_attributes(Arguments{})});
+    return all;
+  }
+  std::vector<Special> specials() const override {
+    using namespace special_values;
+    const Sample sorted = list({5}, {1, 2, 2, infinity, nan}), values = list({6}, {-infinity, 1, 2, infinity, nan, 3});
+    return {{{sorted, values}, to_attributes(Arguments{}), {0, 0, 1, 3, 4, 3}},
+            {{sorted, values}, to_attributes(Arguments{.right = true}), {0, 1, 3, 4, 5, 3}},
+            {{list({0}, {}), Sample{.shape = {1}, .values = {2}}}, to_attributes(Arguments{}), {0}}};
+  }
+  std::vector<Reject> rejects() const override {
+    const Attributes left = to_attributes(Arguments{});
+    const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
+    return {{{f32({}), f32({2})}, left, "operand 0 needs at least one axis, got shape []"},
+            {{f32({2, 3}), f32({3, 3})}, left, "leading axes differ: [2, 3] and values [3, 3]"},
+            {{f32({2, 3}), f32({3})}, left, "leading axes differ: [2, 3] and values [3]"},
+            {{f32({2}), {Dtype::f64, {3}}}, left, "operands differ in dtype: f32 and f64"}};
+  }
+  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    const Shape& sorted = in[0].shape();
+    const bool right = arguments_of<Arguments>(a).right;
+    for (Index i = 0; i < result.size(); ++i) {
+      const Index row = sorted.rank() == 1 ? 0 : i / out.shape[-1];
+      const Index from = leading(sorted).size() == 1 ? 0 : row * sorted[-1];
+      Index count = 0;
+      for (Index j = 0; j < sorted[-1]; ++j)
+        count += right ? in[0].at(from + j) <= in[1].at(i) : in[0].at(from + j) < in[1].at(i);
+      result.set(i, static_cast<double>(count));
+    }
+    return result;
+  }
+
+ private:
+  static Shape leading(const Shape& shape) { return shape.leading(shape.rank() - 1); }
+  static Sample list(Shape shape, std::vector<double> values) { return {.shape = shape, .values = std::move(values)}; }
+};
+[[gnu::init_priority(library_ops)]] const Searchsorted searchsorted_op;
+
 }  // namespace
 
 Var argsort(Operand x, Axis axis) { return record(argsort_op, {x}, {.axes = {axis_of(x, axis, "argsort")}}); }
@@ -102,6 +198,31 @@ Var sort(Operand x, Axis axis) {
   axis = axis_of(x, axis, "sort");
   const Scope scope(x, "sort");
   return take_along(x, argsort(x, axis), axis);
+}
+
+Chosen topk(Operand x, Integer k, Axis axis, TopkOptions options) {
+  const int along = axis_of(x, axis, "topk");
+  const Index n = x.extent(along);
+  if (k < 0 || k > n)
+    refuse(x, "topk", fmt::format("axis {} of {} has no {} elements", along, to_string(x.shape()), Index{k}));
+  const Scope scope(x, "topk");
+  if (!options.largest) {
+    const Var first = slice(argsort(x, along), along, 0, k);
+    return {take_along(x, first, along), first};
+  }
+  // The last ones of the reverse, so that of equal ones the first come first.
+  const Var reverse = flip(x, along), last = slice(argsort(reverse, along), along, n - k);
+  const Var order = flip(last, along);
+  std::vector<std::int32_t> place(static_cast<std::size_t>(n));
+  std::iota(place.rbegin(), place.rend(), 0);
+  Shape shape = Shape{}.padded(x.rank());
+  shape.set(along, n);
+  const Var places = x.tape().input(Array::of<std::int32_t>(shape, place));
+  return {take_along(reverse, order, along), take_along(places, order, along)};
+}
+
+Var searchsorted(Operand sorted, Operand values, SearchsortedOptions options) {
+  return record(searchsorted_op, {sorted, values}, to_attributes(Searchsorted::Arguments{options.right}));
 }
 
 }  // namespace wengert

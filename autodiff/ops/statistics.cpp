@@ -1,12 +1,17 @@
 // Composites over axes: products, spreads, norms. They report the line of their caller.
 #include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "autodiff/ops/axes.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
+
+using special_values::infinity;
 
 // x with extents of 1 at `axes`, or without these axes.
 Var finish(Var x, const AxisList& axes, bool keepdims) {
@@ -88,10 +93,32 @@ Var stddev(Operand x, Axes axes, Deviations options) {
   return root(spread(x, over, options));
 }
 
-Var norm(Operand x, Axes axes, Reduce options) {
+Var norm(Operand x, Axes axes, NormOptions options) {
   const AxisList over = axes_of(x, axes, "norm");
   const Scope scope(x, "norm");
-  return root(sum(square(x), over, options));
+  const Reduce reduce{.keepdims = options.keepdims};
+  const double order = options.order;
+  if (order == 2) return root(sum(square(x), over, reduce));
+  if (order == 1) return sum(abs(x), over, reduce);
+  if (order == 0) return sum(not_equal(x, 0), over, reduce);
+  if (std::isinf(order)) return order > 0 ? max(abs(x), over, reduce) : min(abs(x), over, reduce);
+  if (std::isnan(order)) refuse(x, "norm", "the order is NaN");
+  // |x|^order, with derivatives 0 where x is 0; so too of the sum's root.
+  const Var zero = equal(x, 0);
+  const Var total = sum(where(zero, order > 0 ? 0 : infinity, pow(where(zero, 1, abs(x)), order)), over, reduce);
+  const Var none = equal(total, 0);
+  return where(none, order > 0 ? 0 : infinity, pow(where(none, 1, total), 1 / order));
+}
+
+Var any(Operand x, Axes axes, Reduce options) {
+  const AxisList over = axes_of(x, axes, "any");
+  const Scope scope(x, "any");
+  return greater(sum(not_equal(x, 0), over, options), 0);
+}
+Var all(Operand x, Axes axes, Reduce options) {
+  const AxisList over = axes_of(x, axes, "all");
+  const Scope scope(x, "all");
+  return equal(sum(equal(x, 0), over, options), 0);
 }
 
 Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options) {

@@ -58,7 +58,7 @@ double roundings(Index n) { return 3 + 0.25 * std::log2(static_cast<double>(n));
 
 struct Over {
   Shape shape;
-  Axes axes;
+  AxisList axes;
 };
 // An axis of n at each place, alone and with others.
 std::vector<Over> places(Index n, bool several) {

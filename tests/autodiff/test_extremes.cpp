@@ -152,6 +152,12 @@ Wide clamped(Wide i, Wide extent) { return std::clamp<Wide>(i < 0 ? i + extent :
 
 std::vector<double> sliced(Index extent, Index start, Index stop, Index step) {
   std::vector<double> values;
+  if (step < 0) {
+    const auto bound = [&](Wide i) { return std::clamp<Wide>(i < 0 ? i + extent : i, -1, Wide(extent) - 1); };
+    const Wide end = stop == to_end ? -1 : bound(stop);
+    for (Wide i = bound(start); i > end; i += step) values.push_back(double(i));
+    return values;
+  }
   for (Wide i = clamped(start, extent); i < clamped(stop, extent); i += step) values.push_back(double(i));
   return values;
 }
@@ -168,7 +174,8 @@ BOOST_AUTO_TEST_CASE(slices_are_what_wide_integers_say) {
   for (Index extent : {0, 1, 5})
     for (Index start : extremes)
       for (Index stop : extremes)
-        for (Index step : {Index{1}, Index{2}, Index{4}, Index{5}, Index{1} << 62, greatest}) {
+        for (Index step : {Index{1}, Index{2}, Index{4}, Index{5}, Index{1} << 62, greatest, Index{-1}, Index{-2},
+                           Index{-4}, -(Index{1} << 62), least}) {
           Tape tape(Dtype::f64);
           const Var x = counting(tape, extent), y = slice(x, 0, start, stop, step);
           const std::string what = fmt::format("slice({}, {}, {}) of {}", start, stop, step, extent);
@@ -229,6 +236,25 @@ BOOST_AUTO_TEST_CASE(functions_that_record_several_ops) {
        [](Var x, Index v) {
          tile(x, {v, 1, v});
        }},
+      {"pad by reflection", [](Var x, Index v) { pad(x, {{.before = v, .after = v}}, {.mode = PadMode::reflect}); }},
+      {"pad by copies", [](Var x, Index v) { pad(x, {{.before = v}}, {.mode = PadMode::replicate}); }},
+      {"pad from the other end", [](Var x, Index v) { pad(x, {{.after = v}}, {.mode = PadMode::circular}); }},
+      {"pad by value", [](Var x, Index v) { pad(x, {{.before = 1, .after = v}}, {.value = 2}); }},
+      {"select", [](Var x, Index v) { select(x, 1, v); }},
+      {"slice of several axes",
+       [](Var x, Index v) {
+         slice(x, {{.axis = 0, .start = v, .step = -1}, {.axis = 1, .stop = v}});
+       }},
+      {"repeat", [](Var x, Index v) { repeat(x, v, 1); }},
+      {"repeat by counts",
+       [](Var x, Index v) {
+         if (v < 1000) repeat(x, std::vector<Index>{1, v}, 0);
+       }},
+      {"chunk", [](Var x, Index v) { chunk(x, v, 1); }},
+      {"diff", [](Var x, Index v) { diff(x, 1, v); }},
+      {"topk", [](Var x, Index v) { topk(x, v); }},
+      {"bincount", [](Var x, Index v) { bincount(cast(flatten(x), Dtype::i32), v); }},
+      {"moveaxis", [](Var x, Index v) { moveaxis(x, v, 0); }},
       {"split", [](Var x, Index v) { split(x, v, 1); }},
       {"split by extents",
        [](Var x, Index v) {
@@ -308,6 +334,20 @@ constexpr std::array calls{requires(Var x, N n){sum(x, n);
 , requires(Var x, N n) { swapaxes(x, 0, n); }
 , requires(Var x, N n) { unsqueeze(x, n); }
 , requires(Var x, N n) { squeeze(x, n); }
+, requires(Var x, N n) { select(x, n, 0); }
+, requires(Var x, N n) { select(x, 0, n); }
+, requires(Var x, N n) { chunk(x, n, 0); }
+, requires(Var x, N n) { repeat(x, n, 0); }
+, requires(Var x, N n) { moveaxis(x, n, 0); }
+, requires(Var x, N n) { cumprod(x, n); }
+, requires(Var x, N n) { cummax(x, n); }
+, requires(Var x, N n) { diff(x, n); }
+, requires(Var x, N n) { topk(x, n); }
+, requires(Var x, N n) { quantile(x, 0.5, n); }
+, requires(Var x, N n) { median(x, n); }
+, requires(Var x, N n) { any(x, n); }
+, requires(Var x, N n) { all(x, n); }
+, requires(Var x, N n) { bincount(x, n); }
 , requires(Var x, N n) { take_along(x, x, n); }
 , requires(Var x, N n) { scatter_add(x, x, n, 3); }
 , requires(Var x, N n) { scatter_add(x, x, 0, n); }
