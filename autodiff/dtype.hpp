@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "autodiff/compiler.hpp"
+
 namespace wengert {
 
 using Index = std::ptrdiff_t;

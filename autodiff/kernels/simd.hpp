@@ -7,13 +7,9 @@
 #include <cstddef>
 #include <limits>
 #include <utility>
-#include <xsimd/xsimd.hpp>
 
 #include "autodiff/array.hpp"
-
-#if !defined(__FMA__) && !defined(__aarch64__)
-#error "Wengert's kernels need fused multiply-adds: build with -Dcpu=native or x86-64-v3"
-#endif
+#include "autodiff/kernels/xsimd.hpp"
 
 namespace wengert::simd {
 
@@ -21,6 +17,7 @@ template <class T>
 using Batch = xsimd::batch<T>;
 template <class T>
 inline constexpr Index lanes = static_cast<Index>(Batch<T>::size);
+static_assert(sizeof(Batch<float>) == WENGERT_VECTOR_BYTES, "xsimd's vectors have another width than the compiler's");
 
 template <class T>
 Batch<T> load(const T* data) {

@@ -18,4 +18,5 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-#include <xsimd/xsimd.hpp>
+
+#include "autodiff/kernels/xsimd.hpp"
