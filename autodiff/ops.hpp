@@ -43,6 +43,12 @@ Var pow(Operand a, Operand b);
 Var atan2(Operand y, Operand x);      // the angle of (x, y) in [-pi, pi]; 0, with derivatives 0, at (0, 0)
 Var hypot(Operand a, Operand b);      // sqrt(a^2 + b^2) without overflow; derivatives NaN at (0, 0)
 Var logaddexp(Operand a, Operand b);  // log(exp(a) + exp(b)); equal infinities share the derivative, 1/2 each
+Var xlogy(Operand x, Operand y);      // x log y; 0 with derivatives 0 at x = 0 where y <= 0
+// What is left of a when a whole multiple of b is taken, exactly: of a's sign, and of b's.
+Var fmod(Operand a, Operand b);
+Var remainder(Operand a, Operand b);
+Var copysign(Operand a, Operand b);              // |a| with b's sign, + for NaN; derivative 0 at a = 0
+Var lerp(Operand a, Operand b, Operand weight);  // a + weight (b - a)
 
 // 1 where it holds and 0 elsewhere, in the operands' dtype; false on NaN, but not_equal is true. No derivative.
 Var equal(Operand a, Operand b);
@@ -56,6 +62,15 @@ inline Var operator<=(Operand a, Operand b) { return less_equal(a, b); }
 inline Var operator>(Operand a, Operand b) { return greater(a, b); }
 inline Var operator>=(Operand a, Operand b) { return greater_equal(a, b); }
 
+// Masks of the same kind; what is not 0 counts as true, NaN too.
+Var logical_and(Operand a, Operand b);
+Var logical_or(Operand a, Operand b);
+Var logical_xor(Operand a, Operand b);
+Var logical_not(Operand x);
+Var isnan(Operand x);
+Var isinf(Operand x);
+Var isfinite(Operand x);
+
 // a where the condition is not 0, b elsewhere.
 Var where(Operand condition, Operand a, Operand b);
 
@@ -65,21 +80,51 @@ Var gate(Operand x, Operand y);
 // Elementwise functions.
 Var abs(Operand x);   // derivative 0 at 0
 Var sign(Operand x);  // -1, 0 or 1; no derivative
+// Whole numbers, without derivative; round takes a half to its even neighbour.
+Var floor(Operand x);
+Var ceil(Operand x);
+Var trunc(Operand x);
+Var round(Operand x);
 Var square(Operand x);
 Var sqrt(Operand x);
+Var rsqrt(Operand x);
+Var reciprocal(Operand x);
 Var exp(Operand x);
+Var exp2(Operand x);
 Var expm1(Operand x);  // exp(x) - 1, accurate near 0
 Var log(Operand x);
-Var log1p(Operand x);  // log(1 + x), accurate near 0
+Var log2(Operand x);
+Var log10(Operand x);
+Var log1p(Operand x);                  // log(1 + x), accurate near 0
+Var logit(Operand x, double eps = 0);  // log(x / (1 - x)); with eps > 0 of x clipped to [eps, 1 - eps]
 Var sin(Operand x);
 Var cos(Operand x);
-Var tanh(Operand x);
+Var tan(Operand x);
+Var asin(Operand x);
+Var acos(Operand x);
+Var atan(Operand x);
+Var sinc(Operand x);  // sin(pi x) / (pi x)
 Var sinh(Operand x);
 Var cosh(Operand x);
-Var atan(Operand x);
+Var tanh(Operand x);
+Var asinh(Operand x);
+Var acosh(Operand x);
+Var atanh(Operand x);
 Var erf(Operand x);
+Var erfc(Operand x);  // 1 - erf(x), accurate where erf is near 1
+Var erfinv(Operand x);
 Var clip(Operand x, double low, double high);  // to [low, high]; derivative 1 on the closed interval; NaN propagates
-Var lgamma(Operand x);                         // log |Gamma(x)|; infinity at 0, -1, ...
+// NaN and infinities replaced, with derivative 0 there; of a finite replacement, the nearest number of the dtype.
+struct NanToNumOptions {
+  double nan = 0;
+  double posinf = std::numeric_limits<double>::max(), neginf = -std::numeric_limits<double>::max();
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("nan", nan), visit("posinf", posinf), visit("neginf", neginf);
+  }
+};
+Var nan_to_num(Operand x, NanToNumOptions options = {});
+Var lgamma(Operand x);  // log |Gamma(x)|; infinity at 0, -1, ...
 Var digamma(Operand x);
 Var polygamma(Integer n, Operand x);  // derivative n of digamma, 0 <= n <= 150
 // The modified Bessel function exp(-|x|) I_n(x) for 0 <= n <= 25. Its derivatives are accurate at any x; at 0, where
@@ -91,9 +136,14 @@ Var i1e(Operand x);
 // Activations.
 Var relu(Operand x);  // derivative 0 at 0; NaN propagates
 Var sigmoid(Operand x);
-Var silu(Operand x);      // x sigmoid(x)
-Var softplus(Operand x);  // log(1 + exp(x))
-Var gelu(Operand x);      // x Phi(x), the exact one
+Var log_sigmoid(Operand x);
+Var silu(Operand x);                             // x sigmoid(x)
+Var mish(Operand x);                             // x tanh(softplus(x))
+Var softplus(Operand x);                         // log(1 + exp(x))
+Var gelu(Operand x);                             // x Phi(x), the exact one
+Var gelu_tanh(Operand x);                        // its approximation by tanh
+Var elu(Operand x, double alpha = 1);            // x, or alpha (exp(x) - 1) where x <= 0
+Var leaky_relu(Operand x, double slope = 0.01);  // x, or slope x where x <= 0
 
 // [..., m, k] x [..., k, n] -> [..., m, n]; leading axes broadcast. With transpose_a the first operand is given as
 // [..., k, m], with transpose_b the second as [..., n, k].

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "autodiff/array.hpp"
@@ -154,17 +155,55 @@ Batch<T> indicator(Mask mask) {
   return xsimd::select(mask, Batch<T>(1), Batch<T>(0));
 }
 
-// Replaces the lanes where `mask` holds by f of the lane, one scalar call each.
+// Replaces the lanes where `mask` holds by f of the operands' lanes, one scalar call each.
+template <class T, class Mask, class F, class... Operands>
+Batch<T> patch_lanes(Batch<T> value, Mask mask, F f, Operands... x) {
+  if (!xsimd::any(mask)) return value;
+  using Lanes = std::array<T, Batch<T>::size>;
+  const auto stored = [](Batch<T> batch) {
+    alignas(alignment) Lanes lanes;
+    store(lanes.data(), batch);
+    return lanes;
+  };
+  alignas(alignment) Lanes values = stored(value);
+  const Lanes flags = stored(indicator<T>(mask));
+  const std::array<Lanes, sizeof...(x)> points{stored(x)...};
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (flags[i] != 0) values[i] = std::apply([&](const auto&... lanes) { return f(lanes[i]...); }, points);
+  return load(values.data());
+}
 template <class T, class Mask, class F>
 Batch<T> patch(Batch<T> value, Batch<T> x, Mask mask, F f) {
-  if (!xsimd::any(mask)) return value;
-  alignas(alignment) std::array<T, Batch<T>::size> values, points, flags;
-  store(values.data(), value);
-  store(points.data(), x);
-  store(flags.data(), indicator<T>(mask));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    if (flags[i] != 0) values[i] = f(points[i]);
-  return load(values.data());
+  return patch_lanes(value, mask, f, x);
+}
+template <class T, class Mask, class F>
+Batch<T> patch(Batch<T> value, Batch<T> a, Batch<T> b, Mask mask, F f) {
+  return patch_lanes(value, mask, f, a, b);
+}
+
+// f of every lane, one scalar call each.
+template <class T, class F>
+Batch<T> each(Batch<T> x, F f) {
+  alignas(alignment) std::array<T, Batch<T>::size> lanes;
+  store(lanes.data(), x);
+  for (T& lane : lanes) lane = static_cast<T>(f(lane));
+  return load(lanes.data());
+}
+
+// f, a function of batches of f64: of f32, it is computed in f64 and rounded once.
+template <class F>
+Batch<double> in_double(Batch<double> x, F f) {
+  return f(x);
+}
+template <class F>
+Batch<float> in_double(Batch<float> x, F f) {
+  alignas(alignment) std::array<float, Batch<float>::size> narrow;
+  alignas(alignment) std::array<double, Batch<float>::size> wide;
+  store(narrow.data(), x);
+  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = static_cast<double>(narrow[i]);
+  for (std::size_t i = 0; i < wide.size(); i += Batch<double>::size) store(&wide[i], f(load(&wide[i])));
+  for (std::size_t i = 0; i < wide.size(); ++i) narrow[i] = static_cast<float>(wide[i]);
+  return load(narrow.data());
 }
 
 namespace detail {
@@ -294,6 +333,11 @@ Batch<T> expm1(Batch<T> x) {
   const Batch<T> low(static_cast<T>(sizeof(T) == 4 ? 88 : 709)), high(static_cast<T>(sizeof(T) == 4 ? 89 : 710));
   const Batch<T> value = xsimd::select(x == Batch<T>(0), x, xsimd::expm1(x));  // keeps the sign of zero
   return patch(value, x, (x > low) && (x < high), [](T v) { return std::expm1(v); });
+}
+template <class T>
+Batch<T> exp2(Batch<T> x) {
+  const Batch<T> low(static_cast<T>(sizeof(T) == 4 ? 126 : 1022)), high(static_cast<T>(sizeof(T) == 4 ? 128 : 1024));
+  return patch(xsimd::exp2(x), x, (x > low) && (x < high), [](T v) { return std::exp2(v); });
 }
 template <class T>
 Batch<T> log1p(Batch<T> x) {

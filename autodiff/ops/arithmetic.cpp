@@ -144,6 +144,50 @@ struct Where3 final : ElementwiseOp {
 };
 [[gnu::init_priority(library_ops)]] const Where3 where_op;
 
+// a, b, weight -> a + weight (b - a), from the end that is nearer, so that 0 gives a and 1 gives b
+struct Lerp final : ElementwiseOp {
+  Lerp() : ElementwiseOp({.name = "lerp", .arity = 3, .linearity = Linearity::elementwise, .in_place = true}) {}
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    const auto blend = [](auto a, auto b, auto weight) {
+      using B = decltype(a);
+      const B gap = b - a;
+      return xsimd::select(xsimd::abs(weight) < B(0.5F), simd::fma(weight, gap, a), simd::fma(weight - B(1), gap, b));
+    };
+    detail::map_block<3>(blend, n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int i, Var t) const override {
+    if (i == 2) return t * (c.in(1) - c.in(0));
+    return t * (i == 1 ? c.in(2) : 1 - c.in(2));
+  }
+  std::vector<Example> examples() const override {
+    return {{{Sample{{2, 1}}, Sample{{2, 3}}, Sample{{3}}}}, {{Sample{{4}}, Sample{{}}, Sample{{4}}}}};
+  }
+  std::vector<Special> specials() const override {
+    const auto at = [](double a, double b, double weight, double y, std::vector<std::vector<double>> gradient) {
+      return Special{{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}},
+                      Sample{.shape = {1}, .values = {weight}}},
+                     {},
+                     {y},
+                     std::move(gradient)};
+    };
+    return {at(3, 0.1, 0, 3, {{1}, {0}, {-2.9}}),
+            at(3, 0.1, 1, 0.1, {{0}, {1}, {-2.9}}),
+            at(1, 2, 0.5, 1.5, {{0.5}, {0.5}, {1}}),
+            at(1, 2, -3, -2, {{4}, {-3}, {1}}),
+            at(nan, 1, 0, nan, {}),
+            at(1, 2, infinity, infinity, {})};
+  }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    const auto at = [&](std::size_t operand, Index i) {
+      return in[operand].at(broadcast_index(i, in[operand].shape(), out.shape));
+    };
+    for (Index i = 0; i < result.size(); ++i) result.set(i, (1 - at(2, i)) * at(0, i) + at(2, i) * at(1, i));
+    return result;
+  }
+};
+[[gnu::init_priority(library_ops)]] const Lerp lerp_op;
+
 }  // namespace
 
 Var add(Operand a, Operand b) { return record(add_op, {a, b}); }
@@ -160,6 +204,7 @@ Var less_equal(Operand a, Operand b) { return record(less_equal_op, {a, b}); }
 Var greater(Operand a, Operand b) { return record(greater_op, {a, b}); }
 Var greater_equal(Operand a, Operand b) { return record(greater_equal_op, {a, b}); }
 Var gate(Operand x, Operand y) { return record(gate_op, {x, y}); }
+Var lerp(Operand a, Operand b, Operand weight) { return record(lerp_op, {a, b, weight}); }
 Var where(Operand condition, Operand a, Operand b) { return record(where_op, {condition, a, b}); }
 
 }  // namespace wengert

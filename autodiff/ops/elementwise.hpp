@@ -12,8 +12,12 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
+#include "autodiff/attributes.hpp"
 #include "autodiff/kernels/simd.hpp"
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
@@ -140,6 +144,89 @@ class Unary final : public ElementwiseOp {
   UnaryRow row_;
   detail::Block block_;
   std::function<Var(Var, Var, Var)> chain_;
+};
+
+// A special point of an op with arguments.
+template <class Arguments>
+struct PointWith {
+  Arguments arguments;
+  double x, y, slope;
+};
+
+template <class Arguments>
+struct UnaryRowWith {
+  std::string name;
+  double (*reference)(const Arguments& arguments, double x);
+  std::vector<Arguments> tried;    // the examples' arguments
+  double low = -2, high = 2;       // and their range
+  std::vector<double> kinks = {};  // where a derivative jumps, whatever the arguments
+  std::vector<PointWith<Arguments>> points = {};
+  std::vector<std::pair<Arguments, std::string>> refused = {};  // what Arguments::check() says
+  Accuracy accuracy = {};
+};
+
+// An elementwise op of one operand and of arguments that visit their fields (attributes.hpp), checked by their check()
+// if they have one, which calls reject(): y = value(arguments, x); chain(arguments, t, x, y) = t * dy/dx.
+template <class Arguments>
+class UnaryWith final : public ElementwiseOp {
+ public:
+  template <class Value, class Chain>
+  UnaryWith(UnaryRowWith<Arguments> row, Value value, Chain chain)
+      : ElementwiseOp({.name = row.name, .linearity = Linearity::elementwise, .in_place = true}),
+        row_(std::move(row)),
+        block_([value](Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) {
+          const Arguments arguments = arguments_of<Arguments>(attributes);
+          detail::map_block<1>([&](auto x) { return value(arguments, x); }, n, in, out, dtype, attributes);
+        }),
+        chain_(chain) {}
+
+  Type infer(const Signature& s) const override {
+    if constexpr (requires(const Arguments& a) { a.check(); }) arguments_of<Arguments>(s.attributes).check();
+    return ElementwiseOp::infer(s);
+  }
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+    block_(n, in, out, dtype, attributes);
+  }
+  Var chain(const Call& c, int, Var t) const override {
+    return chain_(arguments_of<Arguments>(c.attributes()), t, c.in(0), c.out());
+  }
+  std::string describe(const Attributes& attributes) const override { return wengert::describe<Arguments>(attributes); }
+  std::vector<Example> examples() const override {
+    std::vector<Example> all;
+    for (const Arguments& arguments : row_.tried)
+      for (const Shape& shape : {Shape{3, 5}, Shape{37}, Shape{}, Shape{2, 0}})
+        all.push_back({{Sample{shape, row_.low, row_.high, row_.kinks}}, to_attributes(arguments)});
+    return all;
+  }
+  std::vector<Special> specials() const override {
+    std::vector<Special> all;
+    for (const PointWith<Arguments>& p : row_.points)
+      all.push_back({{Sample{.shape = {1}, .values = {p.x}}},
+                     to_attributes(p.arguments),
+                     {p.y},
+                     {{p.slope}},
+                     std::find(row_.kinks.begin(), row_.kinks.end(), p.x) != row_.kinks.end()});
+    return all;
+  }
+  std::vector<Reject> rejects() const override {
+    std::vector<Reject> all = ElementwiseOp::rejects();
+    for (Reject& reject : all) reject.attributes = to_attributes(row_.tried.at(0));
+    for (const auto& [arguments, text] : row_.refused)
+      all.push_back({{{Dtype::f32, {2}}}, to_attributes(arguments), text});
+    return all;
+  }
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
+    const Arguments arguments = arguments_of<Arguments>(attributes);
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, row_.reference(arguments, in[0].at(i)));
+    return result;
+  }
+  Accuracy accuracy() const override { return row_.accuracy; }
+
+ private:
+  UnaryRowWith<Arguments> row_;
+  detail::Block block_;
+  std::function<Var(const Arguments&, Var, Var, Var)> chain_;
 };
 
 struct BinaryRow {

@@ -38,6 +38,24 @@ namespace {
      .points = {{0, 0, infinity}, {-1, nan, nan}}},
     [](auto x) { return xsimd::sqrt(x); }, [](Var t, Var, Var y) { return t * (0.5 / y); });
 
+[[gnu::init_priority(library_ops)]] const Unary rsqrt_op(
+    {.name = "rsqrt",
+     .reference = [](double x) { return 1 / std::sqrt(x); },
+     .low = 0.3,
+     .points =
+         {{0, infinity, -infinity}, {-0.0, -infinity, infinity}, {4, 0.5, -0.0625}, {infinity, 0, 0}, {-1, nan, nan}},
+     .accuracy = {.ulp = {2, 8, 16}}},
+    [](auto x) { return decltype(x)(1) / xsimd::sqrt(x); }, [](Var t, Var, Var y) { return t * (-0.5 * (y * y * y)); });
+
+[[gnu::init_priority(library_ops)]] const Unary reciprocal_op(
+    {.name = "reciprocal",
+     .reference = [](double x) { return 1 / x; },
+     .low = 0.5,
+     .points =
+         {{0, infinity, -infinity}, {-0.0, -infinity, -infinity}, {-2, -0.5, -0.25}, {infinity, 0, 0}, {nan, nan, nan}},
+     .accuracy = {.ulp = {2, 4, 8}}},
+    [](auto x) { return decltype(x)(1) / x; }, [](Var t, Var, Var y) { return -(t * square(y)); });
+
 [[gnu::init_priority(library_ops)]] const Unary exp_op(
     {.name = "exp",
      .reference = [](double x) { return std::exp(x); },
@@ -50,12 +68,47 @@ namespace {
      .points = {{0, 0, 1}, {1e-6, 1.0000005000001667e-6, 1.0000010000005}, {-infinity, -1, 0}}},
     [](auto x) { return simd::expm1(x); }, [](Var t, Var x, Var) { return t * exp(x); });  // y + 1 loses it below 0
 
+[[gnu::init_priority(library_ops)]] const Unary exp2_op(
+    {.name = "exp2",
+     .reference = [](double x) { return std::exp2(x); },
+     .points = {{0, 1, std::numbers::ln2},
+                {-3, 0.125, 0.125 * std::numbers::ln2},
+                {-infinity, 0, 0},
+                {infinity, infinity, infinity},
+                {nan, nan, nan}},
+     .accuracy = {.ulp = {2, 8, 16}}},
+    [](auto x) { return simd::exp2(x); }, [](Var t, Var, Var y) { return t * (std::numbers::ln2 * y); });
+
 [[gnu::init_priority(library_ops)]] const Unary log_op(
     {.name = "log",
      .reference = [](double x) { return std::log(x); },
      .low = 0.3,
      .points = {{1, 0, 1}, {0, -infinity, infinity}, {-1, nan, -1}, {infinity, infinity, 0}}},
     [](auto x) { return xsimd::log(x); }, [](Var t, Var x, Var) { return t / x; });
+
+[[gnu::init_priority(library_ops)]] const Unary log2_op(
+    {.name = "log2",
+     .reference = [](double x) { return std::log2(x); },
+     .low = 0.3,
+     .points = {{1, 0, std::numbers::log2e},
+                {8, 3, 0.125 * std::numbers::log2e},
+                {0, -infinity, infinity},
+                {-1, nan, -std::numbers::log2e},
+                {infinity, infinity, 0}},
+     .accuracy = {.ulp = {2, 8, 16}}},
+    [](auto x) { return xsimd::log2(x); }, [](Var t, Var x, Var) { return t * (std::numbers::log2e / x); });
+
+[[gnu::init_priority(library_ops)]] const Unary log10_op(
+    {.name = "log10",
+     .reference = [](double x) { return std::log10(x); },
+     .low = 0.3,
+     .points = {{1, 0, std::numbers::log10e},
+                {100, 2, 0.01 * std::numbers::log10e},
+                {0, -infinity, infinity},
+                {-1, nan, -std::numbers::log10e},
+                {infinity, infinity, 0}},
+     .accuracy = {.ulp = {2, 8, 16}}},
+    [](auto x) { return xsimd::log10(x); }, [](Var t, Var x, Var) { return t * (std::numbers::log10e / x); });
 
 [[gnu::init_priority(library_ops)]] const Unary log1p_op(
     {.name = "log1p",
@@ -115,23 +168,6 @@ Var sech2(Var x) { return record(sech2_op, {x}); }
      .points = {{0, 1, 0}, {-infinity, infinity, -infinity}, {nan, nan, nan}}},
     [](auto x) { return xsimd::cosh(x); }, [](Var t, Var x, Var) { return t * sinh(x); });
 
-// 1 / (1 + x^2), the derivative of atan: its own derivative is a product in which nothing vanishes before it does.
-Var inverse_quadratic(Var x);
-[[gnu::init_priority(library_ops)]] const Unary inverse_quadratic_op(
-    {.name = "inverse_quadratic",
-     .reference = [](double x) { return 1 / (1 + x * x); },
-     .points = {{0, 1, 0}, {infinity, 0, nan}, {nan, nan, nan}}},
-    [](auto x) { return decltype(x)(1) / (decltype(x)(1) + x * x); },
-    [](Var t, Var x, Var y) { return t * (-2 * (x * y * y)); });
-Var inverse_quadratic(Var x) { return record(inverse_quadratic_op, {x}); }
-
-[[gnu::init_priority(library_ops)]] const Unary atan_op(
-    {.name = "atan",
-     .reference = [](double x) { return std::atan(x); },
-     .points =
-         {{0, 0, 1}, {infinity, std::numbers::pi / 2, 0}, {-infinity, -std::numbers::pi / 2, 0}, {nan, nan, nan}}},
-    [](auto x) { return xsimd::atan(x); }, [](Var t, Var x, Var) { return t * inverse_quadratic(x); });
-
 // x -> x limited to [reals 0, reals 1]
 struct Clip final : ElementwiseOp {
   Clip() : ElementwiseOp({.name = "clip", .linearity = Linearity::elementwise, .in_place = true}) {}
@@ -168,6 +204,11 @@ Var sign(Operand x) { return record(sign_op, {x}); }
 Var square(Operand x) { return record(square_op, {x}); }
 Var sqrt(Operand x) { return record(sqrt_op, {x}); }
 Var exp(Operand x) { return record(exp_op, {x}); }
+Var rsqrt(Operand x) { return record(rsqrt_op, {x}); }
+Var reciprocal(Operand x) { return record(reciprocal_op, {x}); }
+Var exp2(Operand x) { return record(exp2_op, {x}); }
+Var log2(Operand x) { return record(log2_op, {x}); }
+Var log10(Operand x) { return record(log10_op, {x}); }
 Var expm1(Operand x) { return record(expm1_op, {x}); }
 Var log(Operand x) { return record(log_op, {x}); }
 Var log1p(Operand x) { return record(log1p_op, {x}); }
@@ -176,7 +217,6 @@ Var cos(Operand x) { return record(cos_op, {x}); }
 Var tanh(Operand x) { return record(tanh_op, {x}); }
 Var sinh(Operand x) { return record(sinh_op, {x}); }
 Var cosh(Operand x) { return record(cosh_op, {x}); }
-Var atan(Operand x) { return record(atan_op, {x}); }
 Var clip(Operand x, double low, double high) {
   if (!(low <= high))
     throw Error("[clip] needs low <= high, got " + std::to_string(low) + " and " + std::to_string(high) + "  (" +

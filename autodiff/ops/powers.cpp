@@ -1,22 +1,8 @@
-// Functions of two operands, elementwise: pow, atan2, hypot, logaddexp.
+// Functions of two operands, elementwise: pow, atan2, hypot, logaddexp, xlogy.
 #include "autodiff/ops/elementwise.hpp"
 
 namespace wengert {
 namespace {
-
-// f lane by lane where the mask holds, `value` elsewhere.
-template <class T, class Mask, class F>
-simd::Batch<T> patched(simd::Batch<T> value, simd::Batch<T> a, simd::Batch<T> b, Mask mask, F f) {
-  if (!xsimd::any(mask)) return value;
-  alignas(alignment) std::array<T, simd::Batch<T>::size> values, as, bs, flags;
-  simd::store(values.data(), value);
-  simd::store(as.data(), a);
-  simd::store(bs.data(), b);
-  simd::store(flags.data(), simd::indicator<T>(mask));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    if (flags[i] != 0) values[i] = f(as[i], bs[i]);
-  return simd::load(values.data());
-}
 
 std::vector<Example> stretched(double low, double high, double low_b, double high_b) {
   const auto a = [&](Shape shape) { return Sample{shape, low, high}; };
@@ -49,7 +35,7 @@ struct LoweredPow final : ElementwiseOp {
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     const auto lowered = [](const Attributes& all, auto a, auto b) {
       using T = typename decltype(a)::value_type;
-      return patched(a, a, b, a == a || xsimd::isnan(a), [by = all.reals[0]](T x, T y) {
+      return simd::patch(a, a, b, a == a || xsimd::isnan(a), [by = all.reals[0]](T x, T y) {
         return static_cast<T>(value(static_cast<double>(x), static_cast<double>(y), by));
       });
     };
@@ -108,7 +94,7 @@ Var LoweredPow::chain(const Call& c, int i, Var t) const {
                   pair(1e4, -3, 1e-12, -3e-16, 9.210340371976183e-12)}},
     [](auto a, auto b) {
       using T = typename decltype(a)::value_type;
-      return patched(a, a, b, a == a || xsimd::isnan(a), [](T x, T y) { return std::pow(x, y); });
+      return simd::patch(a, a, b, a == a || xsimd::isnan(a), [](T x, T y) { return std::pow(x, y); });
     },
     [](int i, Var t, Var a, Var b, Var y) { return pow_chain(i, t, a, b, y, 0); });
 
@@ -131,8 +117,8 @@ struct PowNumber final : ElementwiseOp {
       }
       return product;
     }
-    return patched(x, x, x, x == x || xsimd::isnan(x),
-                   [power](T lane, T) { return static_cast<T>(std::pow(static_cast<double>(lane), power)); });
+    return simd::patch(x, x, x, x == x || xsimd::isnan(x),
+                       [power](T lane, T) { return static_cast<T>(std::pow(static_cast<double>(lane), power)); });
   }
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     const auto power = [](const Attributes& a, auto x) { return value(x, a.reals[0]); };
@@ -233,7 +219,7 @@ Var part_over_square(Var a, Var b) { return record(part_over_square_op, {a, b});
       using B = decltype(y);
       using T = typename B::value_type;
       const auto plain = [](B v) { return xsimd::abs(v) > B(0) && xsimd::abs(v) < B(static_cast<T>(infinity)); };
-      return patched(xsimd::atan2(y, x), y, x, !(plain(y) && plain(x)), [](T v, T w) { return std::atan2(v, w); });
+      return simd::patch(xsimd::atan2(y, x), y, x, !(plain(y) && plain(x)), [](T v, T w) { return std::atan2(v, w); });
     },
     [](int i, Var t, Var y, Var x, Var) {
       // Beside a constant point instead of the origin, every derivative is 0 there.
@@ -295,6 +281,25 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
     },
     [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? share(a, b) : share(b, a)); });
 
+// x log y: 0 with derivatives 0 at x = 0 where log y is none, at y = 0 and left of it; but NaN for a NaN y.
+[[gnu::init_priority(library_ops)]] const Binary xlogy_op(
+    {.name = "xlogy",
+     .reference = [](double x, double y) { return x == 0 ? 0 : x * std::log(y); },
+     .examples = stretched(-2, 2, 0.3, 2),
+     .specials = {bend(0, 0, 0, 0, 0), bend(0, -1, 0, 0, 0), pair(0, 2, 0, std::log(2.0), 0), pair(2, 1, 0, 0, 2),
+                  pair(2, 0, -infinity, -infinity, infinity), pair(2, -1, nan, nan, -2), pair(0, nan, nan, nan, nan),
+                  pair(nan, 1, nan, 0, nan), pair(0, infinity, 0, infinity, 0),
+                  pair(3, 1e-4, -27.631021115928547, -9.210340371976182, 3e4)},
+     .accuracy = {.ulp = {2, 8, 16}}},
+    [](auto x, auto y) {
+      using B = decltype(x);
+      return xsimd::select(x == B(0) && !xsimd::isnan(y), B(0), x * xsimd::log(y));
+    },
+    [](int i, Var t, Var x, Var y, Var) {
+      const Var none = equal(x, 0) * less_equal(y, 0), some = where(none, 1, y);
+      return t * (i == 0 ? log(some) : where(none, 0, x / some));
+    });
+
 }  // namespace
 
 Var pow(Operand a, Operand b) {
@@ -302,6 +307,7 @@ Var pow(Operand a, Operand b) {
 }
 Var atan2(Operand y, Operand x) { return record(atan2_op, {y, x}); }
 Var hypot(Operand a, Operand b) { return record(hypot_op, {a, b}); }
+Var xlogy(Operand x, Operand y) { return record(xlogy_op, {x, y}); }
 Var logaddexp(Operand a, Operand b) { return record(logaddexp_op, {a, b}); }
 
 }  // namespace wengert

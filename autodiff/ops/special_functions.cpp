@@ -22,10 +22,7 @@ using Quiet =
 // f of every lane, in double.
 template <class T, class F>
 simd::Batch<T> each(simd::Batch<T> x, F f) {
-  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
-  simd::store(lanes.data(), x);
-  for (T& lane : lanes) lane = static_cast<T>(f(static_cast<double>(lane)));
-  return simd::load(lanes.data());
+  return simd::each(x, [&](T lane) { return f(static_cast<double>(lane)); });
 }
 
 bool is_pole(double x) { return x <= 0 && x == std::floor(x); }  // of the gamma function; -infinity too

@@ -85,6 +85,49 @@ BOOST_AUTO_TEST_CASE(identities_of_special_functions) {
   check_close(logaddexp(a, b).value(), log(exp(a) + exp(b)).value(), 1e-14, "logaddexp");
 }
 
+BOOST_AUTO_TEST_CASE(identities_of_elementary_functions) {
+  Tape tape(Dtype::f64);
+  const Var x = random(tape, {60}, 3, -3, 3), u = random(tape, {60}, 4, -0.99, 0.99), y = random(tape, {60}, 5, 0.2, 2);
+  check_close(tan(x).value(), (sin(x) / cos(x)).value(), 1e-14, "tan");
+  check_close(sin(asin(u)).value(), u.value(), 1e-15, "asin");
+  check_close((asin(u) + acos(u)).value(), tape.full({60}, std::acos(0.0)).value(), 1e-15, "acos");
+  check_close(sinh(asinh(x)).value(), x.value(), 1e-14, "asinh");
+  check_close(tanh(atanh(u)).value(), u.value(), 1e-15, "atanh");
+  check_close(acosh(cosh(x)).value(), abs(x).value(), 1e-13, "acosh");
+  check_close(erf(erfinv(u)).value(), u.value(), 1e-15, "erfinv");
+  check_close((erf(x) + erfc(x)).value(), tape.full({60}, 1).value(), 1e-15, "erfc");
+  check_close(sigmoid(logit(square(u))).value(), square(u).value(), 1e-15, "logit");
+  check_close(exp(log_sigmoid(x)).value(), sigmoid(x).value(), 1e-15, "log_sigmoid");
+  check_close((trunc(x / y) * y + fmod(x, y)).value(), x.value(), 1e-14, "fmod");
+  check_close((floor(x / y) * y + remainder(x, y)).value(), x.value(), 1e-14, "remainder");
+  check_close(copysign(y, x).value(), (sign(x) * y).value(), 0, "copysign");
+  check_close(lerp(x, y, u).value(), ((1 - u) * x + u * y).value(), 1e-15, "lerp");
+  check_close(exp2(log2(y)).value(), y.value(), 1e-15, "exp2 and log2");
+  check_close((reciprocal(y) * square(rsqrt(y))).value(), pow(y, -2).value(), 1e-15, "reciprocal and rsqrt");
+  check_close(grad(sum(sinc(x)), x).value(), ((cos(std::acos(-1.0) * x) - sinc(x)) / x).value(), 1e-13, "sinc'");
+}
+
+BOOST_AUTO_TEST_CASE(arguments_of_elementwise_functions) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64}) {
+    Tape tape(dtype);
+    const Var odd = tape.input(Array::of<double>({4}, {undefined, infinity, -infinity, 2}).cast(dtype));
+    const double most = dtype == Dtype::f32 ? double(std::numeric_limits<float>::max()) : 1.7976931348623157e308;
+    check_close(nan_to_num(odd).value(), Array::of<double>({4}, {0, most, -most, 2}), 0, "nan_to_num");
+    const Var kept = nan_to_num(odd, {.nan = 1, .posinf = infinity, .neginf = -3});
+    BOOST_TEST(wengert::testing::numbers(kept) == (std::vector<double>{1, infinity, -3, 2}),
+               boost::test_tools::per_element());
+    const Var p = tape.input(Array::of<double>({3}, {0, 0.25, 1}).cast(dtype)), clipped = logit(p, 0.125);
+    check_close(clipped.value(), logit(tape.input(Array::of<double>({3}, {0.125, 0.25, 0.875}).cast(dtype))).value(), 0,
+                "logit with eps");
+    check_close(grad(sum(clipped), p).value(), Array::of<double>({3}, {0, 16.0 / 3, 0}), 1e-6, "its derivative");
+    const Var below = tape.full({1}, -1);
+    BOOST_TEST(elu(below).item() == elu(below, 1).item());
+    BOOST_TEST(leaky_relu(below).item() == leaky_relu(below, 0.01).item());
+    BOOST_TEST(tape.list().find("alpha=1") != std::string::npos, tape.list());
+    BOOST_TEST(tape.list().find("nan=1 posinf=inf neginf=-3") != std::string::npos, tape.list());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(all_derivatives_of_an_angle_at_the_origin_are_zero) {
   for (const Dtype dtype : {Dtype::f32, Dtype::f64})
     for (const double zero : {0.0, -0.0}) {

@@ -210,6 +210,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(functions_that_keep_the_sign_of_zero, T, Types) {
   expect<T>("log1p", log1p, {{-zero, -zero}});
   expect<T>("silu", silu, {{-zero, -zero}});
   expect<T>("gelu", gelu, {{-zero, -zero}});
+  for (Op1 odd : {Op1(tan), Op1(asin), Op1(asinh), Op1(atanh), Op1(erfinv), Op1(mish), Op1(gelu_tanh), Op1(floor),
+                  Op1(ceil), Op1(trunc), Op1(round)})
+    expect<T>("odd", odd, {{zero, zero}, {-zero, -zero}});
+  expect<T>("ceil", ceil, {{T(-0.5), -zero}});
+  expect<T>("round", round, {{T(-0.5), -zero}, {T(0.5), zero}});
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(exp_reaches_the_largest_number, T, Types) {

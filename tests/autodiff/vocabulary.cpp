@@ -117,6 +117,12 @@ std::vector<Word> elementwise_words() {
       elementwise("silu($0)", [](Var x) { return silu(x); }),
       elementwise("softplus($0)", [](Var x) { return softplus(x); }),
       elementwise("gelu($0)", [](Var x) { return gelu(x); }),
+      elementwise("mish($0)", [](Var x) { return mish(x); }),
+      elementwise("gelu_tanh($0)", [](Var x) { return gelu_tanh(x); }),
+      elementwise("log_sigmoid($0)", [](Var x) { return log_sigmoid(x); }),
+      elementwise("asinh($0)", [](Var x) { return asinh(x); }),
+      elementwise("rsqrt(1 + square($0))", [](Var x) { return rsqrt(1 + square(x)); }),
+      elementwise("sinc($0)", [](Var x) { return sinc(x); }),
       elementwise("lgamma(1 + square($0))", [](Var x) { return lgamma(1 + square(x)); }),
       elementwise("i0e(1 + square($0))", [](Var x) { return i0e(1 + square(x)); }),
       binary("$0 + $1", [](Var a, Var b) { return a + b; }),
@@ -126,6 +132,8 @@ std::vector<Word> elementwise_words() {
       binary("pow(1 + square($0), $1)", [](Var a, Var b) { return pow(1 + square(a), b); }),
       binary("atan2($0, 1 + square($1))", [](Var a, Var b) { return atan2(a, 1 + square(b)); }),
       binary("hypot($0, 1 + square($1))", [](Var a, Var b) { return hypot(a, 1 + square(b)); }),
+      binary("xlogy($0, 1 + square($1))", [](Var a, Var b) { return xlogy(a, 1 + square(b)); }),
+      binary("lerp($0, $1, 0.3)", [](Var a, Var b) { return lerp(a, b, 0.3); }),
       binary("logaddexp($0, $1)", [](Var a, Var b) { return logaddexp(a, b); }),
   };
 }
