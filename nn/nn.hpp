@@ -2,6 +2,7 @@
 #pragma once
 #include "nn/adam.hpp"
 #include "nn/layer_norm.hpp"
+#include "nn/losses.hpp"
 #include "nn/mlp.hpp"
 #include "nn/prelu.hpp"
 #include "nn/residual_score.hpp"
