@@ -93,7 +93,9 @@ Var acosh_slope(Var x);
      .points = {{1, infinity, -infinity}, {0.5, nan, nan}, {-2, nan, nan}, {1e15, 1e-15, -1e-30}, {infinity, 0, nan}}},
     [](auto x) {
       using B = decltype(x);
-      return B(1) / (xsimd::sqrt(x - B(1)) * xsimd::sqrt(x + B(1)));
+      const B far(1e10F), bounded = simd::min(x, far);
+      const B root = xsimd::select(x > far, x, xsimd::sqrt((bounded - B(1)) * (bounded + B(1))));
+      return xsimd::select(x < B(1), B(static_cast<typename B::value_type>(nan)), B(1) / root);
     },
     [](Var t, Var x, Var y) { return -(t * (x * y * y * y)); });
 Var acosh_slope(Var x) { return record(acosh_slope_op, {x}); }
