@@ -80,4 +80,12 @@ Var cross(Operand a, Operand b, Axis axis = -1);
 // Every element of a times the whole of b: [m, n], [p, q] -> [m p, n q]; of up to 4 axes, as NumPy's.
 Var kron(Operand a, Operand b);
 
+// Sums of products by names of axes: "ij,jk->ik" is a product of matrices, "ii->" a trace, "bi,bi->b" dot products of
+// rows. A name that the output does not have is summed over; one that an operand has twice is its diagonal. "..."
+// stands for the other axes, which broadcast; so does any extent of 1. Without ->, the output has the axes of "..."
+// and, in the alphabet's order, what is named once. Of several operands the two whose product is cheapest come first.
+// Recorded as matmul where something is summed. Spaces do not count.
+Var einsum(std::string_view expression, std::initializer_list<Operand> operands, Where where = Where::current());
+Var einsum(std::string_view expression, std::span<const Operand> operands, Where where = Where::current());
+
 }  // namespace wengert

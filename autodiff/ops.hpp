@@ -146,7 +146,8 @@ Var elu(Operand x, double alpha = 1);            // x, or alpha (exp(x) - 1) whe
 Var leaky_relu(Operand x, double slope = 0.01);  // x, or slope x where x <= 0
 
 // [..., m, k] x [..., k, n] -> [..., m, n]; leading axes broadcast. With transpose_a the first operand is given as
-// [..., k, m], with transpose_b the second as [..., n, k].
+// [..., k, m], with transpose_b the second as [..., n, k]. An operand of one axis is a vector, a row on the left and a
+// column on the right, and its axis is not in the result: [m, k] x [k] -> [m].
 struct MatmulOptions {
   bool transpose_a = false, transpose_b = false;
 };

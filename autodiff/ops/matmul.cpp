@@ -5,6 +5,8 @@
 #include "autodiff/kernels/strided.hpp"
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
+#include "autodiff/ops/composite.hpp"
+#include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
@@ -164,7 +166,21 @@ struct Matmul final : OpOf<Matmul> {
 }  // namespace
 
 Var matmul(Operand a, Operand b, MatmulOptions options) {
-  return record(matmul_op, {a, b}, {.integers = {options.transpose_a, options.transpose_b}});
+  const auto rank = [](const Operand& x) { return x.is_number() ? 0 : x.rank("matmul"); };
+  const bool row = rank(a) == 1, column = rank(b) == 1;
+  if (rank(a) == 0 || rank(b) == 0 || (!row && !column))
+    return record(matmul_op, {a, b}, {.integers = {options.transpose_a, options.transpose_b}});
+  const Index inner_a = a.extent(row || !options.transpose_a ? -1 : -2);
+  if (inner_a != b.extent(column || options.transpose_b ? -1 : -2))
+    refuse(a, "matmul", fmt::format("inner extents differ: {} x {}", to_string(a.shape()), to_string(b.shape())));
+  const Scope scope(a);
+  const Var left = row ? reshape(a, {1, inner_a}) : a.var(), right = column ? reshape(b, {inner_a, 1}) : b.var();
+  const Var product = matmul(left, right, {options.transpose_a && !row, options.transpose_b && !column});
+  const Shape& shape = product.shape();
+  Shape kept = shape.leading(shape.rank() - 2);
+  if (!row) kept.append(shape[-2]);
+  if (!column) kept.append(shape[-1]);
+  return reshape(product, kept);
 }
 
 }  // namespace wengert
