@@ -49,7 +49,7 @@ void check(const Layer& l) {
     const Var held = l.weight == Layer::Weight::parameter ? weight.on(in[0].tape()) : in[1];
     Var y = matmul(in[0], held, {.transpose_b = l.transposed});
     if (l.biased) y = y + in[2];
-    if (l.activation.apply != nullptr) y = l.activation.apply(y);
+    if (l.activation.apply) y = l.activation.apply(y);
     y = y * in[3];
     const Var loss = sum(square(y));
     std::vector<Var> out{y, loss};
