@@ -1,6 +1,7 @@
 #include "autodiff/kernels/lapack.hpp"
 
-// First the configuration, as xtensor-blas has it.
+#include <complex>  // which xflens takes for granted
+// The configuration before the rest.
 #include <xtensor-blas/xblas_config.hpp>
 //
 #include <xflens/cxxblas/cxxblas.cxx>
