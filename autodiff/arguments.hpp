@@ -67,4 +67,38 @@ class Axes {
   SmallList<int, max_rank + 1> named_;
 };
 
+// Extents of a result, of which one may be -1: what the number of elements leaves for it. From a Shape, {2, -1}, a
+// vector of whole numbers.
+class Extents {
+ public:
+  Extents(const Shape& shape) : Extents(shape.extents()) {}
+  Extents(std::initializer_list<Integer> extents) {
+    for (Index extent : extents) add(extent);
+  }
+  template <std::ranges::input_range R>
+  requires WholeNumber<std::ranges::range_value_t<R>> Extents(const R& extents) {
+    for (auto extent : extents) add(Integer(extent));
+  }
+  std::span<const Index> listed() const { return listed_; }  // the first 9
+
+ private:
+  void add(Index extent) {  // one more than a shape may have is enough to be refused
+    if (listed_.size() <= max_rank) listed_.push_back(extent);
+  }
+  SmallList<Index, max_rank + 1> listed_;
+};
+
+// The index in x[i], with the line that uses it.
+class ElementIndex {
+ public:
+  template <WholeNumber I>
+  ElementIndex(I index, Where where = Where::current()) : index_(index), where_(where) {}
+  Index value() const { return index_; }
+  const Where& where() const { return where_; }
+
+ private:
+  Integer index_;
+  Where where_;
+};
+
 }  // namespace wengert

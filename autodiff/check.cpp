@@ -180,47 +180,77 @@ class Checker {
     for (const std::string& failure : found.failures) expect(false, [&] { return failure; });
   }
 
-  // Stacks of tangents against the transposed vjp: <u, J t> = <J'u, t> for each tangent of the stack; and stacks in
-  // which an axis of extent 1 stands for equal tangents against the same in full.
+  // An axis of stacks of tangents that stands for equal tangents with extent 1: of the operands' from the end, or the
+  // one in front; of the stacks of all operands, or of one alone.
+  struct Thin {
+    enum class Axis { none, operands, front } axis = Axis::none;
+    int which = 0;  // of the operands' axes
+    std::size_t operand = all;
+    static constexpr std::size_t all = static_cast<std::size_t>(-1);
+
+    Shape shape(Shape of, Index count, std::size_t i) const {
+      const bool mine = operand == all || operand == i;
+      if (mine && axis == Axis::operands && of.rank() >= -which && of[which] > 0) of.set(which, 1);
+      return of.prepended(mine && axis == Axis::front ? 1 : count);
+    }
+  };
+  static std::vector<Thin> thin_stacks(std::size_t operands) {
+    std::vector<Thin> all{{}};
+    for (std::size_t operand = 0; operand <= (operands > 1 ? operands : 0); ++operand) {
+      const std::size_t i = operand == 0 ? Thin::all : operand - 1;
+      for (int axis = -3; axis < 0; ++axis) all.push_back({Thin::Axis::operands, axis, i});
+      if (i != Thin::all) all.push_back({Thin::Axis::front, 0, i});
+    }
+    return all;
+  }
+
   void check_forward(const Arrays& inputs, const Attributes& attributes) {
     for (Index count : {Index{1}, Index{3}, inputs.empty() || inputs[0].shape().rank() == 0 ? 2 : inputs[0].shape()[0]})
-      for (int thin_axis = -3; thin_axis <= 0; ++thin_axis) {  // 0: none
-        Tape tape(Dtype::f64);
-        std::vector<Var> leaves, stacks;
-        const Var y = record_on(tape, inputs, attributes, leaves);
-        if (!is_float(y.dtype()) || count == 0) return;
-        std::vector<std::uint32_t> indices;
-        for (std::size_t i = 0; i < inputs.size(); ++i) {
-          if (!is_float(inputs[i].dtype())) continue;
-          Shape shape = inputs[i].shape();
-          if (thin_axis < 0 && shape.rank() >= -thin_axis && shape[thin_axis] > 0) shape.set(thin_axis, 1);
-          indices.push_back(tape.index_of(leaves[i], Where::current()));
-          stacks.push_back(tape.input(draw(Sample{shape.prepended(count)}, inputs[i].dtype())));
-        }
-        if (indices.empty()) return;
-        const std::uint32_t last = tape.index_of(y, Where::current());
-        const Var pushed = ForwardSweep(tape, indices, stacks, last).full(last, count);
-        const Var u = tape.input(draw(Sample{y.shape()}, y.dtype()));
-        std::vector<Var> xs;
-        for (std::uint32_t index : indices) xs.push_back(tape.var(index));
-        const std::vector<Var> pulled = vjp(y, u, xs);
-        for (Index k = 0; k < count; ++k) {
-          const double forward = sum(u * reshape(slice(pushed, 0, k, k + 1), y.shape())).item();
-          double reverse = 0, norm = std::abs(forward);
-          for (std::size_t i = 0; i < xs.size(); ++i) {
-            const double part = sum(cast(pulled[i] * slice(stacks[i], 0, k, k + 1), Dtype::f64)).item();
-            reverse += part;
-            norm += std::abs(part);
-          }
-          const double tolerance = in_f64(inputs, y.dtype()) ? 1e-11 : 1e-5;
-          if (!(std::abs(forward - reverse) <= tolerance * std::max(norm, 1.0)))
-            return expect(false, [&] {
-              return fmt::format("forward {} and reverse {} differ for tangent {} of {}, thin axis {}", forward,
-                                 reverse, k, count, thin_axis);
-            });
-        }
-        expect(true, [] { return ""; });
+      for (const Thin& thin : thin_stacks(inputs.size()))
+        if (thin.operand == Thin::all || count == 3) check_stacks(inputs, attributes, count, thin);
+  }
+
+  // Stacks of tangents against the transposed vjp: <u, J t> = <J'u, t> for each tangent of the stack.
+  void check_stacks(const Arrays& inputs, const Attributes& attributes, Index count, const Thin& thin) {
+    Tape tape(Dtype::f64);
+    std::vector<Var> leaves, stacks;
+    const Var y = record_on(tape, inputs, attributes, leaves);
+    if (!is_float(y.dtype()) || count == 0) return;
+    std::vector<std::uint32_t> indices;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!is_float(inputs[i].dtype())) continue;
+      indices.push_back(tape.index_of(leaves[i], Where::current()));
+      stacks.push_back(tape.input(draw(Sample{thin.shape(inputs[i].shape(), count, i)}, inputs[i].dtype())));
+    }
+    if (indices.empty()) return;
+    const std::uint32_t last = tape.index_of(y, Where::current());
+    const Var pushed = ForwardSweep(tape, indices, stacks, last).full(last, count);
+    const Var u = tape.input(draw(Sample{y.shape()}, y.dtype()));
+    std::vector<Var> xs;
+    for (std::uint32_t index : indices) xs.push_back(tape.var(index));
+    const std::vector<Var> pulled = vjp(y, u, xs);
+    for (Index k = 0; k < count; ++k) {
+      const double forward = sum(u * reshape(slice(pushed, 0, k, k + 1), y.shape())).item();
+      double reverse = 0, norm = std::abs(forward);
+      for (std::size_t i = 0; i < xs.size(); ++i) {
+        const Index mine = stacks[i].extent(0) == 1 ? 0 : k;
+        const double part = sum(cast(pulled[i] * slice(stacks[i], 0, mine, mine + 1), Dtype::f64)).item();
+        reverse += part;
+        norm += std::abs(part);
       }
+      const double tolerance = in_f64(inputs, y.dtype()) ? 1e-11 : 1e-5;
+      if (!(std::abs(forward - reverse) <= tolerance * std::max(norm, 1.0)))
+        return expect(false, [&] {
+          const std::string of = thin.operand == Thin::all ? "all stacks" : fmt::format("stack {}", thin.operand);
+          const std::string where = thin.axis == Thin::Axis::none ? "none is thin"
+                                    : thin.axis == Thin::Axis::front
+                                        ? of + " with extent 1 in front"
+                                        : fmt::format("{} thin on axis {}", of, thin.which);
+          return fmt::format("forward {} and reverse {} differ for tangent {} of {}, {}", forward, reverse, k, count,
+                             where);
+        });
+    }
+    expect(true, [] { return ""; });
   }
 
   // With a batch in front of all operands, or of one alone, against one after the other.

@@ -18,9 +18,9 @@ struct CheckReport {
 
 // For every example, in f32 and f64: the type inferred and the value against the op's reference; the same bits when
 // recorded again; in f64 the first `orders` derivatives, order n against central differences of the analytic order
-// n - 1 under random projections; forward mode against reverse, on stacks of tangents; the row rule against what
-// perturbing rows changes; vmap against one after the other. Then specials, with the first `orders` derivatives again
-// where they are smooth, and rejects.
+// n - 1 under random projections; forward mode against reverse, on stacks of tangents, thin ones too; the row rule
+// against what perturbing rows changes; vmap against one after the other. Then specials, with the first `orders`
+// derivatives again where they are smooth, and rejects.
 CheckReport check_op(const Op& op, int orders = 3);
 
 enum class Modes { reverse, forward, both };  // both: each over each

@@ -182,7 +182,12 @@ class Op : public std::enable_shared_from_this<Op> {
   virtual Var vjp(const Call& c, int i, Var g) const;    // cotangent of operand i; the sweep undoes broadcasting
   // The cotangents of the operands that are `wanted`, each in its place: vjp() of each, unless they share work.
   virtual std::vector<Var> vjps(const Call& c, Var g, const std::vector<bool>& wanted) const;
-  virtual Var jvp(const Call& c, std::span<const Var> tangents) const;  // Linearity::rule; a null tangent is zero
+  // Linearity::rule. tangents[i] is a stack of K tangents of operand i, [K, its shape], or null: zero. The result is
+  // one of the output, [K, its shape], or null. In a stack, given or returned, K and any extent may be 1 instead, for
+  // tangents that are equal along that axis, in each stack by itself: a rule of elementwise ops broadcasts and needs no
+  // thought; one that adds up, counts or moves along an axis stretches its stacks first (broadcast_to). The axis in
+  // front makes an operand of lower rank than the output no longer line up with it: reshape to [K, 1, ..., its shape].
+  virtual Var jvp(const Call& c, std::span<const Var> tangents) const;
 
   // The call for all slices of a batch, [count, type.shape]. By default the op itself takes the axis in front: with
   // operands of lower rank than the output aligned as broadcasting aligns them, as they are, or spread to the whole

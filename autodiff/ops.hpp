@@ -229,17 +229,23 @@ Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options =
 Var sum_to(Operand x, const Shape& shape);
 
 // Shapes. All of these take every dtype.
-Var reshape(Operand x, const Shape& shape);  // as many elements, in C order
-Var flatten(Operand x);                      // [n]
+Var reshape(Operand x, const Extents& shape);  // as many elements, in C order; of one extent -1 the rest
+Var flatten(Operand x);                        // [n]
 Var broadcast_to(Operand x, const Shape& shape);
 Var transpose(Operand x);             // all axes in reverse order
 Var transpose(Operand x, Axes axes);  // axis i of the result is axes[i] of x
+// Constants of x's type. (Others are leaves of a tape: tape.zeros, ones, full, arange, linspace, eye.)
+Var zeros_like(Operand x);
+Var ones_like(Operand x);
+Var full_like(Operand x, double value);
 // Side by side along `axis`; on other axes an extent of 1 is stretched (so that one time serves all rows).
 Var concat(std::initializer_list<Operand> parts, Axis axis, Where where = Where::current());
 Var concat(std::span<const Operand> parts, Axis axis, Where where = Where::current());
+Var concat(std::span<const Var> parts, Axis axis, Where where = Where::current());  // what split() returns
 // Parts of one shape side by side along a new axis, counted in the result.
 Var stack(std::initializer_list<Operand> parts, Axis axis, Where where = Where::current());
 Var stack(std::span<const Operand> parts, Axis axis, Where where = Where::current());
+Var stack(std::span<const Var> parts, Axis axis, Where where = Where::current());
 // Elements start, start + step, ... before stop along one axis, or several at once. Negative bounds count from the end,
 // as in NumPy; a bound beyond an end is that end. A negative step goes backwards, and to_end to the first element.
 inline constexpr Index to_end = std::numeric_limits<Index>::max();

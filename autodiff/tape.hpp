@@ -15,11 +15,13 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "autodiff/arena.hpp"
+#include "autodiff/arguments.hpp"
 #include "autodiff/op.hpp"
 
 namespace wengert {
@@ -55,6 +57,19 @@ class Tape {
   Var input(const Type& type, std::string_view name = {}, Where where = Where::current());
   Var full(const Shape& shape, double value, Where where = Where::current());  // of the tape's dtype
   Var full(const Type& type, double value, Where where = Where::current());
+  // Constants by NumPy's names and arguments, of the tape's dtype or of the one that is named.
+  using MaybeDtype = std::optional<Dtype>;
+  Var zeros(const Shape& shape, MaybeDtype dtype = {}, Where where = Where::current());
+  Var ones(const Shape& shape, MaybeDtype dtype = {}, Where where = Where::current());
+  // start, start + step, ... below stop (above it where step < 0): ceil((stop - start) / step) of them, which rounding
+  // may make one more or less than was meant where step is no whole number. An i32 one has whole start and step.
+  Var arange(double stop, MaybeDtype dtype = {}, Where where = Where::current());  // from 0 in steps of 1
+  Var arange(double start, double stop, double step = 1, MaybeDtype dtype = {}, Where where = Where::current());
+  // `count` numbers from start to stop, which is exactly the last one (of one number, start); f32 or f64.
+  Var linspace(double start, double stop, Integer count = 50, MaybeDtype dtype = {}, Where where = Where::current());
+  // 1 where column - row = k, else 0.
+  Var eye(Integer n, MaybeDtype dtype = {}, Where where = Where::current());
+  Var eye(Integer rows, Integer columns, Integer k = 0, MaybeDtype dtype = {}, Where where = Where::current());
   // A leaf on memory of somebody else, kept alive by `owner`; one leaf for each (data, *version). When *version has
   // moved on, a use of the old leaf is an Error: its value is no longer the one that was recorded.
   Var borrow(const Type& type, const void* data, std::shared_ptr<const void> owner, const std::uint64_t* version,

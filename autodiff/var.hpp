@@ -2,9 +2,11 @@
 #pragma once
 #include <concepts>
 #include <cstdint>
+#include <iosfwd>
 #include <span>
 #include <string>
 
+#include "autodiff/arguments.hpp"
 #include "autodiff/array.hpp"
 #include "autodiff/error.hpp"
 
@@ -26,6 +28,9 @@ class Var {
   int rank(Where where = Where::current()) const { return shape(where).rank(); }
   Index size(Where where = Where::current()) const { return shape(where).size(); }
   Index extent(int axis, Where where = Where::current()) const;
+
+  // Item i of the first axis, without that axis; a negative i counts from the end. Error where there is none.
+  Var operator[](ElementIndex i) const;
 
   // The value, on an eager tape; a symbolic tape has none and throws Error naming the caller's line.
   // A span is valid until the tape is rewound past the node or gone.
@@ -73,6 +78,10 @@ class Operand {
   bool is_number_ = false;
   Where where_;
 };
+
+// The value of a Var, as to_string(Array); Error on a symbolic tape.
+std::string to_string(Var x, Where where = Where::current());
+std::ostream& operator<<(std::ostream& out, const Operand& x);
 
 // Where an operand was used, as errors say it: its line, or the outermost one outside of the library, and the path of
 // scopes that its tape is in.

@@ -82,6 +82,27 @@ Var stack(std::initializer_list<Operand> parts, Axis axis, Where where) {
   return stack(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
 }
 
+Var stack(std::span<const Var> parts, Axis axis, Where where) {
+  return stack(std::span<const Operand>(at_line(parts, where)), axis, where);
+}
+
+Var Var::operator[](ElementIndex i) const {
+  const Operand x(*this, i.where());
+  const Shape shape = x.shape("index");
+  if (shape.rank() == 0) refuse(x, "index", "x[i] needs an axis, x has shape []");
+  if (i.value() < -shape[0] || i.value() >= shape[0])
+    refuse(x, "index",
+           fmt::format("x[i] needs i in [{}, {}), got {}, x has shape {}", -shape[0], shape[0], i.value(),
+                       to_string(shape)));
+  const Scope scope(x, "index");
+  const Index start = i.value() < 0 ? i.value() + shape[0] : i.value();
+  return reshape(slice(x, 0, start, start + 1), shape.trailing(shape.rank() - 1));
+}
+
+Var full_like(Operand x, double value) { return x.tape("full_like").full(x.type("full_like"), value, x.where()); }
+Var zeros_like(Operand x) { return x.tape("zeros_like").full(x.type("zeros_like"), 0, x.where()); }
+Var ones_like(Operand x) { return x.tape("ones_like").full(x.type("ones_like"), 1, x.where()); }
+
 std::vector<Var> split(Operand x, std::span<const Index> extents, Axis axis) {
   axis = axis_of(x, axis, "split");
   Index left = x.extent(axis);  // an extent larger than what is left never gets into a sum

@@ -2,7 +2,9 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "autodiff/var.hpp"
 
@@ -21,6 +23,13 @@ inline int axis_of(const Operand& x, int axis, const char* op) {
   } catch (const Error& error) {
     refuse(x, op, fmt::format("{} of shape {}", error.what(), to_string(x.shape())));
   }
+}
+
+// Vars as operands of a call at one line.
+inline std::vector<Operand> at_line(std::span<const Var> parts, Where where) {
+  std::vector<Operand> operands;
+  for (Var part : parts) operands.emplace_back(part, where);
+  return operands;
 }
 
 }  // namespace wengert

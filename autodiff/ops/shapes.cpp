@@ -227,7 +227,35 @@ struct Flip final : Movement {
 
 }  // namespace
 
-Var reshape(Operand x, const Shape& shape) {
+namespace {
+
+// What `extents` are for x's elements.
+Shape completed(const Operand& x, const Extents& extents) {
+  const auto listed = extents.listed();
+  const auto unknown = std::find(listed.begin(), listed.end(), -1);
+  Shape known, whole;
+  try {
+    for (auto extent = listed.begin(); extent != listed.end(); ++extent)
+      if (extent != unknown) known.append(*extent);
+    if (unknown == listed.end()) return known;
+    const Index elements = x.shape("reshape").size();
+    if (known.size() == 0 || elements % known.size() != 0)
+      throw Error(fmt::format("{} has {} elements: no extent for -1 makes them [{}]", to_string(x.shape()), elements,
+                              fmt::join(listed, ", ")));
+    for (auto extent = listed.begin(); extent != listed.end(); ++extent)
+      whole.append(extent == unknown ? elements / known.size() : *extent);
+  } catch (const Error& error) {
+    const bool twice = unknown != listed.end() && std::find(unknown + 1, listed.end(), -1) != listed.end();
+    refuse(x, "reshape",
+           twice ? fmt::format("only one extent may be -1, got [{}]", fmt::join(listed, ", ")) : error.what());
+  }
+  return whole;
+}
+
+}  // namespace
+
+Var reshape(Operand x, const Extents& extents) {
+  const Shape shape = completed(x, extents);
   Attributes attributes{.integers = {x.rank()}};
   for (Index extent : shape.extents()) attributes.integers.push_back(extent);
   return record(reshape_op, {x}, attributes);

@@ -272,6 +272,10 @@ Var concat(std::initializer_list<Operand> parts, Axis axis, Where where) {
   return concat(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
 }
 
+Var concat(std::span<const Var> parts, Axis axis, Where where) {
+  return concat(std::span<const Operand>(at_line(parts, where)), axis, where);
+}
+
 Var slice(Operand x, Axis axis, Integer start, Integer stop, Integer step) {
   axis = axis_of(x, axis, "slice");
   const Index extent = x.extent(axis);

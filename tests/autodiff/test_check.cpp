@@ -135,6 +135,48 @@ class Cube final : public OpOf<Cube> {
   Fault fault_;
 };
 
+// sum(x w) over the last axis, [B,d] and [B,d] -> [B], with a rule of forward mode that does not keep its contract.
+enum class Rule { right, takes_all_axes, like_each_other };
+class Weighted final : public OpOf<Weighted> {
+ public:
+  explicit Weighted(Rule rule) : OpOf({.name = "weighted", .arity = 2, .linearity = Linearity::rule}), rule_(rule) {}
+  Type infer(const Signature& s) const override { return {s.dtype(0), s.shape(0).leading(s.shape(0).rank() - 1)}; }
+  template <class T>
+  void compute(const Kernel& k) const {
+    const Index d = k.shape(0)[-1];
+    for (Index i = 0; i < k.out_shape().size(); ++i) {
+      T total = 0;
+      for (Index j = 0; j < d; ++j) total += k.in<T>(0)[i * d + j] * k.in<T>(1)[i * d + j];
+      k.out<T>()[i] = total;
+    }
+  }
+  Var vjp(const Call& c, int i, Var g) const override { return unsqueeze(g, -1) * c.in(1 - i); }
+  Var jvp(const Call& c, std::span<const Var> t) const override {
+    std::vector<Var> parts;
+    for (int i : {0, 1}) {
+      Var stack = t[static_cast<std::size_t>(i)];
+      if (stack.is_null()) continue;
+      const Var other = c.in(1 - i);
+      if (rule_ == Rule::takes_all_axes)  // a product with ones that only fits what is in full
+        parts.push_back(reshape(matmul(unsqueeze(stack, -2), unsqueeze(other, -1)), {-1, 4}));
+      else
+        parts.push_back(sum(stack * other, -1));
+    }
+    if (parts.size() == 1) return parts[0];
+    if (rule_ == Rule::like_each_other) parts[1] = reshape(parts[1], parts[0].shape());
+    return parts[0] + parts[1];
+  }
+  std::vector<Example> examples() const override { return {{{Sample{{4, 3}}, Sample{{4, 3}}}}}; }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < in[0].size(); ++i) result.set(i / 3, result.at(i / 3) + in[0].at(i) * in[1].at(i));
+    return result;
+  }
+
+ private:
+  Rule rule_;
+};
+
 // Some failure names the op and says this.
 void found(Fault fault, const char* text) {
   const Cube op(fault);
@@ -207,6 +249,13 @@ BOOST_AUTO_TEST_CASE(wrong_rules_of_rows) {
   found(Fault::later_row, "row rule of operand 0, axis -2");
   found(Fault::earlier_row, "row rule of operand 0, axis -2");
   found(Fault::other_column, "row rule of operand 0, axis -2");
+}
+
+BOOST_AUTO_TEST_CASE(rules_of_forward_mode_that_expect_every_axis_in_full) {
+  const CheckReport right = check_op(Weighted(Rule::right));
+  BOOST_TEST(right.failures.empty(), (right.failures.empty() ? "" : right.failures[0]));
+  for (Rule rule : {Rule::takes_all_axes, Rule::like_each_other})
+    BOOST_TEST(!check_op(Weighted(rule)).failures.empty());
 }
 
 BOOST_AUTO_TEST_CASE(wrong_rules_of_batches) {

@@ -3,6 +3,7 @@
 #include "autodiff/tape.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -34,6 +35,62 @@ BOOST_AUTO_TEST_CASE(an_eager_tape_computes_what_it_records) {
   BOOST_TEST(sum(y).item() == 15.0);
   BOOST_TEST(!tape.symbolic());
   BOOST_TEST(tape.name_of(tape.index_of(x, {})) == "x");
+}
+
+BOOST_AUTO_TEST_CASE(constants_by_the_names_of_numpy) {
+  Tape tape(Dtype::f64);
+  const auto check = [](Var x, const Type& type, const Numbers& wanted) {
+    BOOST_TEST((x.type() == type), to_string(x.type()));
+    BOOST_TEST(numbers(x) == wanted, to_string(x));
+  };
+  const Dtype f64 = Dtype::f64, f32 = Dtype::f32, i32 = Dtype::i32;
+  check(tape.zeros({2, 2}), {f64, {2, 2}}, {0, 0, 0, 0});
+  check(tape.ones({3}, i32), {i32, {3}}, {1, 1, 1});
+  check(tape.ones({}), {f64, {}}, {1});
+  check(tape.arange(3), {f64, {3}}, {0, 1, 2});
+  check(tape.arange(3, f32), {f32, {3}}, {0, 1, 2});
+  check(tape.arange(2.5, i32), {i32, {3}}, {0, 1, 2});
+  check(tape.arange(1, 2, 0.25), {f64, {4}}, {1, 1.25, 1.5, 1.75});
+  check(tape.arange(1, -1, -0.5), {f64, {4}}, {1, 0.5, 0, -0.5});
+  check(tape.arange(5, 2, -2, i32), {i32, {2}}, {5, 3});
+  check(tape.arange(2, 2), {f64, {0}}, {});
+  check(tape.arange(2, 1), {f64, {0}}, {});
+  check(tape.arange(0, -3), {f64, {0}}, {});
+  BOOST_TEST(tape.arange(1, 1.3, 0.1).size() == 4);  // as NumPy's: 0.3 / 0.1 is above 3
+  BOOST_TEST(tape.arange(0, 0.3, 0.1).size() == 3);
+  check(tape.linspace(0, 1, 5), {f64, {5}}, {0, 0.25, 0.5, 0.75, 1});
+  check(tape.linspace(2, -2, 3, f32), {f32, {3}}, {2, 0, -2});
+  check(tape.linspace(3, 4, 1), {f64, {1}}, {3});
+  check(tape.linspace(3, 4, 0), {f64, {0}}, {});
+  check(tape.linspace(3, 3, 3), {f64, {3}}, {3, 3, 3});
+  BOOST_TEST(tape.linspace(0, 1).size() == 50);
+  for (Index count : {2, 3, 7, 50, 1001})
+    for (double stop : {0.1, 1.0 / 3, -7e9}) BOOST_TEST(tape.linspace(0.7, stop, count)[-1].item() == stop);
+  check(tape.eye(2), {f64, {2, 2}}, {1, 0, 0, 1});
+  check(tape.eye(2, i32), {i32, {2, 2}}, {1, 0, 0, 1});
+  check(tape.eye(2, 3), {f64, {2, 3}}, {1, 0, 0, 0, 1, 0});
+  check(tape.eye(2, 3, 1), {f64, {2, 3}}, {0, 1, 0, 0, 0, 1});
+  check(tape.eye(3, 2, -1, f32), {f32, {3, 2}}, {0, 0, 1, 0, 0, 1});
+  check(tape.eye(2, 2, 5), {f64, {2, 2}}, {0, 0, 0, 0});
+  check(tape.eye(2, 2, -5), {f64, {2, 2}}, {0, 0, 0, 0});
+  check(tape.eye(0), {f64, {0, 0}}, {});
+}
+
+BOOST_AUTO_TEST_CASE(constants_that_cannot_be_are_refused_at_the_users_line) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  Tape tape;
+  const auto refused = [](int line, const std::string& said, const std::string& text) {
+    BOOST_TEST(contains(said, text), said);
+    BOOST_TEST(contains(said, "(" + here(line)), said);
+  };
+  refused(__LINE__, error_of([&] { tape.arange(0, 1, 0); }), "[arange] needs finite numbers and a step other than 0");
+  refused(__LINE__, error_of([&] { tape.arange(infinity); }), "got start 0, stop inf, step 1");
+  refused(__LINE__, error_of([&] { tape.arange(0, 1, 1e-300); }), "[arange] no machine holds so many numbers");
+  refused(__LINE__, error_of([&] { tape.arange(0, 2, 0.5, Dtype::i32); }), "[arange] an i32 holds whole numbers");
+  refused(__LINE__, error_of([&] { tape.arange(3e9, 3e9 + 2, 1, Dtype::i32); }), "[arange] an i32 holds whole numbers");
+  refused(__LINE__, error_of([&] { tape.linspace(0, 1, -1); }), "[linspace] needs a count of 0 at least, got -1");
+  refused(__LINE__, error_of([&] { tape.linspace(0, 1, 3, Dtype::i32); }), "[linspace] needs f32 or f64, got i32");
+  refused(__LINE__, error_of([&] { tape.eye(-1); }), "[eye] needs extents of 0 at least, got -1 and -1");
 }
 
 BOOST_AUTO_TEST_CASE(an_input_is_a_copy) {

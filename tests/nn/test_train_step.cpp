@@ -454,3 +454,65 @@ BOOST_AUTO_TEST_CASE(a_profile_spoils_no_waiting_gradient) {
   }
   BOOST_TEST(weights[0] == weights[1]);
 }
+
+// dy/dt = a y by n steps of length h is y P(a h)^n with P the Taylor polynomial of exp.
+BOOST_AUTO_TEST_CASE(the_gradient_through_a_solver_is_that_of_its_steps) {
+  Rng rng(1);
+  nn::Linear rate(1, 1, rng, Dtype::f64);
+  rate.bias.set(Array::of<double>({1}, {0}));
+  for (double a : {-1.3, 0.4, 2.0}) {
+    rate.weight.set(Array::of<double>({1, 1}, {a}));
+    constexpr int n = 5;
+    const double step_length = 0.2, z = a * step_length;
+    Tape tape(Dtype::f64);
+    const Var x = tape.full(Shape{1, 1}, 1.5), h = tape.full(Shape{1, 1}, step_length);
+    const sde::Ode ode([&](Var y, Var) { return rate(y); });
+    Var y = x;
+    for (int i = 0; i < n; ++i) {
+      sde::Step step({.t = i * h, .end = (i + 1) * h, .h = h, .noise_scale = {}}, {});
+      y = sde::Rk4{}.advance(ode, y, step)[0];
+    }
+    const double p = 1 + z + z * z / 2 + z * z * z / 6 + z * z * z * z / 24, slope = 1 + z + z * z / 2 + z * z * z / 6;
+    const double by_x = std::pow(p, n), by_a = 1.5 * n * std::pow(p, n - 1) * slope * step_length;
+    const std::vector<Var> g = grad(sum(y), std::vector<Var>{x, rate.weight.on(tape)});
+    BOOST_CHECK_CLOSE_FRACTION(g[0].item(), by_x, 1e-13);
+    BOOST_CHECK_CLOSE_FRACTION(g[1].item(), by_a, 1e-13);
+  }
+}
+
+// The flow of README, towards a quarter turn.
+BOOST_AUTO_TEST_CASE(a_flow_is_trained_through_its_solver) {
+  constexpr int steps_taken = SANITIZED ? 60 : 200;
+  std::vector<double> eager, planned;
+  for (std::vector<double>* losses : {&eager, &planned}) {
+    Rng rng(1);
+    nn::Mlp net({.in = 2, .hidden = {16}, .out = 2, .activation = tanh}, rng);
+    nn::Adam adam(net, {.lr = 1e-2});
+    const auto end_of = [&](Var x) {
+      const sde::Ode ode([&](Var y, Var) { return net(y); });
+      const Var h = x.tape().full(Shape{1, 1}, 0.125);
+      for (int i = 0; i < 8; ++i) {
+        sde::Step step({.t = i * h, .end = (i + 1) * h, .h = h, .noise_scale = {}}, {});
+        x = sde::Rk4{}.advance(ode, x, step)[0];
+      }
+      return x;
+    };
+    const auto target = [](Var x) { return concat({-slice(x, 1, 1, 2), slice(x, 1, 0, 1)}, 1); };
+    const auto loss = [&](Draw& draw) {
+      const Var x = draw.normal({50, 2});
+      return mean(square(end_of(x) - target(x)));
+    };
+    if (losses == &planned) {
+      auto step = compile(nn::train_step(adam, seed, loss));
+      for (int i = 0; i < steps_taken; ++i) losses->push_back(step.run());
+    } else {
+      for (std::uint32_t i = 0; i < 3; ++i) {
+        Tape tape;
+        Draw draw(tape, seed, i);
+        losses->push_back(adam.step(loss(draw)));
+      }
+    }
+  }
+  for (std::size_t i = 0; i < eager.size(); ++i) BOOST_CHECK_CLOSE_FRACTION(planned[i], eager[i], 1e-5);
+  BOOST_TEST(planned.back() < 0.3 * planned.front());
+}
