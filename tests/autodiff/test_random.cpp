@@ -34,7 +34,7 @@ Drawer gamma_of(double a) {
   return [a](Draw& d, const Shape& s) { return d.gamma(s, a, 1); };
 }
 const Drawer index_of_7 = [](Draw& d, const Shape& s) { return d.index(s, 7); };
-const std::vector<Drawer> all{uniform, normal, gamma_of(200), gamma_of(0.4), index_of_7};
+const std::vector<Drawer> all_drawers{uniform, normal, gamma_of(200), gamma_of(0.4), index_of_7};
 
 double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
 
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(indices_are_even_over_their_range) {
 }
 
 BOOST_AUTO_TEST_CASE(draws_depend_on_seed_step_and_stream) {
-  for (const Drawer& f : all) {
+  for (const Drawer& f : all_drawers) {
     const Shape shape{50};
     const Array base = draw(Dtype::f32, shape, f);
     BOOST_TEST(same_bits(base, draw(Dtype::f32, shape, f)));
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(draws_depend_on_seed_step_and_stream) {
 BOOST_AUTO_TEST_CASE(draws_depend_neither_on_threads_nor_on_splits) {
   const int before = threads();
   for (Dtype dtype : {Dtype::f32, Dtype::f64})
-    for (const Drawer& f : all) {
+    for (const Drawer& f : all_drawers) {
       set_threads(1);
       const Array whole = draw(dtype, {5000, 3}, f);
       for (int count : {2, 3, 7}) {

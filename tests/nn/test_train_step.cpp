@@ -365,7 +365,7 @@ BOOST_AUTO_TEST_CASE(a_gradient_that_is_not_finite_is_explained_with_op_and_line
 namespace {
 
 // sum(log(x w)) of rows that are chosen: not finite where a chosen x is 0, an Error where there is no such row.
-struct Chosen {
+struct ChosenRows {
   static constexpr Index rows = 4;
   nn::Linear layer = [] {
     Rng rng(1);
@@ -393,7 +393,7 @@ struct Chosen {
 
 BOOST_AUTO_TEST_CASE(the_micro_batch_that_was_not_finite_is_the_one_explained) {
   for (int bad : {0, 1, 2}) {
-    Chosen all;
+    ChosenRows all;
     const double before = all.weight();
     for (int part = 0; part < 3; ++part) {
       const PlanInput chosen = part == bad ? all.choose(1, 2) : all.choose(0, 3);
@@ -412,12 +412,12 @@ BOOST_AUTO_TEST_CASE(the_micro_batch_that_was_not_finite_is_the_one_explained) {
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_throws_leaves_waiting_gradients_whole) {
-  Chosen wanted;
+  ChosenRows wanted;
   wanted.step.accumulate({wanted.x, wanted.choose(0, 1)});
   const double loss = wanted.step.run({wanted.x, wanted.choose(1, 3)});
   for (bool at_first : {false, true})
     for (bool by_run : {false, true}) {
-      Chosen all;
+      ChosenRows all;
       const auto fail = [&] {
         const PlanInput chosen = all.choose(1, 9);
         BOOST_TEST(
@@ -438,7 +438,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_throws_leaves_waiting_gradients_whole) {
 BOOST_AUTO_TEST_CASE(a_profile_spoils_no_waiting_gradient) {
   std::vector<double> weights;
   for (bool look : {false, true}) {
-    Chosen all;
+    ChosenRows all;
     all.step.accumulate({all.x, all.choose(0, 1)});
     if (look) {
       const std::vector<PlanInput> given{all.x, all.choose(3, 3)};
