@@ -87,8 +87,8 @@ double position(const Range& range, Index i, Index count) {
 
 std::string image(Gnuplot& gnuplot, const Field& f) {
   const Index count = rows(f);
-  return fmt::format("{} array=({},{}) format='%float' origin=({},{}) dx={} dy={} with image",
-                     gnuplot.data(f.values), f.columns, count, f.x.low, f.y.low, position(f.x, 1, f.columns) - f.x.low,
+  return fmt::format("{} array=({},{}) format='%float' origin=({},{}) dx={} dy={} with image", gnuplot.data(f.values),
+                     f.columns, count, f.x.low, f.y.low, position(f.x, 1, f.columns) - f.x.low,
                      position(f.y, 1, count) - f.y.low);
 }
 
@@ -98,8 +98,8 @@ std::string points_of(Gnuplot& gnuplot, const Field& f) {
   for (Index i = 0; i < f.columns * count; ++i)
     triples.insert(triples.end(), {position(f.x, i % f.columns, f.columns), position(f.y, i / f.columns, count),
                                    f.values[static_cast<std::size_t>(i)]});
-  return fmt::format("{} record=({},{}) format='%float%float%float' using 1:2:3", gnuplot.data(triples),
-                     f.columns, count);
+  return fmt::format("{} record=({},{}) format='%float%float%float' using 1:2:3", gnuplot.data(triples), f.columns,
+                     count);
 }
 
 // The outline of a histogram from its first lower edge on the axis to its last upper one.

@@ -214,7 +214,8 @@ BOOST_AUTO_TEST_CASE(metrics_of_a_compiled_step_are_shown) {
   nn::Linear layer(1, 1, rng);
   nn::Sgd sgd(layer);
   const auto loss = [&](Draw& draw, std::span<const Var> in) {
-    return nn::Loss{sum(square(layer(draw.normal({1, 1})))), {{"given", in.empty() ? draw.tape().full(Shape{}, 5) : in[0]}}};
+    return nn::Loss{sum(square(layer(draw.normal({1, 1})))),
+                    {{"given", in.empty() ? draw.tape().full(Shape{}, 5) : in[0]}}};
   };
   auto drawn = compile(nn::train_step(sgd, 1, [&](Draw& draw) { return loss(draw, {}); }));
   auto given = compile(nn::train_step(sgd, 1, {{Dtype::f32, {1}}}, loss));
