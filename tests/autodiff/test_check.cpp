@@ -140,7 +140,10 @@ enum class Rule { right, takes_all_axes, like_each_other };
 class Weighted final : public OpOf<Weighted> {
  public:
   explicit Weighted(Rule rule) : OpOf({.name = "weighted", .arity = 2, .linearity = Linearity::rule}), rule_(rule) {}
-  Type infer(const Signature& s) const override { return {s.dtype(0), s.shape(0).leading(s.shape(0).rank() - 1)}; }
+  Type infer(const Signature& s) const override {
+    if (s.shape(0) != s.shape(1)) reject("operands differ in shape");
+    return {s.dtype(0), s.shape(0).leading(s.shape(0).rank() - 1)};
+  }
   template <class T>
   void compute(const Kernel& k) const {
     const Index d = k.shape(0)[-1];

@@ -256,7 +256,7 @@ BOOST_AUTO_TEST_CASE(impossible_shapes_have_the_callers_line) {
   Tape tape;
   const Var x = tape.full(Shape{3}, 1);
   const int line = __LINE__ + 1;
-  const std::string text = error_of([&] { reshape(x, {3, -1}); });
+  const std::string text = error_of([&] { broadcast_to(x, {3, -1}); });
   BOOST_TEST(text == "[shape] a shape's extents cannot be negative, got -1  " + here(line));
 }
 
