@@ -137,13 +137,15 @@ Var i1e(Operand x);
 Var relu(Operand x);  // derivative 0 at 0; NaN propagates
 Var sigmoid(Operand x);
 Var log_sigmoid(Operand x);
-Var silu(Operand x);                             // x sigmoid(x)
-Var mish(Operand x);                             // x tanh(softplus(x))
-Var softplus(Operand x);                         // log(1 + exp(x))
-Var gelu(Operand x);                             // x Phi(x), the exact one
-Var gelu_tanh(Operand x);                        // its approximation by tanh
-Var elu(Operand x, double alpha = 1);            // x, or alpha (exp(x) - 1) where x <= 0
-Var leaky_relu(Operand x, double slope = 0.01);  // x, or slope x where x <= 0
+Var silu(Operand x);       // x sigmoid(x)
+Var mish(Operand x);       // x tanh(softplus(x))
+Var softplus(Operand x);   // log(1 + exp(x))
+Var gelu(Operand x);       // x Phi(x), the exact one
+Var gelu_tanh(Operand x);  // its approximation by tanh
+Var elu(Operand x);
+Var elu(Operand x, double alpha);  // alpha 1 where it is not given: x, or alpha (exp(x) - 1) where x <= 0
+Var leaky_relu(Operand x);
+Var leaky_relu(Operand x, double slope);  // slope 0.01 where it is not given: x, or slope x where x <= 0
 
 // [..., m, k] x [..., k, n] -> [..., m, n]; leading axes broadcast. With transpose_a the first operand is given as
 // [..., k, m], with transpose_b the second as [..., n, k]. An operand of one axis is a vector, a row on the left and a

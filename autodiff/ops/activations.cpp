@@ -262,7 +262,9 @@ Var silu(Operand x) { return record(silu_op, {x}); }
 Var softplus(Operand x) { return record(softplus_op, {x}); }
 Var log_sigmoid(Operand x) { return record(log_sigmoid_op, {x}); }
 Var logit(Operand x, double eps) { return record(logit_op, {eps > 0 ? Operand(clip(x, eps, 1 - eps)) : x}); }
+Var elu(Operand x) { return record(elu_op, {x}, to_attributes(EluArguments{})); }
 Var elu(Operand x, double alpha) { return record(elu_op, {x}, to_attributes(EluArguments{alpha})); }
+Var leaky_relu(Operand x) { return record(leaky_relu_op, {x}, to_attributes(LeakyReluArguments{})); }
 Var leaky_relu(Operand x, double slope) { return record(leaky_relu_op, {x}, to_attributes(LeakyReluArguments{slope})); }
 Var mish(Operand x) { return record(mish_op, {x}); }
 Var gelu_tanh(Operand x) { return record(gelu_tanh_op, {x}); }

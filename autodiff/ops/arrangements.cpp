@@ -86,18 +86,7 @@ Var stack(std::span<const Var> parts, Axis axis, Where where) {
   return stack(std::span<const Operand>(at_line(parts, where)), axis, where);
 }
 
-Var Var::operator[](ElementIndex i) const {
-  const Operand x(*this, i.where());
-  const Shape shape = x.shape("index");
-  if (shape.rank() == 0) refuse(x, "index", "x[i] needs an axis, x has shape []");
-  if (i.value() < -shape[0] || i.value() >= shape[0])
-    refuse(x, "index",
-           fmt::format("x[i] needs i in [{}, {}), got {}, x has shape {}", -shape[0], shape[0], i.value(),
-                       to_string(shape)));
-  const Scope scope(x, "index");
-  const Index start = i.value() < 0 ? i.value() + shape[0] : i.value();
-  return reshape(slice(x, 0, start, start + 1), shape.trailing(shape.rank() - 1));
-}
+Var Var::operator[](ElementIndex i) const { return select({*this, i.where()}, 0, i.value()); }
 
 Var full_like(Operand x, double value) { return x.tape("full_like").full(x.type("full_like"), value, x.where()); }
 Var zeros_like(Operand x) { return x.tape("zeros_like").full(x.type("zeros_like"), 0, x.where()); }

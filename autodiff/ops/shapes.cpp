@@ -225,10 +225,6 @@ struct Flip final : Movement {
 };
 [[gnu::init_priority(library_ops)]] const Flip flip_op;
 
-}  // namespace
-
-namespace {
-
 // What `extents` are for x's elements.
 Shape completed(const Operand& x, const Extents& extents) {
   const auto listed = extents.listed();

@@ -34,6 +34,13 @@ struct SvdWork : SingularValues<T> {
   T v_at(Index i, Index p) const { return this->u[p * this->rows + i]; }
 };
 
+std::size_t svd_scratch(const Signature& s, Dtype dtype) {
+  const Shape& a = s.shape(0);
+  return dispatch_float(dtype, [&]<class T>() {
+    return scratch_of_matrices<SvdWork<T>>(batch_of(a).size(), svd_flops(a), a[-2], a[-1]);
+  });
+}
+
 // a [..., m, n] -> [..., m + 1 + n, k], k = min(m, n): u above a row of singular values, descending, above v
 struct SvdOp final : OpOf<SvdOp> {
   SvdOp() : OpOf({.name = "svd", .linearity = Linearity::rule}) {}
@@ -43,12 +50,7 @@ struct SvdOp final : OpOf<SvdOp> {
     const Shape& a = s.shape(0);
     return {s.dtype(0), batch_of(a).followed_by({a[-2] + 1 + a[-1], std::min(a[-2], a[-1])})};
   }
-  std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    const Shape& a = s.shape(0);
-    return dispatch_float(out.dtype, [&]<class T>() {
-      return scratch_of_matrices<SvdWork<T>>(batch_of(a).size(), svd_flops(a), a[-2], a[-1]);
-    });
-  }
+  std::size_t scratch_bytes(const Signature& s, const Type& out) const override { return svd_scratch(s, out.dtype); }
   template <class T>
   void compute(const Kernel& k) const {
     const Index m = k.shape(0)[-2], n = k.shape(0)[-1], columns = k.out_shape()[-1];
@@ -172,12 +174,7 @@ struct Pinv final : OpOf<Pinv> {
     const Shape& a = s.shape(0);
     return {s.dtype(0), batch_of(a).followed_by({a[-1], a[-2]})};
   }
-  std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    const Shape& a = s.shape(0);
-    return dispatch_float(out.dtype, [&]<class T>() {
-      return scratch_of_matrices<SvdWork<T>>(batch_of(a).size(), svd_flops(a), a[-2], a[-1]);
-    });
-  }
+  std::size_t scratch_bytes(const Signature& s, const Type& out) const override { return svd_scratch(s, out.dtype); }
   template <class T>
   void compute(const Kernel& k) const {
     const Index m = k.shape(0)[-2], n = k.shape(0)[-1];

@@ -383,13 +383,13 @@ BOOST_AUTO_TEST_CASE(items_of_the_first_axis) {
   const auto refused = [&](const Var& of, Index i, const std::string& text) {
     const int line = __LINE__ + 1;
     const std::string said = error_of([&] { of[i]; });
-    BOOST_TEST(contains(said, "[index] " + text), said);
+    BOOST_TEST(contains(said, "[select] " + text), said);
     BOOST_TEST(contains(said, "(test_composites.cpp:" + std::to_string(line)), said);
   };
-  refused(x, 3, "x[i] needs i in [-3, 3), got 3, x has shape [3, 2, 4]");
-  refused(x, -4, "x[i] needs i in [-3, 3), got -4");
-  refused(tape.zeros({0, 2}), 0, "x[i] needs i in [0, 0), got 0");
-  refused(v[0], 0, "x[i] needs an axis, x has shape []");
+  refused(x, 3, "index 3 is out of range for axis -3 of [3, 2, 4]");
+  refused(x, -4, "index -4 is out of range for axis -3 of [3, 2, 4]");
+  refused(tape.zeros({0, 2}), 0, "index 0 is out of range for axis -2 of [0, 2]");
+  refused(v[0], 0, "axis 0 is out of range for 0 axes of shape []");
   refused(Var(), 0, "this Var belongs to no tape");
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "autodiff/autodiff.hpp"
+#include "nn/activation.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/parity/reference.hpp"
 
@@ -122,6 +123,7 @@ BOOST_AUTO_TEST_CASE(arguments_of_elementwise_functions) {
     check_close(grad(sum(clipped), p).value(), Array::of<double>({3}, {0, 16.0 / 3, 0}), 1e-6, "its derivative");
     const Var below = tape.full({1}, -1);
     BOOST_TEST(elu(below).item() == elu(below, 1).item());
+    BOOST_TEST(nn::Activation(elu)(below).item() == elu(below).item());  // by its name, without its argument
     BOOST_TEST(leaky_relu(below).item() == leaky_relu(below, 0.01).item());
     BOOST_TEST(tape.list().find("alpha=1") != std::string::npos, tape.list());
     BOOST_TEST(tape.list().find("nan=1 posinf=inf neginf=-3") != std::string::npos, tape.list());

@@ -20,9 +20,7 @@ namespace {
 
 Array normal(Dtype dtype, const Shape& shape, std::uint64_t seed) { return Rng(seed).normal({dtype, shape}); }
 Var normal(Tape& tape, const Shape& shape, std::uint64_t seed) { return tape.input(normal(tape.dtype(), shape, seed)); }
-Var slice_of(Var x, Index i) { return reshape(slice(x, 0, i, i + 1), x.shape().trailing(x.rank() - 1)); }
 Var transposed(Var x) { return swapaxes(x, -1, -2); }
-Var eye(Tape& tape, Index n) { return diag_embed(tape.full({n}, 1)); }
 double epsilon(Dtype dtype) { return dtype == Dtype::f32 ? 1.2e-7 : 2.2e-16; }
 constexpr Dtype dtypes[] = {Dtype::f32, Dtype::f64};
 
@@ -62,7 +60,7 @@ BOOST_AUTO_TEST_CASE(a_right_hand_side_may_be_a_vector) {
   const Var a = normal(tape, {4, 3, 3}, 1), b = normal(tape, {3}, 2), x = solve(a, b);
   BOOST_TEST((x.shape() == Shape{4, 3}));
   check_close(x.value(), squeeze(solve(a, unsqueeze(b, -1)), -1).value(), 0, "as a column");
-  BOOST_TEST((solve(slice_of(a, 0), b, {.transpose = true}).shape() == Shape{3}));
+  BOOST_TEST((solve(a[0], b, {.transpose = true}).shape() == Shape{3}));
   const auto f = [](std::span<const Var> s) { return solve(s[0], s[1]); };
   check_close(vmap(f, {a, stack({b, b, b, b}, 0)}).value(), x.value(), 0, "under vmap");
   BOOST_TEST(
@@ -73,7 +71,7 @@ BOOST_AUTO_TEST_CASE(inverses_and_determinants) {
   Tape tape(Dtype::f64);
   for (Index n : {1, 2, 3, 4, 7, 30}) {
     const Var a = normal(tape, {2, n, n}, 1), inverse = inv(a);
-    check_close(matmul(a, inverse).value(), broadcast_to(eye(tape, n), {2, n, n}).value(), 1e-11, "a inv(a)");
+    check_close(matmul(a, inverse).value(), broadcast_to(tape.eye(n), {2, n, n}).value(), 1e-11, "a inv(a)");
     const auto [sign, logarithm] = slogdet(a);
     check_close((sign * exp(logarithm)).value(), det(a).value(), 1e-12, "slogdet and det");
     check_close(det(matmul(a, a)).value(), square(det(a)).value(), 1e-12, "det of a product");
@@ -122,11 +120,11 @@ BOOST_AUTO_TEST_CASE(a_singular_matrix_is_refused_where_it_must_be) {
   const std::string text = error_of([&] { solve(bad, b); });
   BOOST_TEST(text == "[solve] [2, 2] is singular: pivot 1 is 0  (test_linalg.cpp:" + std::to_string(line) + ")");
   BOOST_TEST(tape.size() == size);
-  const Var batch = stack({eye(tape, 2), bad, 0 * bad}, 0);
+  const Var batch = stack({tape.eye(2), bad, 0 * bad}, 0);
   BOOST_TEST(contains(error_of([&] { solve(batch, b); }), "[solve] matrix 1 of [3, 2, 2] is singular: pivot 1 is 0"));
   BOOST_TEST(contains(error_of([&] { inv(batch); }), "matrix 1 of [3, 2, 2] is singular"));
   BOOST_TEST(contains(error_of([&] { inv(batch); }), ", in inv)"));
-  BOOST_TEST(contains(error_of([&] { inv(slice_of(b, 0)); }), "[inv] needs square matrices, got [1]"));
+  BOOST_TEST(contains(error_of([&] { inv(b[0]); }), "[inv] needs square matrices, got [1]"));
   BOOST_TEST(contains(error_of([&] { inv(b); }), "[solve] needs square matrices, got [2, 1]"));
   const auto [sign, logarithm] = slogdet(batch);
   BOOST_TEST((numbers(sign) == std::vector<double>{1, 0, 0}));
@@ -142,7 +140,7 @@ BOOST_AUTO_TEST_CASE(a_singular_matrix_is_refused_where_it_must_be) {
 
 namespace {
 
-Var orthonormality(Var q) { return matmul(q, q, {.transpose_a = true}) - eye(q.tape(), q.extent(-1)); }
+Var orthonormality(Var q) { return matmul(q, q, {.transpose_a = true}) - q.tape().eye(q.extent(-1)); }
 void check_small(Var x, double bound, const std::string& what) {
   for (double entry : numbers(x)) BOOST_REQUIRE_MESSAGE(std::abs(entry) <= bound, what << ": " << entry);
 }
@@ -172,9 +170,9 @@ BOOST_AUTO_TEST_CASE(eigenvectors_make_a_matrix_diagonal) {
       check_small(matmul(a, vectors) - vectors * unsqueeze(values, -2), 4 * bound * max(abs(values)).item(),
                   "a v - v d");
       for (Index i = 0; i < 2; ++i) {
-        const std::vector<double> ascending = numbers(slice_of(values, i));
+        const std::vector<double> ascending = numbers(values[i]);
         BOOST_TEST(std::is_sorted(ascending.begin(), ascending.end()));
-        check_signs(slice_of(vectors, i));
+        check_signs(vectors[i]);
       }
     }
 }

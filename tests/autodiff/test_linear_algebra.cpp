@@ -19,7 +19,6 @@ namespace {
 Var normal(Tape& tape, const Shape& shape, std::uint64_t seed) {
   return tape.input(Rng(seed).normal({tape.dtype(), shape}));
 }
-Var slice_of(Var x, Index i) { return reshape(slice(x, 0, i, i + 1), x.shape().trailing(x.rank() - 1)); }
 Var transposed(Var x) { return swapaxes(x, -1, -2); }
 
 // x x' + n I
@@ -28,7 +27,6 @@ Var positive(Tape& tape, const Shape& shape, std::uint64_t seed) {
   return matmul(x, x, {.transpose_b = true}) + diag_embed(n);
 }
 Var log_determinant(Var a) { return 2 * sum(log(diagonal(cholesky(a))), -1); }
-Var eye(Tape& tape, Index n) { return diag_embed(tape.full({n}, 1)); }
 
 }  // namespace
 
@@ -60,15 +58,15 @@ BOOST_AUTO_TEST_CASE(a_cholesky_factor_multiplies_back) {
 BOOST_AUTO_TEST_CASE(the_gradient_of_a_log_determinant_is_the_inverse) {
   Tape tape(Dtype::f64);
   const Var a = positive(tape, {3, 5, 5}, 1), l = cholesky(a);
-  const Var half = triangular_solve(l, eye(tape, 5)), inverse = matmul(half, half, {.transpose_a = true});
-  check_close(matmul(a, inverse).value(), broadcast_to(eye(tape, 5), {3, 5, 5}).value(), 1e-14, "inverse");
+  const Var half = triangular_solve(l, tape.eye(5)), inverse = matmul(half, half, {.transpose_a = true});
+  check_close(matmul(a, inverse).value(), broadcast_to(tape.eye(5), {3, 5, 5}).value(), 1e-14, "inverse");
   check_close(grad(sum(log_determinant(a)), a).value(), inverse.value(), 1e-14, "gradient");
   // Its second derivative along v is -inverse v inverse, for a symmetric v.
-  const Var one = slice_of(a, 0), v = normal(tape, {5, 5}, 3), s = v + transposed(v);
-  const Var wanted = -matmul(matmul(slice_of(inverse, 0), s), slice_of(inverse, 0));
+  const Var one = a[0], v = normal(tape, {5, 5}, 3), s = v + transposed(v);
+  const Var wanted = -matmul(matmul(inverse[0], s), inverse[0]);
   check_close(hvp([](Var z) { return log_determinant(z); }, one, s).value(), wanted.value(), 1e-13, "second");
   check_close(jvp([](Var z) { return log_determinant(z); }, one, s).tangent.value(),
-              trace(matmul(slice_of(inverse, 0), s)).value(), 1e-13, "forward");
+              trace(matmul(inverse[0], s)).value(), 1e-13, "forward");
 }
 
 BOOST_AUTO_TEST_CASE(traces_and_triangles) {
@@ -89,7 +87,7 @@ BOOST_AUTO_TEST_CASE(vmap_over_matrices) {
     const Array together = vmap(f, xs).value();
     for (Index i = 0; i < 3; ++i) {
       std::vector<Var> slices;
-      for (Var x : xs) slices.push_back(slice_of(x, i));
+      for (Var x : xs) slices.push_back(x[i]);
       const Array alone = f(slices).value();
       check_close(parity::row(together, i, alone.shape()), alone, 1e-13, what);
     }
@@ -113,7 +111,7 @@ BOOST_AUTO_TEST_CASE(divergence_through_a_system) {
   const Function solve = [&](Var z) { return reshape(triangular_solve(l, reshape(z, {6, 3, 1})), {6, 3}); };
   check_close(divergence(solve, x).value(), broadcast_to(sum(1 / diagonal(l)), {6}).value(), 1e-14, "constant matrix");
   const Function own = [&](Var z) {
-    const Var a = matmul(reshape(z, {6, 3, 1}), reshape(z, {6, 1, 3})) + eye(tape, 3);
+    const Var a = matmul(reshape(z, {6, 3, 1}), reshape(z, {6, 1, 3})) + tape.eye(3);
     return reshape(matmul(cholesky(a), reshape(z, {6, 3, 1})), {6, 3});
   };
   const Array jacobians = jacobian(own, x).value();
@@ -136,7 +134,7 @@ BOOST_AUTO_TEST_CASE(a_matrix_that_is_not_positive_definite_is_refused) {
   BOOST_TEST(contains(error_of([&] { cholesky(batch); }), "[cholesky] matrix 1 of [3, 2, 2] is not positive definite"));
   BOOST_TEST(contains(error_of([&] { cholesky(bad * std::nan("")); }), "pivot 0 is nan"));
   BOOST_TEST(contains(error_of([&] { vmap([](Var z) { return cholesky(z); }, batch); }), "matrix 1 of [3, 2, 2]"));
-  BOOST_TEST(numbers(cholesky(slice_of(batch, 0))).size() == 4U);  // the tape goes on
+  BOOST_TEST(numbers(cholesky(batch[0])).size() == 4U);  // the tape goes on
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_show) {
