@@ -149,8 +149,9 @@ configure() {
   echo "$found" >"$dir/.packages"
 }
 
-# build DIR [TARGET...]: after configure, whose lock it opens. On a terminal with the progress of ninja, elsewhere in silence unless it fails.
-# Where there is ccache, meson uses it; it needs to be told that it may serve what reads a precompiled header.
+# build DIR [TARGET...]: after configure, whose lock it opens. On a terminal with the progress of ninja, elsewhere in
+# silence unless it fails. Where there is ccache, meson uses it; it needs to be told that it may serve what reads a
+# precompiled header.
 build() {
   local dir=$1 show=quietly
   shift
