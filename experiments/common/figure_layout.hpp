@@ -97,7 +97,7 @@ class Layout {
   static double part(int a, int b) { return static_cast<double>(a) / b; }
 
   std::size_t panels_, columns_;
-  int width_, height_ = 0, left_ = 135, right_ = 0, top_ = 0, bottom_ = 100, row_gap_ = 0, column_gap_ = 0;
+  int width_, height_ = 0, left_ = 135, right_ = 0, top_ = 0, bottom_ = 108, row_gap_ = 0, column_gap_ = 0;
 };
 
 }  // namespace wengert::experiments
