@@ -43,6 +43,8 @@ std::span<const Array> Plan::outputs() const& { return schedule().outputs; }
 std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return schedule().profile(inputs, runs); }
 std::size_t Plan::bytes() const { return schedule().bytes(); }
 std::string Plan::explain() const { return schedule().explain(); }
+std::vector<Plan::PassInfo> Plan::passes() const { return schedule().passes; }
+std::vector<Plan::StepInfo> Plan::steps() const { return schedule().steps(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {
   if (!f) throw Error("[compile] got an empty function");
@@ -52,10 +54,13 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
   for (const Type& type : inputs) vars.push_back(tape.input(type));
   plan::Graph graph = plan::take_down(tape, vars, f(vars));
   graph.rows = options.rows;
-  std::vector<Plan::Schedule::Pass> passes{{"recorded", graph.nodes.size()}};
+  std::vector<Plan::PassInfo> passes{{"recorded", graph.nodes.size()}};
   const auto pass = [&](const char* name, plan::Graph (*rewrite)(const plan::Graph&)) {
-    graph = rewrite(graph);
-    passes.push_back({name, graph.nodes.size()});
+    plan::Graph rewritten = rewrite(graph);
+    const bool changed =
+        rewrite == plan::without_dead ? rewritten.nodes.size() < graph.nodes.size() : !plan::same(graph, rewritten);
+    passes.push_back({name, rewritten.nodes.size(), changed});
+    graph = std::move(rewritten);
   };
   pass("without dead", plan::without_dead);
   if (options.rewrites) {

@@ -72,6 +72,23 @@ class Plan {
   // What it does: passes, stages, kernels with their operations, bytes.
   std::string explain() const;
 
+  // The same as data: what checks of the compiler ask.
+  struct PassInfo {
+    std::string name;
+    std::size_t nodes = 0;  // after it
+    bool changed = false;   // whether it did something; that dead nodes are gone counts for the pass for them alone
+  };
+  struct StepInfo {
+    enum class Part { whole, range, all_rows, combined };  // range, all_rows: one range of rows, or all at once
+    int stage = 0;
+    Part part = Part::whole;
+    std::string kernel;
+    std::size_t ops = 0;  // fused in it
+    Index tasks = 1;
+  };
+  std::vector<PassInfo> passes() const;
+  std::vector<StepInfo> steps() const;
+
   // Of all values between steps, with the partial sums of all rows and one range of rows at a time.
   std::size_t bytes() const;
 

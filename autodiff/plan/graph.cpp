@@ -51,6 +51,33 @@ Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const V
   return graph;
 }
 
+bool same(const Graph& a, const Graph& b) {
+  constexpr Id none = static_cast<Id>(-1);
+  std::vector<Id> in_b(a.nodes.size(), none), in_a(b.nodes.size(), none);
+  std::vector<std::pair<Id, Id>> open;
+  // Whether x of a and y of b stand for each other, and for nothing else; what they need is still to be compared.
+  const auto match = [&](Id x, Id y) {
+    if (in_b[x] == none && in_a[y] == none) {
+      in_b[x] = y;
+      in_a[y] = x;
+      open.emplace_back(x, y);
+    }
+    return in_b[x] == y && in_a[y] == x;
+  };
+  const auto match_all = [&](const std::vector<Id>& xs, const std::vector<Id>& ys) {
+    return std::equal(xs.begin(), xs.end(), ys.begin(), ys.end(), match);
+  };
+  if (!match_all(a.outputs, b.outputs)) return false;
+  while (!open.empty()) {
+    const Node &x = a.nodes[open.back().first], &y = b.nodes[open.back().second];
+    open.pop_back();
+    const bool alike = x.op == y.op && x.type == y.type && x.input == y.input && x.parameter == y.parameter &&
+                       x.constant == y.constant && x.attributes == y.attributes;
+    if (!alike || !match_all(x.operands, y.operands)) return false;
+  }
+  return true;
+}
+
 std::vector<std::vector<Id>> readers_of(const Graph& graph) {
   std::vector<std::vector<Id>> readers(graph.nodes.size());
   for (Id id = 0; id < graph.nodes.size(); ++id)

@@ -47,6 +47,9 @@ struct Graph {
 // The nodes of a tape that `outputs` need. Throws Error where one of `outputs` is not on the tape.
 Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs);
 
+// Whether the outputs of both are the same ops on the same leaves. What no output needs does not count, nor the order.
+bool same(const Graph& a, const Graph& b);
+
 // The readers of each node; an output is read once more, by nobody.
 std::vector<std::vector<Id>> readers_of(const Graph& graph);
 

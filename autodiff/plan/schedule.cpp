@@ -20,8 +20,10 @@ namespace {
 // A step, or a whole run, that takes less stays on one thread: threads wait for each other, and for values from each
 // other's caches.
 constexpr double serial_microseconds = 25;
+std::atomic<int> sharing_every_step{0};
 
-bool is_serial(const plan::Step& step) { return step.tasks() == 1 || step.microseconds < serial_microseconds; }
+bool is_short(double microseconds) { return microseconds < serial_microseconds && sharing_every_step == 0; }
+bool is_serial(const plan::Step& step) { return step.tasks() == 1 || is_short(step.microseconds); }
 
 bool shared_out(const Steps& steps) {
   return !std::all_of(steps.begin(), steps.end(), [](const auto& step) { return is_serial(*step); });
@@ -145,7 +147,7 @@ void Plan::Schedule::work(int thread, int threads, Barrier& barrier) {
 
 // One thread where none of several would have work of its own. (Its values are then in one cache for what follows.)
 int Plan::Schedule::team() const {
-  if (microseconds < serial_microseconds) return 1;
+  if (is_short(microseconds)) return 1;
   const int wanted = threads();
   for (const Stage& stage : stages)
     if (by_ranges(stage, wanted) || shared_out(stage.whole) || shared_out(stage.all.steps) ||
@@ -291,6 +293,22 @@ std::string Plan::Schedule::profile(std::span<const PlanInput> given, int runs) 
   return text;
 }
 
+std::vector<Plan::StepInfo> Plan::Schedule::steps() const {
+  using Part = StepInfo::Part;
+  std::vector<StepInfo> all;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const auto add = [&](Part part, const Steps& of) {
+      for (const auto& step : of)
+        all.push_back({static_cast<int>(i), part, step->kernel(), step->nodes.size(), step->tasks()});
+    };
+    add(Part::whole, stages[i].whole);
+    if (!stages[i].ranges.empty()) add(Part::range, stages[i].ranges[0].steps);
+    add(Part::all_rows, stages[i].all.steps);
+    add(Part::combined, stages[i].combined);
+  }
+  return all;
+}
+
 std::size_t Plan::Schedule::bytes() const {
   std::size_t local = 0;
   for (const Stage& stage : stages)
@@ -300,7 +318,7 @@ std::size_t Plan::Schedule::bytes() const {
 
 std::string Plan::Schedule::explain() const {
   std::string text = "passes:";
-  for (const Pass& pass : passes) text += fmt::format("  {} {}", pass.name, pass.nodes);
+  for (const PassInfo& pass : passes) text += fmt::format("  {} {}", pass.name, pass.nodes);
   text += fmt::format("\nrows of the batch: {}; bytes: {} shared, of {} for all values\n", extent, shared_bytes,
                       value_bytes);
   const auto list = [&](const char* title, const Steps& steps) {
@@ -323,5 +341,8 @@ std::string Plan::Schedule::explain() const {
   }
   return text;
 }
+
+plan::ShareEveryStep::ShareEveryStep() { ++sharing_every_step; }
+plan::ShareEveryStep::~ShareEveryStep() { --sharing_every_step; }
 
 }  // namespace wengert

@@ -21,20 +21,17 @@ class Plan::Schedule {
     Variant all{};                  // for all rows at once
     plan::Steps combined{};         // partial sums over rows
   };
-  struct Pass {
-    std::string name;
-    std::size_t nodes;
-  };
 
   std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish);
   std::span<const Array> accumulate(std::span<const PlanInput> inputs, const Finish& finish);
   std::string explain() const;
+  std::vector<StepInfo> steps() const;
   std::size_t bytes() const;
   std::string profile(std::span<const PlanInput> inputs, int runs);
 
   std::vector<Type> inputs{};
   std::vector<std::string> names{};
-  std::vector<Pass> passes{};
+  std::vector<PassInfo> passes{};
   std::vector<Stage> stages{};
   Index extent = 0;         // rows of the batch
   double microseconds = 0;  // of a run, about
@@ -73,6 +70,16 @@ class Plan::Schedule {
 
 namespace plan {
 std::unique_ptr<Plan::Schedule> assemble(const Graph& graph, const CompileOptions& options);
-}
+
+// While one lives, plans share every step of several tasks among all threads, however little it does: for checks, whose
+// arrays are small.
+class ShareEveryStep {
+ public:
+  ShareEveryStep();
+  ~ShareEveryStep();
+  ShareEveryStep(const ShareEveryStep&) = delete;
+  ShareEveryStep& operator=(const ShareEveryStep&) = delete;
+};
+}  // namespace plan
 
 }  // namespace wengert

@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE passes
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <set>
 
 #include "autodiff/autodiff.hpp"
 #include "autodiff/plan/fusion.hpp"
@@ -182,6 +183,17 @@ BOOST_AUTO_TEST_CASE(a_plan_says_what_it_does) {
   for (const char* part : {"recorded", "merged", "rows of the batch: 200", "product 100x3x3, then",
                            "product over rows 3x3x100", "tree of 2 partial sums", "2 ranges of 100"})
     BOOST_TEST(contains(text, part), text);
+  std::set<std::string> changed;
+  for (const Plan::PassInfo& pass : plan.passes())
+    if (pass.changed) changed.insert(pass.name);
+  BOOST_TEST(changed.count("simplified") == 1U);  // the shape that a mean's gradient was stretched to
+  BOOST_TEST(changed.count("without barriers") == 0U);
+  const std::vector<Plan::StepInfo> steps = plan.steps();
+  const auto fused = std::find_if(steps.begin(), steps.end(), [](const Plan::StepInfo& step) {
+    return step.part == Plan::StepInfo::Part::range && step.ops > 2;
+  });
+  BOOST_REQUIRE((fused != steps.end()));
+  BOOST_TEST(contains(fused->kernel, "product 100x3x3, then"));
   const std::string profile =
       plan.profile({random_array(Dtype::f32, {200, 3}, 1), random_array(Dtype::f32, {3, 3}, 2)});
   BOOST_TEST(contains(profile, "ms a run on one thread"));
