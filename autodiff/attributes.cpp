@@ -17,13 +17,23 @@ std::string to_string(const Attributes& a) {
 
 namespace detail {
 
+Dtype dtype_numbered(Index number) {
+  if (number < 0 || number > static_cast<Index>(Dtype::i32))
+    throw Error(fmt::format("no element type has the number {}", number));
+  return static_cast<Dtype>(number);
+}
+
 void PrintField::append(std::string_view text) {
   if (!to_.empty()) to_ += ' ';
   to_ += text;
 }
+void PrintField::append(std::string_view name, std::string_view value) { append(fmt::format("{}={}", name, value)); }
 void PrintField::operator()(std::string_view name, Axis axis) { append(fmt::format("{}={}", name, int(axis))); }
 void PrintField::operator()(std::string_view name, const AxisList& axes) {
   append(fmt::format("{}=[{}]", name, fmt::join(axes, ",")));
+}
+void PrintField::operator()(std::string_view name, const Shape& shape) {
+  append(fmt::format("{}=[{}]", name, fmt::join(shape.extents(), ",")));
 }
 void PrintField::operator()(std::string_view name, double real) { append(fmt::format("{}={:g}", name, real)); }
 void PrintField::operator()(std::string_view name, Index integer) { append(fmt::format("{}={}", name, integer)); }

@@ -22,6 +22,8 @@
 #include <type_traits>
 
 #include "autodiff/arguments.hpp"
+#include "autodiff/dtype.hpp"
+#include "autodiff/shape.hpp"
 #include "autodiff/small_list.hpp"
 
 namespace wengert {
@@ -42,14 +44,19 @@ std::string to_string(const Attributes& attributes);  // "axes -1; 2, 3; 0.5", e
 
 namespace detail {
 
+Dtype dtype_numbered(Index number);  // Error where no element type has the number
+
 // Where a field of each type lies: an Axis in axes, and so a list of them, which must be the last there; whole numbers,
-// bools and enumerators in integers; real ones in reals.
+// bools and enumerators in integers, and so the extents of a Shape, which must be the last there; real ones in reals.
 class WriteField {
  public:
   explicit WriteField(Attributes& to) : to_(to) {}
   void operator()(const char*, Axis axis) { to_.axes.push_back(axis); }
   void operator()(const char*, const AxisList& axes) {
     for (int axis : axes) to_.axes.push_back(axis);
+  }
+  void operator()(const char*, const Shape& shape) {
+    for (Index extent : shape.extents()) to_.integers.push_back(extent);
   }
   void operator()(const char*, double real) { to_.reals.push_back(real); }
   template <class T>
@@ -68,6 +75,11 @@ class ReadField {
     axes = {};
     while (axis_ < from_.axes.size()) axes.push_back(from_.axes[axis_++]);
   }
+  void operator()(const char*, Shape& shape) {
+    shape = Shape(std::span<const Index>(from_.integers).subspan(integer_));
+    integer_ = from_.integers.size();
+  }
+  void operator()(const char*, Dtype& dtype) { dtype = dtype_numbered(from_.integers[integer_++]); }
   void operator()(const char*, double& real) { real = from_.reals[real_++]; }
   template <class T>
   requires std::integral<T> || std::is_enum_v<T>
@@ -78,21 +90,28 @@ class ReadField {
   std::size_t axis_ = 0, integer_ = 0, real_ = 0;
 };
 
-// "axis=-1 k=3 largest": a bool is its name or nothing.
+// "axis=-1 k=3 largest": a bool is its name or nothing, an enumerator name_of() it where there is one.
 class PrintField {
  public:
   explicit PrintField(std::string& to) : to_(to) {}
   void operator()(std::string_view name, Axis axis);
   void operator()(std::string_view name, const AxisList& axes);
+  void operator()(std::string_view name, const Shape& shape);
   void operator()(std::string_view name, double real);
   void operator()(std::string_view name, Index integer);
   void operator()(std::string_view name, bool flag);
   template <class T>
   requires std::integral<T> || std::is_enum_v<T>
-  void operator()(std::string_view name, T value) { (*this)(name, static_cast<Index>(value)); }
+  void operator()(std::string_view name, T value) {
+    if constexpr (requires { name_of(value); })
+      append(name, name_of(value));
+    else
+      (*this)(name, static_cast<Index>(value));
+  }
 
  private:
   void append(std::string_view text);
+  void append(std::string_view name, std::string_view value);
   std::string& to_;
 };
 

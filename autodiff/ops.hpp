@@ -152,6 +152,10 @@ Var leaky_relu(Operand x, double slope);  // slope 0.01 where it is not given: x
 // column on the right, and its axis is not in the result: [m, k] x [k] -> [m].
 struct MatmulOptions {
   bool transpose_a = false, transpose_b = false;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("transpose_a", transpose_a), visit("transpose_b", transpose_b);
+  }
 };
 Var matmul(Operand a, Operand b, MatmulOptions options = {});
 

@@ -1,5 +1,6 @@
 // Activations of neural networks, elementwise.
 #include "autodiff/ops/elementwise.hpp"
+#include "autodiff/ops/known.hpp"
 
 #include <algorithm>
 #include <numbers>
@@ -29,13 +30,13 @@ Var sigmoid_slope(Var x);
     [](Var t, Var x, Var y) { return t * -(tanh(0.5 * x) * y); });
 Var sigmoid_slope(Var x) { return record(sigmoid_slope_op, {x}); }
 
-[[gnu::init_priority(library_ops)]] const Unary sigmoid_op(
+[[gnu::init_priority(library_ops)]] const Unary sigmoid_instance(
     {.name = "sigmoid",
      .reference = [](double x) { return 1 / (1 + std::exp(-x)); },
      .points = {{0, 0.5, 0.25}, {infinity, 1, 0}, {-infinity, 0, 0}, {-1000, 0, 0}, {nan, nan, nan}}},
     [](auto x) { return simd::sigmoid(x); }, [](Var t, Var x, Var) { return t * sigmoid_slope(x); });
 
-[[gnu::init_priority(library_ops)]] const Unary silu_op(
+[[gnu::init_priority(library_ops)]] const Unary silu_instance(
     {.name = "silu",
      .reference = [](double x) { return x / (1 + std::exp(-x)); },
      .points = {{0, 0, 0.5}, {100, 100, 1}},
@@ -256,9 +257,12 @@ Var tanh_cdf(Var x) { return record(tanh_cdf_op, {x}); }
 
 }  // namespace
 
+const Op& sigmoid_op() { return sigmoid_instance; }
+const Op& silu_op() { return silu_instance; }
+
 Var relu(Operand x) { return record(relu_op, {x}); }
-Var sigmoid(Operand x) { return record(sigmoid_op, {x}); }
-Var silu(Operand x) { return record(silu_op, {x}); }
+Var sigmoid(Operand x) { return record(sigmoid_op(), {x}); }
+Var silu(Operand x) { return record(silu_op(), {x}); }
 Var softplus(Operand x) { return record(softplus_op, {x}); }
 Var log_sigmoid(Operand x) { return record(log_sigmoid_op, {x}); }
 Var logit(Operand x, double eps) { return record(logit_op, {eps > 0 ? Operand(clip(x, eps, 1 - eps)) : x}); }

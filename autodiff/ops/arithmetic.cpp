@@ -1,5 +1,6 @@
 // Arithmetic, comparisons, and choices between two operands.
 #include "autodiff/ops/elementwise.hpp"
+#include "autodiff/ops/known.hpp"
 
 namespace wengert {
 namespace {
@@ -27,13 +28,13 @@ std::vector<Example> without_ties() {
       {{Sample{.shape = {2, 1}, .values = {0.5, -0.5}}, Sample{.shape = {3}, .values = {0.1, -1, 1.5}}}}};
 }
 
-[[gnu::init_priority(library_ops)]] const Binary add_op(
+[[gnu::init_priority(library_ops)]] const Binary add_instance(
     {.name = "add", .reference = [](double a, double b) { return a + b; }, .examples = stretched()},
     [](auto a, auto b) { return a + b; }, [](int, Var t, Var, Var, Var) { return t; });
 [[gnu::init_priority(library_ops)]] const Binary sub_op(
     {.name = "sub", .reference = [](double a, double b) { return a - b; }, .examples = stretched()},
     [](auto a, auto b) { return a - b; }, [](int i, Var t, Var, Var, Var) { return i == 0 ? t : neg(t); });
-[[gnu::init_priority(library_ops)]] const Binary mul_op(
+[[gnu::init_priority(library_ops)]] const Binary mul_instance(
     {.name = "mul",
      .reference = [](double a, double b) { return a * b; },
      .examples = stretched(),
@@ -190,9 +191,12 @@ struct Lerp final : ElementwiseOp {
 
 }  // namespace
 
-Var add(Operand a, Operand b) { return record(add_op, {a, b}); }
+const Op& add_op() { return add_instance; }
+const Op& mul_op() { return mul_instance; }
+
+Var add(Operand a, Operand b) { return record(add_op(), {a, b}); }
 Var sub(Operand a, Operand b) { return record(sub_op, {a, b}); }
-Var mul(Operand a, Operand b) { return record(mul_op, {a, b}); }
+Var mul(Operand a, Operand b) { return record(mul_op(), {a, b}); }
 Var div(Operand a, Operand b) { return record(div_op, {a, b}); }
 Var neg(Operand x) { return record(neg_op, {x}); }
 Var maximum(Operand a, Operand b) { return record(maximum_op, {a, b}); }

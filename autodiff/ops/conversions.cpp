@@ -4,7 +4,7 @@
 
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
-#include "autodiff/ops/sources.hpp"
+#include "autodiff/ops/known.hpp"
 #include "autodiff/parallel.hpp"
 
 namespace wengert {
@@ -13,10 +13,11 @@ namespace {
 // x -> x in dtype integers[0]
 struct Cast final : Op {
   Cast() : Op({.name = "cast", .linearity = Linearity::linear}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<CastArguments>(a); }
   bool supports(Dtype) const override { return false; }  // examples fix their dtypes
 
-  static Dtype target(const Attributes& a) { return dtype_numbered(a.integers[0]); }
-  static Attributes to(Dtype dtype) { return {.integers = {static_cast<Index>(dtype)}}; }
+  static Dtype target(const Attributes& a) { return arguments_of<CastArguments>(a).dtype; }
+  static Attributes to(Dtype dtype) { return to_attributes(CastArguments{dtype}); }
 
   Type infer(const Signature& s) const override { return {target(s.attributes), s.shape(0)}; }
   void run(const Kernel& k) const override {
@@ -57,7 +58,7 @@ struct Cast final : Op {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Cast cast_op;
+[[gnu::init_priority(library_ops)]] const Cast cast_instance;
 
 struct Same : Op {
   Same(std::string name, Linearity linearity)
@@ -78,13 +79,17 @@ struct Same : Op {
   std::vector<Example> examples() const override { return {{{Sample{{3, 4}}}}, {{Sample{{}}}}, {{Sample{{0}}}}}; }
   Array reference(std::span<const Array> in, const Attributes&, const Type&) const override { return in[0]; }
 };
-[[gnu::init_priority(library_ops)]] const Same stop_gradient_op("stop_gradient", Linearity::none),
-    identity_op("identity", Linearity::linear);
+[[gnu::init_priority(library_ops)]] const Same stop_gradient_instance("stop_gradient", Linearity::none),
+    identity_instance("identity", Linearity::linear);
 
 }  // namespace
 
-Var cast(Operand x, Dtype dtype) { return record(cast_op, {x}, Cast::to(dtype)); }
-Var stop_gradient(Operand x) { return record(stop_gradient_op, {x}); }
-Var identity(Operand x) { return record(identity_op, {x}); }
+const Op& identity_op() { return identity_instance; }
+const Op& stop_gradient_op() { return stop_gradient_instance; }
+const Op& cast_op() { return cast_instance; }
+
+Var cast(Operand x, Dtype dtype) { return record(cast_op(), {x}, Cast::to(dtype)); }
+Var stop_gradient(Operand x) { return record(stop_gradient_op(), {x}); }
+Var identity(Operand x) { return record(identity_op(), {x}); }
 
 }  // namespace wengert

@@ -6,6 +6,7 @@
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/composite.hpp"
+#include "autodiff/ops/known.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -34,6 +35,7 @@ bool rows_collapse(const Signature& s) { return s.attributes.integers[0] == 0 &&
 
 struct Matmul final : OpOf<Matmul> {
   Matmul() : OpOf({.name = "matmul", .arity = 2, .linearity = Linearity::bilinear}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<MatmulOptions>(a); }
 
   Type infer(const Signature& s) const override {
     for (int i = 0; i < 2; ++i) {
@@ -161,15 +163,17 @@ struct Matmul final : OpOf<Matmul> {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Matmul matmul_op;
+[[gnu::init_priority(library_ops)]] const Matmul matmul_instance;
 
 }  // namespace
+
+const Op& matmul_op() { return matmul_instance; }
 
 Var matmul(Operand a, Operand b, MatmulOptions options) {
   const auto rank = [](const Operand& x) { return x.is_number() ? 0 : x.rank("matmul"); };
   const bool row = rank(a) == 1, column = rank(b) == 1;
   if (rank(a) == 0 || rank(b) == 0 || (!row && !column))
-    return record(matmul_op, {a, b}, {.integers = {options.transpose_a, options.transpose_b}});
+    return record(matmul_op(), {a, b}, {.integers = {options.transpose_a, options.transpose_b}});
   const Index inner_a = a.extent(row || !options.transpose_a ? -1 : -2);
   if (inner_a != b.extent(column || options.transpose_b ? -1 : -2))
     refuse(a, "matmul", fmt::format("inner extents differ: {} x {}", to_string(a.shape()), to_string(b.shape())));

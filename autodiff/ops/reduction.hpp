@@ -23,12 +23,22 @@ class ReferenceSum {
   long double sum_ = 0, lost_ = 0;
 };
 
-// x -> x reduced over `axes` (ascending); integers: keepdims
+struct ReductionArguments {
+  AxisList axes = {};  // ascending
+  bool keepdims = false;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("axes", axes), visit("keepdims", keepdims);
+  }
+};
+
+// x -> x reduced over axes
 class Reduction : public Op {
  public:
   using Op::Op;
   Type infer(const Signature& s) const override;
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
+  std::string describe(const Attributes& a) const override { return wengert::describe<ReductionArguments>(a); }
 
  protected:
   static bool reduced(const Attributes& a, int axis) {

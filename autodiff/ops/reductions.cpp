@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autodiff/kernels/sums.hpp"
+#include "autodiff/ops/known.hpp"
 #include "autodiff/ops/reduction.hpp"
 #include "autodiff/tape.hpp"
 
@@ -87,9 +88,11 @@ struct Sum final : Reduction {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Sum sum_op;
+[[gnu::init_priority(library_ops)]] const Sum sum_instance;
 
 }  // namespace
+
+const Op& sum_op() { return sum_instance; }
 
 AxisList axes_of(const Operand& x, const Axes& axes, const char* op) {
   AxisList sorted;
@@ -165,11 +168,11 @@ Index Reduction::target(const Attributes& a, const Shape& x, Index i) {
 }
 
 Var sum(Operand x, Axes axes, Reduce options) {
-  return record(sum_op, {x}, {.axes = axes_of(x, axes, "sum"), .integers = {options.keepdims}});
+  return record(sum_op(), {x}, {.axes = axes_of(x, axes, "sum"), .integers = {options.keepdims}});
 }
 
 Var mean(Operand x, Axes axes, Reduce options) {
-  const Var total = record(sum_op, {x}, {.axes = axes_of(x, axes, "mean"), .integers = {options.keepdims}});
+  const Var total = record(sum_op(), {x}, {.axes = axes_of(x, axes, "mean"), .integers = {options.keepdims}});
   const double out = static_cast<double>(total.size()), in = static_cast<double>(x.shape().size());
   return div(Operand(total, x.where()), out > 0 ? in / out : 1);  // how many went into each entry
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "autodiff/ops/axes.hpp"
+#include "autodiff/ops/known.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/tape.hpp"
 
@@ -34,6 +35,7 @@ struct RunningSum {
 // x -> its running sums along axes[0]; integers: reverse
 struct CumSum final : OpOf<CumSum> {
   CumSum() : OpOf({.name = "cumsum", .linearity = Linearity::linear}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<CumsumArguments>(a); }
 
   Type infer(const Signature& s) const override {
     if (!is_float(s.dtype(0))) reject("operand 0 is i32: needs f32 or f64 (use cast)");
@@ -101,7 +103,7 @@ struct CumSum final : OpOf<CumSum> {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const CumSum cumsum_op;
+[[gnu::init_priority(library_ops)]] const CumSum cumsum_instance;
 
 // x -> i32, the index along axes[0] of the largest (or smallest) of the elements up to each: of equal ones the last; a
 // NaN stays
@@ -192,8 +194,10 @@ Chosen chosen(const Op& op, const Operand& x, Axis axis, const char* name) {
 
 }  // namespace
 
+const Op& cumsum_op() { return cumsum_instance; }
+
 Var cumsum(Operand x, Axis axis, Cumulate options) {
-  return record(cumsum_op, {x}, {.axes = {axis_of(x, axis, "cumsum")}, .integers = {options.reverse}});
+  return record(cumsum_op(), {x}, {.axes = {axis_of(x, axis, "cumsum")}, .integers = {options.reverse}});
 }
 
 Var cumprod(Operand x, Axis axis, Cumulate options) {

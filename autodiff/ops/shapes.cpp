@@ -9,6 +9,7 @@
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/axes.hpp"
+#include "autodiff/ops/known.hpp"
 
 namespace wengert {
 namespace {
@@ -27,6 +28,7 @@ struct Movement : Op {
 // x[..., trailing axes] -> x[..., new axes]; integers: how many trailing axes are replaced, the new extents
 struct Reshape final : Op {
   Reshape() : Op({.name = "reshape", .linearity = Linearity::rule, .in_place = true}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<ReshapeArguments>(a); }
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -70,11 +72,12 @@ struct Reshape final : Op {
     return Array::of<double>(out.shape, in[0].data<double>());
   }
 };
-[[gnu::init_priority(library_ops)]] const Reshape reshape_op;
+[[gnu::init_priority(library_ops)]] const Reshape reshape_instance;
 
 // x -> integers: the target's extents; leading axes of x beyond those stay
 struct BroadcastTo final : Movement {
   BroadcastTo() : Movement({.name = "broadcast_to", .linearity = Linearity::linear}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<BroadcastToArguments>(a); }
   Type infer(const Signature& s) const override {
     const Shape target(std::span<const Index>(s.attributes.integers)), &x = s.shape(0);
     const Shape whole = x.rank() > target.rank() ? x.leading(x.rank() - target.rank()).followed_by(target) : target;
@@ -109,11 +112,12 @@ struct BroadcastTo final : Movement {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const BroadcastTo broadcast_to_op;
+[[gnu::init_priority(library_ops)]] const BroadcastTo broadcast_to_instance;
 
 // axis -p + i of the result, p = number of axes listed, is axes[i] of x; further leading axes stay
 struct Transpose final : Movement {
   Transpose() : Movement({.name = "transpose", .linearity = Linearity::linear}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<TransposeArguments>(a); }
 
   static int source(const Attributes& a, int axis) {  // the axis of x that this axis of the output comes from
     const int listed = static_cast<int>(a.axes.size());
@@ -172,7 +176,7 @@ struct Transpose final : Movement {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Transpose transpose_op;
+[[gnu::init_priority(library_ops)]] const Transpose transpose_instance;
 
 // x -> x with the order along `axes` reversed; its own adjoint
 struct Flip final : Movement {
@@ -250,11 +254,15 @@ Shape completed(const Operand& x, const Extents& extents) {
 
 }  // namespace
 
+const Op& reshape_op() { return reshape_instance; }
+const Op& broadcast_to_op() { return broadcast_to_instance; }
+const Op& transpose_op() { return transpose_instance; }
+
 Var reshape(Operand x, const Extents& extents) {
   const Shape shape = completed(x, extents);
   Attributes attributes{.integers = {x.rank()}};
   for (Index extent : shape.extents()) attributes.integers.push_back(extent);
-  return record(reshape_op, {x}, attributes);
+  return record(reshape_op(), {x}, attributes);
 }
 
 Var flatten(Operand x) { return reshape(x, {x.shape().size()}); }
@@ -265,7 +273,7 @@ Var broadcast_to(Operand x, const Shape& shape) {
                             place_of(x)));
   Attributes attributes;
   for (Index extent : shape.extents()) attributes.integers.push_back(extent);
-  return record(broadcast_to_op, {x}, attributes);
+  return record(broadcast_to_op(), {x}, attributes);
 }
 
 Var transpose(Operand x, Axes axes) {
@@ -276,13 +284,13 @@ Var transpose(Operand x, Axes axes) {
                             place_of(x)));
   Attributes attributes;
   for (int axis : axes.named()) attributes.axes.push_back(axis < 0 ? axis : axis - rank);
-  return record(transpose_op, {x}, attributes);
+  return record(transpose_op(), {x}, attributes);
 }
 
 Var transpose(Operand x) {
   Attributes attributes;
   for (int axis = -1; axis >= -x.rank(); --axis) attributes.axes.push_back(axis);
-  return record(transpose_op, {x}, attributes);
+  return record(transpose_op(), {x}, attributes);
 }
 
 Var swapaxes(Operand x, Axis a, Axis b) {
@@ -291,7 +299,7 @@ Var swapaxes(Operand x, Axis a, Axis b) {
   Attributes attributes;
   for (int axis = std::min<int>(a, b); axis < 0; ++axis)
     attributes.axes.push_back(axis == a ? int(b) : axis == b ? int(a) : axis);
-  return record(transpose_op, {x}, attributes);
+  return record(transpose_op(), {x}, attributes);
 }
 
 Var flip(Operand x, Axes axes) { return record(flip_op, {x}, {.axes = axes_of(x, axes, "flip")}); }

@@ -8,20 +8,18 @@
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/composite.hpp"
+#include "autodiff/ops/known.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
-
-// The number of runs outside an axis and the elements of one index inside it.
-Index outside(const Shape& shape, int axis) { return shape.leading(axis + shape.rank()).size(); }
-Index inside(const Shape& shape, int axis) { return shape.trailing(-1 - axis).size(); }
 
 Index slice_count(Index start, Index stop, Index step) { return stop > start ? (stop - start - 1) / step + 1 : 0; }
 
 // parts -> side by side along axes[0]; other axes of extent 1 are stretched
 struct Concat final : Op {
   Concat() : Op({.name = "concat", .arity = -1, .linearity = Linearity::linear}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<ConcatArguments>(a); }
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -137,11 +135,12 @@ struct Concat final : Op {
     gather(walk, source, start, n, out);
   }
 };
-[[gnu::init_priority(library_ops)]] const Concat concat_op;
+[[gnu::init_priority(library_ops)]] const Concat concat_instance;
 
 // x -> its indices start, start + step, ... below stop along axes[0]; integers: start, stop, step, within the extent
 struct Slice final : Op {
   Slice() : Op({.name = "slice", .linearity = Linearity::linear}) {}
+  std::string describe(const Attributes& a) const override { return wengert::describe<SliceArguments>(a); }
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -194,7 +193,7 @@ struct Slice final : Op {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Slice slice_op;
+[[gnu::init_priority(library_ops)]] const Slice slice_instance;
 
 // x -> zeros of extent integers[0] along axes[0], with x at start, start + step, ...; integers: extent, start, step
 struct Embed final : Op {
@@ -264,9 +263,12 @@ struct Embed final : Op {
 
 }  // namespace
 
+const Op& concat_op() { return concat_instance; }
+const Op& slice_op() { return slice_instance; }
+
 Var concat(std::span<const Operand> parts, Axis axis, Where where) {
   if (parts.empty()) throw Error(fmt::format("[concat] needs at least one part  ({})", to_string(where)));
-  return record(concat_op, parts, {.axes = {axis_of(parts[0], axis, "concat")}});
+  return record(concat_op(), parts, {.axes = {axis_of(parts[0], axis, "concat")}});
 }
 Var concat(std::initializer_list<Operand> parts, Axis axis, Where where) {
   return concat(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
@@ -288,7 +290,8 @@ Var slice(Operand x, Axis axis, Integer start, Integer stop, Integer step) {
     return flip(slice(x, axis, lowest, lowest + (count == 0 ? 0 : steps * width + 1), width), axis);
   }
   const auto bound = [&](Index i) { return std::clamp<Index>(i < 0 ? i + extent : i, 0, extent); };
-  return record(slice_op, {x}, {.axes = {axis}, .integers = {bound(start), std::max(bound(start), bound(stop)), step}});
+  return record(slice_op(), {x},
+                {.axes = {axis}, .integers = {bound(start), std::max(bound(start), bound(stop)), step}});
 }
 
 Var slice(Operand x, std::span<const AxisSlice> slices) {

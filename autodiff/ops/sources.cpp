@@ -74,14 +74,8 @@ void state_type(Attributes& attributes, const Type& type) {
   for (Index extent : type.shape.extents()) attributes.integers.push_back(extent);
 }
 
-Dtype dtype_numbered(Index number) {
-  if (number < 0 || number > static_cast<Index>(Dtype::i32))
-    reject(fmt::format("no element type has the number {}", number));
-  return static_cast<Dtype>(number);
-}
-
 Type stated_type(const Attributes& attributes, std::size_t extra) {
-  Type type{dtype_numbered(attributes.integers[extra]), {}};
+  Type type{detail::dtype_numbered(attributes.integers[extra]), {}};
   for (std::size_t i = extra + 1; i < attributes.integers.size(); ++i) type.shape.append(attributes.integers[i]);
   return type;
 }

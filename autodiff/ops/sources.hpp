@@ -9,7 +9,6 @@ const Op& parameter_op();  // a value in somebody else's memory
 const Op& full_op();       // an array filled with one number
 Attributes full_attributes(const Type& type, double value);
 
-Dtype dtype_numbered(Index number);  // or reject()
 // The type that attributes state as integers (dtype, extents...); `extra` integers in front are skipped.
 Type stated_type(const Attributes& attributes, std::size_t extra = 0);
 void state_type(Attributes& attributes, const Type& type);

@@ -373,7 +373,7 @@ BOOST_AUTO_TEST_CASE(a_list_has_a_line_for_each_node) {
   BOOST_TEST(contains(lines[0], "f32 [2, 3]"));
   BOOST_TEST(contains(lines[0], fmt::format("test_where.cpp:{}", line)));
   BOOST_TEST(contains(lines[1], "tanh %0"));
-  BOOST_TEST(contains(lines[2], "sum {axes -1; 1} %1"));
+  BOOST_TEST(contains(lines[2], "sum {axes=[-1] keepdims} %1"));
   BOOST_TEST(contains(lines[2], "f32 [2, 1]"));
   for (std::size_t i = 0; i < lines.size(); ++i) BOOST_TEST(lines[i].rfind(fmt::format("%{} ", i), 0) == 0U);
   // The chain of tanh's derivative says where it comes from; forward nodes do not.
