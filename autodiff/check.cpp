@@ -1,4 +1,4 @@
-#include "autodiff/check.hpp"
+#include "autodiff/check_parts.hpp"
 
 #include <fmt/format.h>
 
@@ -54,20 +54,7 @@ class Checker {
     }
   }
 
-  double uniform(double low, double high) { return std::uniform_real_distribution<double>(low, high)(random_); }
-
-  Array draw(const Sample& sample, Dtype dtype) {
-    Array array(sample.dtype.value_or(dtype), sample.shape);
-    for (Index i = 0; i < array.size(); ++i) {
-      double value =
-          sample.values.empty() ? uniform(sample.low, sample.high) : sample.values[static_cast<std::size_t>(i)];
-      const auto close = [&](double kink) { return std::abs(value - kink) < Sample::gap; };
-      while (sample.values.empty() && std::any_of(sample.kinks.begin(), sample.kinks.end(), close))
-        value = uniform(sample.low, sample.high);
-      array.set(i, value);
-    }
-    return array;
-  }
+  Array draw(const Sample& sample, Dtype dtype) { return wengert::draw(sample, dtype, random_); }
   Arrays draw(const std::vector<Sample>& samples, Dtype dtype) {
     Arrays arrays;
     for (const Sample& sample : samples) arrays.push_back(draw(sample, dtype));
@@ -113,6 +100,7 @@ class Checker {
       label_ = label + (fixed ? "" : std::string(name_of(dtype)) + ": ");
       const Arrays inputs = draw(example.inputs, dtype);
       check_value(inputs, example.attributes);
+      add(check_example_in_plans(op_, example, dtype));
       if (dtype != Dtype::f64) continue;
       check_rows(inputs, example.attributes);
       if (!fixed) check_batches(inputs, draw(example.inputs, dtype), example.attributes);
@@ -175,9 +163,13 @@ class Checker {
     };
     // Without a rule the derivative is 0, of any order.
     const int orders = op_.linearity() == Linearity::none ? 1 : orders_;
-    const CheckReport found = check_grads(f, inputs, {.order = orders, .modes = Modes::reverse});
+    add(check_grads(f, inputs, {.order = orders, .modes = Modes::reverse}));
+  }
+  void add(const CheckReport& found) {
     report_.checks += found.checks;
-    for (const std::string& failure : found.failures) expect(false, [&] { return failure; });
+    for (const auto& [name, count] : found.planned) report_.planned[name] += count;
+    for (const std::string& failure : found.failures)
+      report_.failures.push_back(fmt::format("[{}] {}{}", op_.name(), label_, failure));
   }
 
   // An axis of stacks of tangents that stands for equal tangents with extent 1: of the operands' from the end, or the
@@ -344,6 +336,7 @@ class Checker {
         compare(gradient, Array::of<double>(gradient.shape(), std::span<const double>(wanted)),
                 dtype == Dtype::f32 ? 4e-6 : 1e-13, "derivative");
       }
+      add(check_special_in_plans(op_, special, dtype));
     }
     label_ = label;
     if (smooth(special)) check_orders(draw(special.inputs, Dtype::f64), special.attributes);

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-#include "autodiff/check.hpp"
+#include "autodiff/check_parts.hpp"
 #include "autodiff/derivatives.hpp"
 #include "autodiff/forward.hpp"
 #include "autodiff/ops.hpp"
@@ -17,13 +17,6 @@ namespace {
 enum class Mode { reverse, forward };
 
 const char* name_of(Mode mode) { return mode == Mode::reverse ? "reverse" : "forward"; }
-
-std::string place_in(const Shape& shape, Index i) {
-  std::string text;
-  for (int axis = shape.rank(); axis-- > 0; i /= shape[axis])
-    text = fmt::format("{}{}{}", i % shape[axis], text.empty() ? "" : ", ", text);
-  return fmt::format("[{}]", text);
-}
 
 // A scalar, and the sum of the magnitudes it was added up from: what its rounding errors are relative to.
 struct Projection {
@@ -167,6 +160,13 @@ class GradientChecker {
 };
 
 }  // namespace
+
+std::string place_in(const Shape& shape, Index i) {
+  std::string text;
+  for (int axis = shape.rank(); axis-- > 0; i /= shape[axis])
+    text = fmt::format("{}{}{}", i % shape[axis], text.empty() ? "" : ", ", text);
+  return fmt::format("[{}]", text);
+}
 
 CheckReport check_grads(const FunctionOfMany& f, const std::vector<Array>& inputs, const GradientCheck& options) {
   if (options.order < 1) throw Error(fmt::format("[check_grads] order must be at least 1, got {}", options.order));

@@ -59,7 +59,7 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     plan::Graph rewritten = rewrite(graph);
     const bool changed =
         rewrite == plan::without_dead ? rewritten.nodes.size() < graph.nodes.size() : !plan::same(graph, rewritten);
-    passes.push_back({name, rewritten.nodes.size(), changed});
+    passes.push_back({name, rewritten.nodes.size(), rewrite != plan::with_shared_rows_apart, changed});
     graph = std::move(rewritten);
   };
   pass("without dead", plan::without_dead);
@@ -70,9 +70,9 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     pass("transposed", plan::with_weights_transposed);
     pass("merged", plan::without_repeats);
     pass("shared rows apart", plan::with_shared_rows_apart);
+    pass("without dead", plan::without_dead);
     pass("sigmoids shared", plan::with_sigmoids_shared);
     pass("merged", plan::without_repeats);
-    pass("without dead", plan::without_dead);
     pass("without barriers", plan::without_barriers);
   }
   auto schedule = plan::assemble(graph, options);

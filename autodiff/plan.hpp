@@ -76,7 +76,8 @@ class Plan {
   struct PassInfo {
     std::string name;
     std::size_t nodes = 0;  // after it
-    bool changed = false;   // whether it did something; that dead nodes are gone counts for the pass for them alone
+    bool keeps_bits = true;
+    bool changed = false;  // whether it did something; that dead nodes are gone counts for the pass for them alone
   };
   struct StepInfo {
     enum class Part { whole, range, all_rows, combined };  // range, all_rows: one range of rows, or all at once

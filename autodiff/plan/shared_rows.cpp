@@ -52,7 +52,7 @@ class Separator {
       single_[now] = reads_[id] == 1;
       result_.put(id, now);
     }
-    return without_dead(result_.finish());
+    return result_.finish();
   }
 
  private:

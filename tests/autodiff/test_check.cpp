@@ -36,6 +36,7 @@ enum class Fault {
   short_reference,    // compares with nothing
   in_place,           // says that it may write over its operand, and cannot
   scratch,            // writes beyond its scratch memory
+  count_of_rows,      // a row depends on how many there are
 };
 
 // x^3 for [B,d], as a user would write it, with a fault.
@@ -67,6 +68,7 @@ class Cube final : public OpOf<Cube> {
     for (Index i = 0; i < n; ++i) {
       T y = x[i] * x[i] * x[i];
       if (fault_ == Fault::value || (fault_ == Fault::value_f32 && sizeof(T) == 4)) y *= T(1.001);
+      if (fault_ == Fault::count_of_rows) y *= T(1) + static_cast<T>(n / row) * std::numeric_limits<T>::epsilon();
       if (fault_ == Fault::unsteady) y *= T(1) + static_cast<T>(calls % 2) * 4 * std::numeric_limits<T>::epsilon();
       y += T(linear_part(i, n, row, [&](Index j) { return static_cast<double>(x[j]); }));
       k.out<T>()[i] = y;
@@ -180,6 +182,29 @@ class Weighted final : public OpOf<Weighted> {
   Rule rule_;
 };
 
+// 2x, of which a run of elements by itself is 3x.
+struct OtherBlock final : OpOf<OtherBlock> {
+  OtherBlock() : OpOf({.name = "twice", .linearity = Linearity::elementwise}) {}
+  Type infer(const Signature& s) const override { return *s.in[0]; }
+  template <class T>
+  void compute(const Kernel& k) const {
+    for (Index i = 0; i < k.out_shape().size(); ++i) k.out<T>()[i] = 2 * k.in<T>(0)[i];
+  }
+  bool fusable() const override { return true; }
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes&) const override {
+    dispatch_float(dtype, [&]<class T>() {
+      for (Index i = 0; i < n; ++i) static_cast<T*>(out)[i] = 3 * static_cast<const T*>(in[0])[i];
+    });
+  }
+  Var chain(const Call&, int, Var t) const override { return 2 * t; }
+  std::vector<Example> examples() const override { return {{{Sample{{4, 3}}}}}; }
+  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
+    Array result(Dtype::f64, out.shape);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, 2 * in[0].at(i));
+    return result;
+  }
+};
+
 // Some failure names the op and says this.
 void found(Fault fault, const char* text) {
   const Cube op(fault);
@@ -264,6 +289,13 @@ BOOST_AUTO_TEST_CASE(rules_of_forward_mode_that_expect_every_axis_in_full) {
 BOOST_AUTO_TEST_CASE(wrong_rules_of_batches) {
   found(Fault::batch, "value under vmap of all");
   found(Fault::batch, "value under vmap of 0");
+}
+
+BOOST_AUTO_TEST_CASE(wrong_in_plans_alone) {
+  found(Fault::count_of_rows, "example 0: f32: of 200 rows, plan without rewrites, 1 thread: value at [");
+  found(Fault::count_of_rows, "example 0: f64: of 200 rows, plan with rows [0, 1, 2], 1 thread: value at [");
+  BOOST_TEST(
+      contains(check_op(OtherBlock()).failures.at(0), "[twice] example 0: f32: plan without rewrites, 1 thread"));
 }
 
 BOOST_AUTO_TEST_CASE(wrong_use_of_memory) {

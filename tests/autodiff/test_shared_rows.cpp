@@ -35,7 +35,7 @@ void check_close(const Arrays& got, const Arrays& wanted, Dtype dtype, const std
 plan::Graph apart(const PlanFunction& f, const std::vector<Type>& inputs, Numbers rows) {
   plan::Graph graph = plan::simplified(graph_of(f, inputs));
   graph.rows = std::move(rows);
-  return plan::without_repeats(plan::with_shared_rows_apart(graph));
+  return plan::without_repeats(plan::without_dead(plan::with_shared_rows_apart(graph)));
 }
 
 // The products of so many columns and inner terms in what a plan says of itself, by their number of rows.

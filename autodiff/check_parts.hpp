@@ -1,0 +1,23 @@
+// What the files of check_op() and its siblings share.
+#pragma once
+#include <random>
+#include <string>
+
+#include "autodiff/check.hpp"
+
+namespace wengert {
+
+// Values of a sample: those that it states, or drawn ones.
+Array draw(const Sample& sample, Dtype dtype, std::mt19937_64& random);
+
+// "[0, 2]": where element i lies, in C order.
+std::string place_in(const Shape& shape, Index i);
+
+// check_plans() of a call as it stands, with about 200 rows where its rows() let the first axis of operands be those of
+// a batch (the other operands are parameters), and under vmap over 200 slices.
+CheckReport check_example_in_plans(const Op& op, const Example& example, Dtype dtype);
+
+// The same of a special point as it stands.
+CheckReport check_special_in_plans(const Op& op, const Special& special, Dtype dtype);
+
+}  // namespace wengert
