@@ -11,7 +11,7 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
-#include "autodiff/plan/schedule.hpp"
+#include "autodiff/plan/executor.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {

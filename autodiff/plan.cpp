@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
-#include "autodiff/plan/rewrites.hpp"
-#include "autodiff/plan/schedule.hpp"
+#include <utility>
+
+#include "autodiff/plan/executor.hpp"
+#include "autodiff/plan/passes.hpp"
+#include "autodiff/plan/stages.hpp"
 
 namespace wengert {
 namespace {
@@ -20,31 +23,38 @@ void check_rows(std::span<const std::size_t> rows, std::span<const Type> inputs)
   }
 }
 
+Plan::PassInfo apply(const plan::Pass& pass, plan::Graph& graph) {
+  const plan::Graph before = std::exchange(graph, pass.run(graph));
+  const bool changed =
+      pass.run == plan::eliminate_dead_code ? graph.nodes.size() < before.nodes.size() : !plan::same(before, graph);
+  return {pass.name, graph.nodes.size(), pass.keeps == plan::Keeps::bits, changed};
+}
+
 }  // namespace
 
-Plan::Plan(std::unique_ptr<Schedule> schedule) : schedule_(std::move(schedule)) {}
+Plan::Plan(std::unique_ptr<plan::Executor> executor) : executor_(std::move(executor)) {}
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-Plan::Schedule& Plan::schedule() const {
-  if (!schedule_) throw Error("[plan] this Plan was moved from");
-  return *schedule_;
+plan::Executor& Plan::executor() const {
+  if (!executor_) throw Error("[plan] this Plan was moved from");
+  return *executor_;
 }
 
-std::span<const Array> Plan::run(std::span<const PlanInput> inputs) & { return schedule().run(inputs, {}); }
+std::span<const Array> Plan::run(std::span<const PlanInput> inputs) & { return executor().run(inputs, {}); }
 std::span<const Array> Plan::run(std::span<const PlanInput> inputs, const Finish& finish) & {
-  return schedule().run(inputs, finish);
+  return executor().run(inputs, finish);
 }
 std::span<const Array> Plan::accumulate(std::span<const PlanInput> inputs, const Finish& finish) & {
-  return schedule().accumulate(inputs, finish);
+  return executor().accumulate(inputs, finish);
 }
-std::span<const Array> Plan::outputs() const& { return schedule().outputs; }
-std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return schedule().profile(inputs, runs); }
-std::size_t Plan::bytes() const { return schedule().bytes(); }
-std::string Plan::explain() const { return schedule().explain(); }
-std::vector<Plan::PassInfo> Plan::passes() const { return schedule().passes; }
-std::vector<Plan::StepInfo> Plan::steps() const { return schedule().steps(); }
+std::span<const Array> Plan::outputs() const& { return executor().outputs(); }
+std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return executor().profile(inputs, runs); }
+std::size_t Plan::bytes() const { return executor().schedule().bytes(); }
+std::string Plan::explain() const { return executor().schedule().explain(); }
+std::vector<Plan::PassInfo> Plan::passes() const { return executor().schedule().passes; }
+std::vector<Plan::StepInfo> Plan::steps() const { return executor().schedule().steps(); }
 
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {
   if (!f) throw Error("[compile] got an empty function");
@@ -52,32 +62,14 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
   Tape tape(dtype, Tape::Mode::symbolic);
   std::vector<Var> vars;
   for (const Type& type : inputs) vars.push_back(tape.input(type));
-  plan::Graph graph = plan::take_down(tape, vars, f(vars));
+  plan::Graph graph = plan::capture(tape, vars, f(vars));
   graph.rows = options.rows;
-  std::vector<Plan::PassInfo> passes{{"recorded", graph.nodes.size()}};
-  const auto pass = [&](const char* name, plan::Graph (*rewrite)(const plan::Graph&)) {
-    plan::Graph rewritten = rewrite(graph);
-    const bool changed =
-        rewrite == plan::without_dead ? rewritten.nodes.size() < graph.nodes.size() : !plan::same(graph, rewritten);
-    passes.push_back({name, rewritten.nodes.size(), rewrite != plan::with_shared_rows_apart, changed});
-    graph = std::move(rewritten);
-  };
-  pass("without dead", plan::without_dead);
-  if (options.rewrites) {
-    pass("folded", plan::with_constants_folded);
-    pass("merged", plan::without_repeats);
-    pass("simplified", plan::simplified);
-    pass("transposed", plan::with_weights_transposed);
-    pass("merged", plan::without_repeats);
-    pass("shared rows apart", plan::with_shared_rows_apart);
-    pass("without dead", plan::without_dead);
-    pass("sigmoids shared", plan::with_sigmoids_shared);
-    pass("merged", plan::without_repeats);
-    pass("without barriers", plan::without_barriers);
-  }
-  auto schedule = plan::assemble(graph, options);
-  schedule->passes = std::move(passes);
-  return Plan(std::move(schedule));
+  std::vector<Plan::PassInfo> applied{{"recorded", graph.nodes.size()}};
+  for (const plan::Pass& pass : plan::passes())
+    if (options.rewrites || !pass.rewrites) applied.push_back(apply(pass, graph));
+  plan::Schedule schedule = plan::make_schedule(graph, options);
+  schedule.passes = std::move(applied);
+  return Plan(std::make_unique<plan::Executor>(std::move(schedule)));
 }
 
 Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options, Dtype dtype) {

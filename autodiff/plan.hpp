@@ -30,6 +30,9 @@
 namespace wengert {
 
 class Barrier;
+namespace plan {
+class Executor;
+}
 
 // An input of one run: an array, or memory of the caller's, aligned or not. It must live until run() returns.
 struct PlanInput {
@@ -100,12 +103,11 @@ class Plan {
     return profile(std::span<const PlanInput>(inputs.begin(), inputs.size()), runs);
   }
 
-  class Schedule;
-  explicit Plan(std::unique_ptr<Schedule> schedule);
+  explicit Plan(std::unique_ptr<plan::Executor> executor);  // as compile() makes it
 
  private:
-  Schedule& schedule() const;
-  std::unique_ptr<Schedule> schedule_;
+  plan::Executor& executor() const;
+  std::unique_ptr<plan::Executor> executor_;
 };
 
 struct CompileOptions {

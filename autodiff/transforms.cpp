@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 
+#include "autodiff/checkpoint.hpp"
 #include "autodiff/forward.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/sources.hpp"
@@ -32,11 +33,9 @@ Var with_slices(Var x, bool batched, const Batch& b) {
   return batched ? x : broadcast_to({x, b.where}, x.shape().prepended(b.count));
 }
 
-// x -> x, as a node that a plan does not merge with x before all else is done: what is recorded on it is computed
-// again.
-class Again final : public LocalOp {
+class RematerialisationBarrier final : public LocalOp {
  public:
-  Again() : LocalOp("again", 1, Linearity::linear) {}
+  RematerialisationBarrier() : LocalOp("rematerialisation_barrier", 1, Linearity::linear) {}
   Type infer(const Signature& s) const override { return *s.in[0]; }
   void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[0], k.type.bytes()); }
   Var vjp(const Call&, int, Var g) const override { return g; }
@@ -110,7 +109,8 @@ class Checkpoint final : public LocalOp {
       const Operand x(c.in(i));
       const Node& node = c.tape().node(c.tape().index_of(c.in(i), Where::current()));
       const bool again = c.tape().symbolic() && node.op != &parameter_op();
-      fresh.push_back(again ? record_local(c.tape(), std::make_shared<Again>(), {&x, 1}, x.where()) : identity(x));
+      fresh.push_back(again ? record_local(c.tape(), std::make_shared<RematerialisationBarrier>(), {&x, 1}, x.where())
+                            : identity(x));
     }
     return fresh;
   }
@@ -149,6 +149,11 @@ class Custom final : public LocalOp {
 };
 
 }  // namespace
+
+bool is_checkpoint(const Op& op) { return dynamic_cast<const Checkpoint*>(&op) != nullptr; }
+bool is_rematerialisation_barrier(const Op& op) {
+  return dynamic_cast<const RematerialisationBarrier*>(&op) != nullptr;
+}
 
 Var checkpoint(const Function& f, Operand x) {
   Tape& tape = x.tape();

@@ -4,12 +4,8 @@
 #include <queue>
 #include <set>
 
-#include "autodiff/plan/steps.hpp"
-
 namespace wengert::plan {
 namespace {
-
-constexpr std::size_t most_members = 20;
 
 class Fuser {
  public:
@@ -26,7 +22,7 @@ class Fuser {
         for (Id operand : graph_.nodes[id].operands) join(group_[operand], group_[id]);
   }
 
-  std::vector<Group> ordered() const {
+  std::vector<FusionGroup> ordered() const {
     std::vector<int> waiting(members_.size(), 0);
     std::vector<std::set<Id>> next(members_.size());
     for (Id id = 0; id < graph_.nodes.size(); ++id)
@@ -41,7 +37,7 @@ class Fuser {
     };
     for (Id group = 0; group < members_.size(); ++group)
       if (!members_[group].empty() && waiting[group] == 0) push(group);
-    std::vector<Group> result;
+    std::vector<FusionGroup> result;
     while (!ready.empty()) {
       const Id group = std::get<3>(ready.top());
       ready.pop();
@@ -56,15 +52,14 @@ class Fuser {
 
  private:
   bool elementwise(Id id) const {
-    const Node& node = graph_.nodes[id];
-    return !node.is_leaf() && node.op->fusable() && node.op->arity() <= 3 && is_float(node.type.dtype) &&
+    const Value& value = graph_.nodes[id];
+    return !value.is_leaf() && value.op->fusable() && value.op->arity() <= most_arity && is_float(value.type.dtype) &&
            rows_.part[id] != Part::reduction;
   }
   bool product(Id id) const {
-    const Node& node = graph_.nodes[id];
-    if (node.is_leaf() || node.op->name() != "matmul" || rows_.part[id] == Part::reduction) return false;
-    return node.attributes.integers[0] == 0 && graph_.nodes[node.operands[1]].type.shape.rank() == 2 &&
-           rows_.axis[node.operands[1]] == 0;
+    const Value& value = graph_.nodes[id];
+    return is_product_by_matrix(graph_, value) && rows_.part[id] != Part::reduction &&
+           rows_.axis[value.operands[1]] == 0;
   }
 
   bool joinable(Id from, Id to) const {
@@ -117,7 +112,7 @@ class Fuser {
 
 }  // namespace
 
-std::vector<Group> groups_of_nodes(const Graph& graph, const RowPlan& rows, bool fuse) {
+std::vector<FusionGroup> fusion_groups(const Graph& graph, const RowPlan& rows, bool fuse) {
   Fuser fuser(graph, rows);
   if (fuse) fuser.fuse();
   return fuser.ordered();

@@ -1,17 +1,24 @@
-// Which nodes are computed together: chains of elementwise ops, begun by a product where there is one.
+// Fusion: which nodes are computed together, so that what is between them never leaves the L1 cache.
 #pragma once
 #include "autodiff/plan/rows.hpp"
 
 namespace wengert::plan {
 
-struct Group {
-  std::vector<Id> members;  // in an order in which they can be computed
-  bool chain = false;       // elementwise ops, after the product where there is one
-  bool product = false;     // the first member is a product with a matrix that all rows share
+// Elementwise ops of one type, after a product where there is one; or any node by itself.
+struct FusionGroup {
+  std::vector<Id> members;   // in an order in which they can be computed
+  bool elementwise = false;  // the members, or those after the product
+  bool product = false;      // the first member is a product with a matrix that all rows share
+
+  Id first() const { return members[0]; }
 };
 
 // All nodes that are computed, in the order of the plan: stage by stage, what is whole before what goes by rows.
-// Without `fuse`, one node a group.
-std::vector<Group> groups_of_nodes(const Graph& graph, const RowPlan& rows, bool fuse = true);
+// Without `fuse`, one node a group. No group needs itself by way of another.
+std::vector<FusionGroup> fusion_groups(const Graph& graph, const RowPlan& rows, bool fuse = true);
+
+// The limits of a group, on which the memory of a FusedKernel's call depends.
+inline constexpr std::size_t most_members = 20;
+inline constexpr int most_arity = 3;
 
 }  // namespace wengert::plan

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "autodiff/ops.hpp"
+#include "autodiff/ops/known.hpp"
 #include "autodiff/ops/sources.hpp"
 
 namespace wengert::plan {
@@ -14,7 +16,7 @@ Signature Graph::signature(Id id, std::vector<const Type*>& types) const {
   return {types, nodes[id].attributes};
 }
 
-Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs) {
+Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs) {
   Graph graph;
   std::vector<Id> number(tape.size());
   std::vector<bool> wanted(tape.size());
@@ -31,7 +33,7 @@ Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const V
   for (std::uint32_t i = 0; i < tape.size(); ++i) {
     if (!wanted[i]) continue;
     const wengert::Node& from = tape.node(i);
-    Node node{.op = from.op, .attributes = *from.attributes, .type = from.type, .place = tape.place_of(i)};
+    Value node{.op = from.op, .attributes = *from.attributes, .type = from.type, .location = tape.place_of(i)};
     node.owned = from.op->weak_from_this().lock();
     for (std::uint32_t operand : tape.operands(from)) node.operands.push_back(number[operand]);
     const auto given = std::find_if(inputs.begin(), inputs.end(), [&](Var input) { return tape.var(i) == input; });
@@ -41,7 +43,7 @@ Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const V
       node.parameter = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
     else if (from.op == &input_op() && !tape.has_values(i))
       throw Error(fmt::format("[compile] an input of {} has neither values nor a place among the plan's inputs  ({})",
-                              to_string(node.type), node.place));
+                              to_string(node.type), node.location));
     else if (from.op == &input_op())
       node.constant = std::make_shared<Array>(tape.constant(i));
     number[i] = static_cast<Id>(graph.nodes.size());
@@ -69,13 +71,18 @@ bool same(const Graph& a, const Graph& b) {
   };
   if (!match_all(a.outputs, b.outputs)) return false;
   while (!open.empty()) {
-    const Node &x = a.nodes[open.back().first], &y = b.nodes[open.back().second];
+    const Value &x = a.nodes[open.back().first], &y = b.nodes[open.back().second];
     open.pop_back();
     const bool alike = x.op == y.op && x.type == y.type && x.input == y.input && x.parameter == y.parameter &&
                        x.constant == y.constant && x.attributes == y.attributes;
     if (!alike || !match_all(x.operands, y.operands)) return false;
   }
   return true;
+}
+
+bool is_product_by_matrix(const Graph& graph, const Value& value) {
+  return value.is(matmul_op()) && !value.arguments<MatmulOptions>().transpose_a &&
+         graph.type_of(value, 1).shape.rank() == 2;
 }
 
 std::vector<std::vector<Id>> readers_of(const Graph& graph) {

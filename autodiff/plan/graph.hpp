@@ -1,11 +1,10 @@
-// Graph: what a plan computes, taken down from a symbolic tape. Passes turn one graph into another (rewrites.hpp); a
-// node's operands come before it.
+// Graph: what a plan computes, captured from a symbolic tape. Passes turn one graph into another (passes.hpp); a
+// value's operands come before it.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "autodiff/tape.hpp"
@@ -14,12 +13,13 @@ namespace wengert::plan {
 
 using Id = std::uint32_t;
 
-struct Node {
+// A node of the graph.
+struct Value {
   const Op* op = nullptr;
   Attributes attributes{};
   Type type{};
   std::vector<Id> operands{};
-  std::string place{};  // "triangles.cpp:41, in score.layers.0"
+  std::string location{};  // "triangles.cpp:41, in score.layers.0"
 
   // A leaf is one of these; the others are computed.
   int input = -1;                                      // its number among the plan's inputs
@@ -28,13 +28,17 @@ struct Node {
   std::shared_ptr<const Op> owned{};  // a local op's
 
   bool is_leaf() const { return input >= 0 || parameter || constant; }
+  // Whether it is computed by this op.
+  bool is(const Op& computed_by) const { return op == &computed_by && !is_leaf(); }
+  // The arguments of its op by their names (attributes.hpp).
+  template <class Arguments>
+  Arguments arguments() const {
+    return arguments_of<Arguments>(attributes);
+  }
 };
 
-// Whether a node computes this op.
-inline bool has_name(const Node& node, std::string_view name) { return !node.is_leaf() && node.op->name() == name; }
-
 struct Graph {
-  std::vector<Node> nodes{};
+  std::vector<Value> nodes{};
   std::vector<Id> outputs{};
   std::vector<Type> inputs{};
   std::vector<std::string> names{};  // of the inputs, for errors
@@ -42,15 +46,22 @@ struct Graph {
 
   // The operand types and attributes of a node, as ops want them; valid while `types` and the graph live.
   Signature signature(Id id, std::vector<const Type*>& types) const;
+  // The type of an operand of a node.
+  const Type& type_of(const Value& reader, std::size_t operand) const { return nodes[reader.operands[operand]].type; }
 };
 
-// The nodes of a tape that `outputs` need. Throws Error where one of `outputs` is not on the tape.
-Graph take_down(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs);
+// The nodes of a tape that `outputs` need, and all `inputs`. Throws Error where one of them is not on the tape, or
+// where a value is needed that is neither an input nor known.
+Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs);
 
 // Whether the outputs of both are the same ops on the same leaves. What no output needs does not count, nor the order.
 bool same(const Graph& a, const Graph& b);
 
 // The readers of each node; an output is read once more, by nobody.
 std::vector<std::vector<Id>> readers_of(const Graph& graph);
+
+// A product of rows by a weight, [..., m, k] x [k, n] or x [n, k]': the first operand is not transposed, and the second
+// is one matrix.
+bool is_product_by_matrix(const Graph& graph, const Value& value);
 
 }  // namespace wengert::plan

@@ -4,26 +4,27 @@
 #include <map>
 
 #include "autodiff/kernels/groups.hpp"
+#include "autodiff/ops.hpp"
 #include "autodiff/ops/draws.hpp"
+#include "autodiff/ops/known.hpp"
 
 namespace wengert::plan {
 namespace {
 
-bool is_draw(const Node& node) {
+bool is_draw(const Value& value) {
   for (const Op* draw : {&draw_uniform_op(), &draw_normal_op(), &draw_gamma_op(), &draw_index_op()})
-    if (node.op == draw) return !node.is_leaf();
+    if (value.op == draw) return !value.is_leaf();
   return false;
 }
 
-// Whether the order of a sum within a row depends on how many rows there are: groups are as many as the cache holds of
-// what is summed, so a range of rows might have more of them.
-bool groups_by_rows(const Graph& graph, const Node& node, int axis) {
-  if (has_name(node, "matmul"))
-    return node.attributes.integers[0] != 0 && group_count(graph.nodes[node.operands[0]].type.shape[-2], 0) > 1;
-  if (!has_name(node, "sum")) return false;
-  for (int reduced : node.attributes.axes)
-    if (reduced < axis && group_count(graph.nodes[node.operands[0]].type.shape[reduced], 0) > 1) return true;
-  return false;
+// Whether the order of a sum within a row depends on how many rows there are: there are as many partial sums as the
+// cache holds, so a range of rows might have more of them.
+bool splits_sums_by_rows(const Graph& graph, const Value& value, int axis) {
+  const auto several = [&](int summed) { return group_count(graph.type_of(value, 0).shape[summed], 0) > 1; };
+  if (value.is(matmul_op())) return value.arguments<MatmulOptions>().transpose_a && several(-2);
+  if (!value.is(sum_op())) return false;
+  const AxisList axes = value.arguments<ReductionArguments>().axes;
+  return std::any_of(axes.begin(), axes.end(), [&](int summed) { return summed < axis && several(summed); });
 }
 
 class Finder {
@@ -46,20 +47,20 @@ class Finder {
 
  private:
   void classify(Id id) {
-    const Node& node = graph_.nodes[id];
+    const Value& value = graph_.nodes[id];
     if (plan_.extent == 0) return;
-    if (node.is_leaf()) {
-      if (brings_rows(graph_, node, plan_.extent)) plan_.axis[id] = -node.type.shape.rank();
+    if (value.is_leaf()) {
+      if (brings_rows(graph_, value, plan_.extent)) plan_.axis[id] = -value.type.shape.rank();
       return;
     }
-    if (is_draw(node)) {
-      if (brings_rows(graph_, node, plan_.extent)) make_rows(id, -node.type.shape.rank());
+    if (is_draw(value)) {
+      if (brings_rows(graph_, value, plan_.extent)) make_rows(id, -value.type.shape.rank());
     } else if (const int axis = barred_[id] ? 0 : common_axis(id); axis < 0) {
       make_rows(id, axis);
     } else if (reduces(id)) {
       plan_.part[id] = Part::reduction;
     }
-    place(id);
+    assign_stage(id);
   }
   void make_rows(Id id, int axis) {
     plan_.part[id] = Part::rows;
@@ -68,30 +69,30 @@ class Finder {
 
   // The axis at which the rows of all operands that have some arrive; 0 where they do not.
   int common_axis(Id id) {
-    const Node& node = graph_.nodes[id];
+    const Value& value = graph_.nodes[id];
     const Signature signature = graph_.signature(id, types_);
     int axis = 0;
-    for (std::size_t i = 0; i < node.operands.size(); ++i) {
-      const int from = plan_.axis[node.operands[i]];
+    for (std::size_t i = 0; i < value.operands.size(); ++i) {
+      const int from = plan_.axis[value.operands[i]];
       if (from == 0) continue;
-      const Rows rows = node.op->rows(signature, node.type, static_cast<int>(i), from);
+      const Rows rows = value.op->rows(signature, value.type, static_cast<int>(i), from);
       if (rows.rule != RowRule::keeps && rows.rule != RowRule::pointwise) return 0;
-      if ((axis != 0 && rows.axis != axis) || groups_by_rows(graph_, node, from)) return 0;
+      if ((axis != 0 && rows.axis != axis) || splits_sums_by_rows(graph_, value, from)) return 0;
       axis = rows.axis;
     }
-    if (axis == 0 || node.type.shape[axis] != plan_.extent) return 0;
+    if (axis == 0 || value.type.shape[axis] != plan_.extent) return 0;
     // An operand without rows is read whole, or its own rows along that axis are read with the others'.
-    for (std::size_t i = 0; i < node.operands.size(); ++i)
-      if (plan_.axis[node.operands[i]] == 0 && !plan_.sliced(graph_, id, i) && lies_along(id, i, axis)) return 0;
+    for (std::size_t i = 0; i < value.operands.size(); ++i)
+      if (plan_.axis[value.operands[i]] == 0 && !plan_.sliced(graph_, id, i) && lies_along(id, i, axis)) return 0;
     return axis;
   }
   // Whether an operand without rows reaches into the output's rows in a way that slices cannot follow.
   bool lies_along(Id id, std::size_t operand, int axis) {
-    const Node& node = graph_.nodes[id];
-    const Shape& shape = graph_.nodes[node.operands[operand]].type.shape;
+    const Value& value = graph_.nodes[id];
+    const Shape& shape = graph_.type_of(value, operand).shape;
     const Signature signature = graph_.signature(id, types_);
     for (int own = -shape.rank(); own < 0; ++own) {
-      const Rows rows = node.op->rows(signature, node.type, static_cast<int>(operand), own);
+      const Rows rows = value.op->rows(signature, value.type, static_cast<int>(operand), own);
       const bool kept = rows.rule == RowRule::keeps || rows.rule == RowRule::pointwise;
       if (kept && rows.axis == axis && shape[own] == plan_.extent) return true;
     }
@@ -100,28 +101,29 @@ class Finder {
 
   // A sum whose axes are one run that begins with the rows, or a product of two arrays of rows, summed over these.
   bool reduces(Id id) {
-    const Node& node = graph_.nodes[id];
-    const auto axis_of = [&](std::size_t i) { return plan_.axis[node.operands[i]]; };
-    if (has_name(node, "sum")) {
-      const auto& axes = node.attributes.axes;
+    const Value& value = graph_.nodes[id];
+    const auto axis_of = [&](std::size_t i) { return plan_.axis[value.operands[i]]; };
+    if (value.is(sum_op())) {
+      const AxisList axes = value.arguments<ReductionArguments>().axes;
       if (axes.empty() || axis_of(0) == 0 || axes[0] != axis_of(0)) return false;
       for (std::size_t i = 1; i < axes.size(); ++i)
         if (axes[i] != axes[i - 1] + 1) return false;
       return true;
     }
-    return has_name(node, "matmul") && axis_of(0) == -2 && axis_of(1) == -2 && node.attributes.integers[0] != 0 &&
-           node.attributes.integers[1] == 0 && equal_leading(node);
+    if (!value.is(matmul_op()) || axis_of(0) != -2 || axis_of(1) != -2) return false;
+    const MatmulOptions options = value.arguments<MatmulOptions>();
+    return options.transpose_a && !options.transpose_b && equal_leading(value);
   }
-  bool equal_leading(const Node& node) const {
-    const Shape &a = graph_.nodes[node.operands[0]].type.shape, &b = graph_.nodes[node.operands[1]].type.shape;
+  bool equal_leading(const Value& value) const {
+    const Shape &a = graph_.type_of(value, 0).shape, &b = graph_.type_of(value, 1).shape;
     return a.leading(a.rank() - 2) == b.leading(b.rank() - 2);
   }
 
   // As early as possible: after the reductions that it needs.
-  void place(Id id) {
+  void assign_stage(Id id) {
     for (Id operand : graph_.nodes[id].operands) plan_.stage[id] = std::max(plan_.stage[id], ready(operand, id));
   }
-  // The first stage at which `reader` can read a node.
+  // The first stage at which `reader` can read a value.
   int ready(Id id, Id reader) const {
     const bool after_rows =
         plan_.part[id] == Part::reduction || (plan_.part[id] == Part::rows && plan_.part[reader] == Part::whole);
@@ -158,14 +160,14 @@ class Finder {
 }  // namespace
 
 bool RowPlan::sliced(const Graph& graph, Id reader, std::size_t operand) const {
-  const Node& node = graph.nodes[reader];
-  const Id id = node.operands[operand];
+  const Value& value = graph.nodes[reader];
+  const Id id = value.operands[operand];
   if (axis[id] != 0) return true;
   // An elementwise op reads a constant of the whole shape, say, in step with its other operands.
-  if (!node.op->fusable() || extent == 0) return false;
-  const Shape &shape = graph.nodes[id].type.shape, &out = node.type.shape;
-  for (std::size_t i = 0; i < node.operands.size(); ++i) {
-    const int rows = axis[node.operands[i]];
+  if (!value.op->fusable() || extent == 0) return false;
+  const Shape &shape = graph.nodes[id].type.shape, &out = value.type.shape;
+  for (std::size_t i = 0; i < value.operands.size(); ++i) {
+    const int rows = axis[value.operands[i]];
     if (rows != 0) return -rows == shape.rank() && shape[rows] == extent && out[rows] == extent;
   }
   return false;
@@ -174,19 +176,19 @@ bool RowPlan::sliced(const Graph& graph, Id reader, std::size_t operand) const {
 Index batch_of(const Graph& graph) {
   if (!graph.rows.empty()) return graph.inputs[graph.rows[0]].shape[0];
   std::map<Index, Index> elements;
-  for (const Node& node : graph.nodes)
-    if ((node.input >= 0 || is_draw(node)) && node.type.shape.rank() > 0 && node.type.shape[0] > 1)
-      elements[node.type.shape[0]] += node.type.shape.size();
+  for (const Value& value : graph.nodes)
+    if ((value.input >= 0 || is_draw(value)) && value.type.shape.rank() > 0 && value.type.shape[0] > 1)
+      elements[value.type.shape[0]] += value.type.shape.size();
   const auto most = std::max_element(elements.begin(), elements.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == elements.end() ? 0 : most->first;
 }
 
-bool brings_rows(const Graph& graph, const Node& node, Index extent) {
-  if (node.input >= 0 && !graph.rows.empty())
-    return std::find(graph.rows.begin(), graph.rows.end(), static_cast<std::size_t>(node.input)) != graph.rows.end();
-  const Shape& shape = node.type.shape;
-  return (node.input >= 0 || is_draw(node)) && shape.rank() > 0 && extent > 0 && shape[0] == extent;
+bool brings_rows(const Graph& graph, const Value& value, Index extent) {
+  if (value.input >= 0 && !graph.rows.empty())
+    return std::find(graph.rows.begin(), graph.rows.end(), static_cast<std::size_t>(value.input)) != graph.rows.end();
+  const Shape& shape = value.type.shape;
+  return (value.input >= 0 || is_draw(value)) && shape.rank() > 0 && extent > 0 && shape[0] == extent;
 }
 
 RowPlan find_rows(const Graph& graph, bool batch) {
@@ -202,12 +204,12 @@ RowPlan find_rows(const Graph& graph, bool batch) {
   }
 }
 
-Index groups_of(const Graph& graph, Id reduction) {
-  const Node& node = graph.nodes[reduction];
-  const Shape& from = graph.nodes[node.operands[0]].type.shape;
-  const Index bytes = static_cast<Index>(size_of(node.type.dtype));
-  if (node.op->name() == "matmul") return group_count(from[-2], node.type.shape[-1] * node.type.shape[-2] * bytes);
-  const auto& axes = node.attributes.axes;
+Index partial_sums_of(const Graph& graph, Id reduction) {
+  const Value& value = graph.nodes[reduction];
+  const Shape& from = graph.type_of(value, 0).shape;
+  const Index bytes = static_cast<Index>(size_of(value.type.dtype));
+  if (value.is(matmul_op())) return group_count(from[-2], value.type.shape[-1] * value.type.shape[-2] * bytes);
+  const AxisList axes = value.arguments<ReductionArguments>().axes;
   return group_count(from[axes[0]], from.trailing(-1 - axes[axes.size() - 1]).size() * bytes);
 }
 

@@ -26,12 +26,12 @@ struct RowPlan {
 Index batch_of(const Graph& graph);
 
 // Whether a node brings in rows of a batch of this extent: one of those inputs, or a draw with this first extent.
-bool brings_rows(const Graph& graph, const Node& node, Index extent);
+bool brings_rows(const Graph& graph, const Value& value, Index extent);
 
 // With `batch` false, or for a batch of one row, nothing goes by rows.
 RowPlan find_rows(const Graph& graph, bool batch = true);
 
-// The groups of rows of a reduction (groups.hpp).
-Index groups_of(const Graph& graph, Id reduction);
+// Into how many partial sums a reduction is cut (kernels/groups.hpp).
+Index partial_sums_of(const Graph& graph, Id reduction);
 
 }  // namespace wengert::plan

@@ -20,13 +20,17 @@ inline plan::Graph graph_of(const PlanFunction& f, const std::vector<Type>& inpu
   Tape tape(dtype, Tape::Mode::symbolic);
   std::vector<Var> vars;
   for (const Type& type : inputs) vars.push_back(tape.input(type));
-  return plan::take_down(tape, vars, f(vars));
+  return plan::capture(tape, vars, f(vars));
+}
+
+inline bool computes(const plan::Value& value, const std::string& name) {
+  return !value.is_leaf() && value.op->name() == name;
 }
 
 // How many nodes compute this op.
 inline int count(const plan::Graph& graph, const std::string& name) {
   return static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(),
-                                        [&](const plan::Node& node) { return plan::has_name(node, name); }));
+                                        [&](const plan::Value& value) { return computes(value, name); }));
 }
 
 inline Arrays eagerly(const PlanFunction& f, const Arrays& inputs, Dtype dtype) {

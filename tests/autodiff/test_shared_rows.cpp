@@ -8,7 +8,7 @@
 #include <regex>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/rewrites.hpp"
+#include "autodiff/plan/passes.hpp"
 #include "autodiff/plan/rows.hpp"
 #include "nn/nn.hpp"
 #include "tests/autodiff/plans.hpp"
@@ -32,10 +32,12 @@ void check_close(const Arrays& got, const Arrays& wanted, Dtype dtype, const std
                "output " << i << " is off by " << distance(got[i], wanted[i]) << ", " << what);
 }
 
+plan::Graph simplified(const plan::Graph& graph) { return plan::eliminate_dead_code(plan::simplify(graph)); }
+
 plan::Graph apart(const PlanFunction& f, const std::vector<Type>& inputs, Numbers rows) {
-  plan::Graph graph = plan::simplified(graph_of(f, inputs));
+  plan::Graph graph = simplified(graph_of(f, inputs));
   graph.rows = std::move(rows);
-  return plan::without_repeats(plan::without_dead(plan::with_shared_rows_apart(graph)));
+  return plan::eliminate_common_subexpressions(plan::eliminate_dead_code(plan::hoist_batch_invariants(graph)));
 }
 
 // The products of so many columns and inner terms in what a plan says of itself, by their number of rows.
@@ -167,8 +169,8 @@ BOOST_AUTO_TEST_CASE(a_product_for_the_rows_and_one_for_a_single_row) {
   const plan::Graph graph = apart(f, {x, shared, shared, weight}, {0});
   BOOST_TEST(count(graph, "matmul") == 2);
   BOOST_TEST(count(graph, "slice") == 4);  // of the weight: the runs of rows and of what is shared, two of each
-  const plan::Node& sum = graph.nodes[graph.outputs[0]];
-  BOOST_TEST(plan::has_name(sum, "add"));
+  const plan::Value& sum = graph.nodes[graph.outputs[0]];
+  BOOST_TEST(computes(sum, "add"));
   BOOST_TEST(to_string(graph.nodes[sum.operands[0]].type.shape) == "[50, 7]");
   BOOST_TEST(to_string(graph.nodes[sum.operands[1]].type.shape) == "[1, 7]");
 }
@@ -181,9 +183,9 @@ BOOST_AUTO_TEST_CASE(without_anything_shared_nothing_changes) {
     const Arrays inputs = inputs_of(parts);
     Plan plan = compile(layer(parts), types_of(inputs), {.rows = rows_of(parts)}, parts.dtype);
     BOOST_TEST(same_bits(run(plan, inputs), eagerly(layer(parts), inputs, parts.dtype)));
-    plan::Graph graph = plan::simplified(graph_of(layer(parts), types_of(inputs), parts.dtype));
+    plan::Graph graph = simplified(graph_of(layer(parts), types_of(inputs), parts.dtype));
     graph.rows = rows_of(parts);
-    BOOST_TEST(plan::with_shared_rows_apart(graph).nodes.size() == graph.nodes.size());
+    BOOST_TEST(plan::hoist_batch_invariants(graph).nodes.size() == graph.nodes.size());
   }
 }
 
@@ -208,8 +210,8 @@ BOOST_AUTO_TEST_CASE(shared_things_are_added_first) {
     return std::vector<Var>{in[2] + (in[2] + p) + exp(in[2])};
   };
   const plan::Graph graph = apart(f, {x, thin, row}, {0});
-  const plan::Node& sum = graph.nodes[graph.outputs[0]];
-  BOOST_TEST(plan::has_name(graph.nodes[sum.operands[0]], "matmul"));
+  const plan::Value& sum = graph.nodes[graph.outputs[0]];
+  BOOST_TEST(computes(graph.nodes[sum.operands[0]], "matmul"));
   BOOST_TEST(to_string(graph.nodes[sum.operands[1]].type.shape) == "[32]");
   const auto read_twice = [](Vars in) {
     const Var h = matmul(in[0], in[1]) + in[2];
@@ -222,8 +224,8 @@ BOOST_AUTO_TEST_CASE(shared_things_are_added_first) {
 BOOST_AUTO_TEST_CASE(layers_without_an_activation_between_them_become_one_where_it_pays) {
   const auto two = [](Vars in) { return std::vector<Var>{matmul(matmul(in[0], in[1]) + in[3], in[2])}; };
   const auto rows_by = [](const plan::Graph& graph) {  // products of 50 rows
-    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const plan::Node& node) {
-      return plan::has_name(node, "matmul") && node.type.shape[-2] == 50;
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const plan::Value& value) {
+      return computes(value, "matmul") && value.type.shape[-2] == 50;
     });
   };
   BOOST_TEST(rows_by(apart(two, {x, thin, square_weight, row}, {0})) == 1);

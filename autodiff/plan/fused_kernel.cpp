@@ -1,10 +1,11 @@
-#include "autodiff/plan/chain.hpp"
+#include "autodiff/plan/fused_kernel.hpp"
 
 #include <algorithm>
 
 namespace wengert::plan {
 
-Chain::Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, std::vector<Instruction> instructions)
+FusedKernel::FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shape>& from,
+                         std::vector<Instruction> instructions)
     : dtype_(dtype),
       size_(shape.size()),
       columns_(shape.rank() == 0 ? 1 : shape[-1]),
@@ -16,7 +17,7 @@ Chain::Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, st
 // What repeats after fewer elements would cut blocks too short.
 constexpr Index shortest_run = 128;
 
-Chain::Source Chain::source_of(const Shape& own, const Shape& shape) {
+FusedKernel::Source FusedKernel::source_of(const Shape& own, const Shape& shape) {
   const Index columns = shape.rank() == 0 ? 1 : shape[-1], row_length = own.rank() == 0 ? 1 : own[-1];
   const Shape rows = own.rank() == 0 ? Shape{} : own.leading(own.rank() - 1);
   const Shape all_rows = shape.rank() == 0 ? Shape{} : shape.leading(shape.rank() - 1);
@@ -39,7 +40,7 @@ Chain::Source Chain::source_of(const Shape& own, const Shape& shape) {
 }
 
 // A register is free again after its last reader.
-void Chain::share_registers() {
+void FusedKernel::share_registers() {
   const std::size_t count = instructions_.size();
   std::vector<std::size_t> last(count, 0);
   for (std::size_t i = 0; i < count; ++i)
@@ -62,8 +63,8 @@ void Chain::share_registers() {
 }
 
 template <class T>
-void Chain::compute(const void** operands, void* const* outputs, Index at, Index n, T* registers) const {
-  std::array<const void*, 8> in;
+void FusedKernel::compute(const void** operands, void* const* outputs, Index at, Index n, T* registers) const {
+  std::array<const void*, most_arity> in;
   const void** results = operands + sources_.size();
   for (std::size_t i = 0; i < instructions_.size(); ++i) {
     const Instruction& each = instructions_[i];
@@ -77,13 +78,9 @@ void Chain::compute(const void** operands, void* const* outputs, Index at, Index
   }
 }
 
-namespace {
-constexpr std::size_t most_values = 96;  // of a chain, from outside and within; fusion stops before
-}
-
 // What is the same in every block; blocks begin with a row where that matters.
 template <class T>
-void Chain::lay_out(const void* const* from, Index begin, Index n, T* buffers) const {
+void FusedKernel::lay_out(const void* const* from, Index begin, Index n, T* buffers) const {
   for (std::size_t s = 0; s < sources_.size(); ++s) {
     const T* data = static_cast<const T*>(from[s]);
     T* buffer = buffers + static_cast<Index>(s) * block;
@@ -96,7 +93,7 @@ void Chain::lay_out(const void* const* from, Index begin, Index n, T* buffers) c
 
 // Elements [at, at + n) of a value, in its buffer or where they lie.
 template <class T>
-const T* Chain::block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const {
+const T* FusedKernel::block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const {
   if (source.reach == Reach::in_place) return data + at % source.period;
   if (source.reach == Reach::column) {
     Index row = at / columns_, left = columns_ - at % columns_;
@@ -113,7 +110,7 @@ const T* Chain::block_of(const Source& source, const T* data, Index at, Index n,
   return buffer;
 }
 
-void Chain::run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const {
+void FusedKernel::run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const {
   dispatch_float(dtype_, [&]<class T>() {
     T *buffers = reinterpret_cast<T*>(scratch), *registers = buffers + static_cast<Index>(sources_.size()) * block;
     lay_out(from, begin, std::min(block, end - begin), buffers);
@@ -131,8 +128,8 @@ void Chain::run(const void* const* from, void* const* outputs, Index begin, Inde
   });
 }
 
-void Chain::run_block(const void* const* from, void* const* outputs, Index top, Index bottom, Index left, Index right,
-                      std::byte* scratch) const {
+void FusedKernel::run_block(const void* const* from, void* const* outputs, Index top, Index bottom, Index left,
+                            Index right, std::byte* scratch) const {
   dispatch_float(dtype_, [&]<class T>() {
     T* buffers = reinterpret_cast<T*>(scratch);
     std::array<const void*, most_values> operands;

@@ -1,26 +1,35 @@
-// Chain: elementwise ops of one shape that go through memory together, a block of elements at a time, so that what is
-// between them never leaves the first-level cache.
+// FusedKernel: elementwise ops of one shape that go through memory together, a block of elements at a time, so that
+// what is between them never leaves the L1 cache.
 #pragma once
+#include <memory>
 #include <vector>
 
 #include "autodiff/kernels/strided.hpp"
-#include "autodiff/op.hpp"
+#include "autodiff/plan/fusion.hpp"
 
 namespace wengert::plan {
 
-class Chain {
+class FusedKernel {
  public:
   static constexpr Index block = 512;  // elements
+
+  // Every instruction but the first reads another, or the product before them: of m instructions of a operands each,
+  // m a - (m - 1) come from outside, and the product.
+  static constexpr std::size_t most_operands = most_members * (most_arity - 1) + 2, most_outputs = most_members;
+  static constexpr std::size_t most_values = most_operands + most_members;
 
   struct Instruction {
     const Op* op;
     const Attributes* attributes;
-    std::vector<int> operands;  // a value from outside by its number, or the result of instruction i as ~i
-    int output = -1;            // its number among the outputs; -1 where only the chain reads it
+    std::vector<int> operands{};          // a value from outside by its number, or an instruction's result
+    int output = -1;                      // its number among the outputs; -1 where only the kernel reads it
+    std::shared_ptr<const void> owner{};  // of the op and the attributes
+
+    static constexpr int result(int instruction) { return ~instruction; }
   };
 
-  // `from` are the shapes of the values from outside; what has fewer elements than `shape` is stretched.
-  Chain(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, std::vector<Instruction> instructions);
+  // `from` are the shapes of the values from outside; what has fewer elements than `shape` is broadcast.
+  FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, std::vector<Instruction> instructions);
 
   // Elements [begin, end), in C order; `begin` is a multiple of the block or of the last axis. `scratch` holds
   // scratch_bytes().

@@ -1,12 +1,14 @@
-// What all rows share, apart from what varies by row. A node varies where it depends on what brings rows in, whatever
+// What all rows share, apart from what varies by row. A value varies where it depends on what brings rows in, whatever
 // its extents: a batch that happens to have one row is computed like that row among others.
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <tuple>
 
-#include "autodiff/plan/rebuilt.hpp"
-#include "autodiff/plan/rewrites.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/ops/known.hpp"
+#include "autodiff/plan/graph_rewriter.hpp"
+#include "autodiff/plan/passes.hpp"
 #include "autodiff/plan/rows.hpp"
 
 namespace wengert::plan {
@@ -36,12 +38,12 @@ struct Affine {
   std::optional<Id> shared{};
 };
 
-class Separator {
+class Hoister {
  public:
-  explicit Separator(const Graph& graph)
+  explicit Hoister(const Graph& graph)
       : graph_(graph), extent_(batch_of(graph)), reads_(graph.nodes.size(), 0), result_(graph) {
-    for (const Node& node : graph.nodes)
-      for (Id operand : node.operands) ++reads_[operand];
+    for (const Value& value : graph.nodes)
+      for (Id operand : value.operands) ++reads_[operand];
     for (Id output : graph.outputs) ++reads_[output];
   }
 
@@ -56,22 +58,22 @@ class Separator {
   }
 
  private:
-  Id placed(Node node) {
+  Id placed(Value value) {
     std::optional<Id> better;
-    if (by_weight(node)) {
-      better = split(node);
-      if (!better) better = collapsed(node);
-    } else if (has_name(node, "add")) {
-      better = shared_first(node);
+    if (by_weight(value)) {
+      better = split(value);
+      if (!better) better = collapsed(value);
+    } else if (value.is(add_op())) {
+      better = shared_first(value);
     }
-    return better ? *better : add(std::move(node));
+    return better ? *better : add(std::move(value));
   }
 
   // [x, e] W = x Wx + e We. Also where the concat has other readers (a weight's gradient): most of the work is saved
   // all the same, and a value does not depend on what else is computed from it.
-  std::optional<Id> split(const Node& product) {
-    const Node whole = at(product.operands[0]);
-    if (!has_name(whole, "concat") || whole.attributes.axes[0] != -1) return {};
+  std::optional<Id> split(const Value& product) {
+    const Value whole = at(product.operands[0]);
+    if (!whole.is(concat_op()) || whole.arguments<ConcatArguments>().axis != -1) return {};
     Columns varying, shared;
     Index begin = 0;
     for (Id part : whole.operands) {
@@ -81,28 +83,29 @@ class Separator {
     }
     if (varying.parts.empty() || shared.parts.empty()) return {};
     const Id rows = times(varying, product), row = times(shared, product);
-    return call("add", {rows, row}, {}, product);
+    return call(add_op(), {rows, row}, {}, product);
   }
   // The product of some columns with their rows of the weight.
-  Id times(const Columns& columns, const Node& product) {
+  Id times(const Columns& columns, const Value& product) {
     const Id left = side_by_side(columns.parts, -1, product);
-    const int axis = product.attributes.integers[1] != 0 ? -1 : -2;
+    const int axis = product.arguments<MatmulOptions>().transpose_b ? -1 : -2;
     std::vector<Id> weights;
     for (const auto& run : columns.runs) weights.push_back(part_of(product.operands[1], axis, run, product));
-    return call("matmul", {left, side_by_side(weights, axis, product)}, product.attributes, product);
+    return call(matmul_op(), {left, side_by_side(weights, axis, product)}, product.attributes, product);
   }
-  Id side_by_side(const std::vector<Id>& parts, int axis, const Node& from) {
-    return parts.size() == 1 ? parts[0] : call("concat", parts, {.axes = {axis}}, from);
+  Id side_by_side(const std::vector<Id>& parts, int axis, const Value& from) {
+    return parts.size() == 1 ? parts[0] : call(concat_op(), parts, to_attributes(ConcatArguments{.axis = axis}), from);
   }
-  Id part_of(Id weight, int axis, std::pair<Index, Index> run, const Node& from) {
+  Id part_of(Id weight, int axis, std::pair<Index, Index> run, const Value& from) {
     if (axis == -2 && at(weight).parameter) return rows_of(weight, run);
-    return call("slice", {weight}, {.axes = {axis}, .integers = {run.first, run.second, 1}}, from);
+    return call(slice_op(), {weight},
+                to_attributes(SliceArguments{.axis = axis, .start = run.first, .stop = run.second}), from);
   }
   // Rows of a parameter lie one after the other: they are read where they are, without a copy.
   Id rows_of(Id parameter, std::pair<Index, Index> run) {
     const auto [known, fresh] = views_.try_emplace({parameter, run.first, run.second}, 0);
     if (!fresh) return known->second;
-    Node leaf = at(parameter);
+    Value leaf = at(parameter);
     auto rows = std::make_shared<Tape::Borrowing>(*leaf.parameter);
     leaf.type.shape.set(-2, run.first);  // as many as come before
     rows->data = static_cast<const std::byte*>(rows->data) + leaf.type.bytes();
@@ -113,82 +116,80 @@ class Separator {
   }
 
   // (x A + r) + b = x A + (r + b): what is shared is added once. Where others read x A + r there is nothing to gain.
-  std::optional<Id> shared_first(const Node& sum) {
+  std::optional<Id> shared_first(const Value& sum) {
     for (std::size_t i = 0; i < 2; ++i) {
       const Id first = sum.operands[i], last = sum.operands[1 - i];
       const auto affine = affine_of(first);
       if (!affine || !affine->shared || varies_[last] || !single_[first]) continue;
-      return call("add", {affine->product, call("add", {*affine->shared, last}, {}, sum)}, {}, sum);
+      return call(add_op(), {affine->product, call(add_op(), {*affine->shared, last}, {}, sum)}, {}, sum);
     }
     return {};
   }
 
   // (x A + r) B = x (A B) + r B, unless x A + r is needed by others as well.
-  std::optional<Id> collapsed(const Node& outer) {
+  std::optional<Id> collapsed(const Value& outer) {
     const auto affine = affine_of(outer.operands[0]);
     if (!affine || !single_[outer.operands[0]] || !single_[affine->product]) return {};
-    const Node inner = at(affine->product);
+    const Value inner = at(affine->product);
     const Index k = shape(inner.operands[0])[-1], n = inner.type.shape[-1];
     if (!pays(k, n) || (affine->shared && !has_columns(*affine->shared, n))) return {};
-    const Id weight = call("matmul", {upright(inner), outer.operands[1]}, outer.attributes, outer);
-    const Id rows = call("matmul", {inner.operands[0], weight}, {.integers = {0, 0}}, outer);
+    const Id weight = call(matmul_op(), {untransposed(inner), outer.operands[1]}, outer.attributes, outer);
+    const Id rows = call(matmul_op(), {inner.operands[0], weight}, to_attributes(MatmulOptions{}), outer);
     if (!affine->shared) return rows;
-    const Id row = call("matmul", {as_matrix(*affine->shared, inner), outer.operands[1]}, outer.attributes, outer);
-    return call("add", {rows, row}, {}, outer);
+    const Id row = call(matmul_op(), {as_matrix(*affine->shared, inner), outer.operands[1]}, outer.attributes, outer);
+    return call(add_op(), {rows, row}, {}, outer);
   }
   bool has_columns(Id id, Index n) const { return shape(id).rank() > 0 && shape(id)[-1] == n; }
   // The weight of a product as [k,n]. Not by a flag: a product that sums over rows of its first operand does so in
   // groups (matmul.cpp), and whether this weight has a flag may depend on the number of rows.
-  Id upright(const Node& product) {
+  Id untransposed(const Value& product) {
     const Id weight = product.operands[1];
-    return product.attributes.integers[1] == 0 ? weight : call("transpose", {weight}, {.axes = {-1, -2}}, product);
+    if (!product.arguments<MatmulOptions>().transpose_b) return weight;
+    return call(transpose_op(), {weight}, to_attributes(TransposeArguments{.axes = {-1, -2}}), product);
   }
-  Id as_matrix(Id id, const Node& from) {
-    return shape(id).rank() > 1 ? id : call("reshape", {id}, {.integers = {1, 1, shape(id)[-1]}}, from);
+  Id as_matrix(Id id, const Value& from) {
+    return shape(id).rank() > 1
+               ? id
+               : call(reshape_op(), {id}, to_attributes(ReshapeArguments{.replaced = 1, .shape = {1, shape(id)[-1]}}),
+                      from);
   }
 
   // A product with a weight that all rows share.
-  bool by_weight(const Node& node) const {
-    return has_name(node, "matmul") && node.attributes.integers[0] == 0 && shape(node.operands[1]).rank() == 2 &&
-           !varies_[node.operands[1]];
+  bool by_weight(const Value& value) const {
+    return is_product_by_matrix(result_.to, value) && !varies_[value.operands[1]];
   }
   bool is_product(Id id) const { return varies_[id] && by_weight(at(id)); }
   std::optional<Affine> affine_of(Id id) const {
     if (is_product(id)) return Affine{id};
-    if (!has_name(at(id), "add")) return {};
+    if (!at(id).is(add_op())) return {};
     for (std::size_t i = 0; i < 2; ++i)
       if (const Id other = at(id).operands[1 - i]; is_product(at(id).operands[i]) && !varies_[other])
         return Affine{at(id).operands[i], other};
     return {};
   }
 
-  const Node& at(Id id) const { return result_.to.nodes[id]; }
+  const Value& at(Id id) const { return result_.to.nodes[id]; }
   const Shape& shape(Id id) const { return at(id).type.shape; }
-  Id add(Node node) {
-    varies_.push_back(brings_rows(graph_, node, extent_) ||
-                      std::any_of(node.operands.begin(), node.operands.end(), [&](Id id) { return varies_[id]; }));
+  Id add(Value value) {
+    varies_.push_back(brings_rows(graph_, value, extent_) ||
+                      std::any_of(value.operands.begin(), value.operands.end(), [&](Id id) { return varies_[id]; }));
     single_.push_back(true);
-    return result_.add(std::move(node));
+    return result_.add(std::move(value));
   }
-  // A new node, in the place of `from`.
-  Id call(std::string_view name, std::vector<Id> operands, const Attributes& attributes, const Node& from) {
-    Node node{.op = &op_named(name), .attributes = attributes, .operands = std::move(operands), .place = from.place};
-    std::vector<const Type*> types;
-    for (Id operand : node.operands) types.push_back(&at(operand).type);
-    node.type = node.op->infer({types, node.attributes});
-    return add(std::move(node));
+  Id call(const Op& op, std::vector<Id> operands, const Attributes& attributes, const Value& from) {
+    return add(result_.call(op, std::move(operands), attributes, from));
   }
 
   const Graph& graph_;
   const Index extent_;
-  std::vector<Index> reads_;  // of each old node
-  Rebuilt result_;
-  std::vector<bool> varies_, single_;                 // of each new node: whether it depends on rows, is read once
+  std::vector<Index> reads_;  // of each old value
+  GraphRewriter result_;
+  std::vector<bool> varies_, single_;                 // of each new value: whether it depends on rows, is read once
   std::map<std::tuple<Id, Index, Index>, Id> views_;  // parameter, first row, last
 };
 
 }  // namespace
 
-Graph with_shared_rows_apart(const Graph& graph) { return Separator(graph).run(); }
+Graph hoist_batch_invariants(const Graph& graph) { return Hoister(graph).run(); }
 
 }  // namespace wengert::plan

@@ -1,0 +1,218 @@
+#include "autodiff/plan/executor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autodiff/kernels/groups.hpp"
+#include "autodiff/parallel.hpp"
+
+namespace wengert::plan {
+namespace {
+
+// A step, or a whole run, that takes less stays on one thread: threads wait for each other, and for values from each
+// other's caches.
+constexpr double serial_microseconds = 25;
+
+std::atomic<int> sharing_every_step{0};
+
+bool is_short(double microseconds) { return microseconds < serial_microseconds && sharing_every_step == 0; }
+bool is_serial(const Step& step) { return step.tasks() == 1 || is_short(step.microseconds); }
+
+bool shared_out(const Steps& steps) {
+  return !std::all_of(steps.begin(), steps.end(), [](const auto& step) { return is_serial(*step); });
+}
+
+bool overlap(const Type& type, const void* data, const Array& output) {
+  const auto* from = static_cast<const std::byte*>(data);
+  const auto* to = static_cast<const std::byte*>(output.raw());
+  return std::less<>()(from, to + output.type().bytes()) && std::less<>()(to, from + type.bytes());
+}
+
+Array room(std::size_t bytes) { return Array(Dtype::i32, {static_cast<Index>(bytes / 4 + 1)}); }
+
+}  // namespace
+
+void Executor::check(std::span<const PlanInput> given) const {
+  if (given.size() != schedule_.inputs.size())
+    throw Error(fmt::format("[run] this plan has {} inputs, got {}", schedule_.inputs.size(), given.size()));
+  for (std::size_t i = 0; i < schedule_.inputs.size(); ++i)
+    if (*given[i].type != schedule_.inputs[i])
+      throw Error(fmt::format("[run] input {}{} is {}, got {}", i,
+                              schedule_.names[i].empty() ? "" : " (" + schedule_.names[i] + ")",
+                              to_string(schedule_.inputs[i]), to_string(*given[i].type)));
+  for (std::size_t i = 0; i < given.size(); ++i)
+    for (const Array& output : schedule_.outputs)
+      if (overlap(schedule_.inputs[i], given[i].data, output))
+        throw Error(
+            fmt::format("[run] input {} is this plan's own output, which the run writes over: copy it first", i));
+}
+
+void Executor::make_room(int threads) {
+  if (shared_.bytes.size() == 0) shared_.bytes = room(schedule_.shared_bytes);
+  std::size_t ranges = 0, all = 0;
+  for (const Stage& stage : schedule_.stages) {
+    for (const Variant& variant : stage.ranges) ranges = std::max(ranges, variant.local_bytes);
+    all = std::max(all, stage.all.local_bytes);  // a team may come out smaller than it was asked to be
+  }
+  const auto at_least = [](Memory& memory, std::size_t bytes) {
+    if (memory.bytes.type().bytes() < bytes + 1) memory.bytes = room(bytes);
+  };
+  const std::size_t count = static_cast<std::size_t>(threads);
+  if (local_.size() < count) {
+    local_.resize(count);
+    scratch_.resize(count);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    at_least(local_[i], i == 0 ? std::max(ranges, all) : ranges);
+    at_least(scratch_[i], schedule_.scratch_bytes);
+  }
+}
+
+bool Executor::by_ranges(const Stage& stage, int threads) {
+  // All threads about equally busy, or one alone, which gains from ranges that fit into its cache.
+  const Index rounds = (stage.units + threads - 1) / threads;
+  return stage.units > 1 && 10 * stage.units >= 8 * rounds * threads;
+}
+
+Frame Executor::frame_of(int thread) {
+  const std::size_t which = static_cast<std::size_t>(thread);
+  return {schedule_.table.data(), shared_.data(), local_[which].data(), scratch_[which].data()};
+}
+
+void Executor::run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier) {
+  const auto run = [&](const Step& step, Index begin, Index end) {
+    for (Index task = begin; task < end; ++task) step.run(frame, task);
+  };
+  bool together = true;  // whether all threads have seen what was written so far
+  for (const auto& step : steps) {
+    const Index tasks = step->tasks();
+    if (threads == 1 || is_serial(*step)) {
+      if (thread == 0) run(*step, 0, tasks);
+      together = false;
+      continue;
+    }
+    if (!together) barrier.wait();
+    run(*step, tasks * thread / threads, tasks * (thread + 1) / threads);
+    barrier.wait();
+    together = true;
+  }
+  if (!together) barrier.wait();
+}
+
+// The steps of range `unit`, and its first row.
+const Variant& Executor::range(const Stage& stage, Index unit, Index& begin) const {
+  begin = group_begin(unit, stage.units, schedule_.extent);
+  const Index rows = group_begin(unit + 1, stage.units, schedule_.extent) - begin;
+  return stage.ranges[stage.ranges[0].rows == rows ? 0 : 1];
+}
+
+void Executor::run_ranges(const Stage& stage, Frame frame, int thread, int threads) {
+  for (Index unit = stage.units * thread / threads; unit < stage.units * (thread + 1) / threads; ++unit) {
+    const Variant& variant = range(stage, unit, frame.begin);
+    for (const auto& step : variant.steps)
+      for (Index task = 0, tasks = step->tasks(); task < tasks; ++task) step->run(frame, task);
+  }
+}
+
+void Executor::work(int thread, int threads, Barrier& barrier) {
+  for (const Stage& stage : schedule_.stages) {
+    Frame frame = frame_of(thread);
+    run_steps(stage.whole, frame, thread, threads, barrier);
+    if (by_ranges(stage, threads)) {
+      run_ranges(stage, frame, thread, threads);
+      barrier.wait();
+    } else {
+      frame.local = frame_of(0).local;
+      run_steps(stage.all.steps, frame, thread, threads, barrier);
+    }
+    run_steps(stage.combined, frame, thread, threads, barrier);
+  }
+}
+
+// One thread where none of several would have work of its own. (Its values are then in one cache for what follows.)
+int Executor::team() const {
+  if (is_short(schedule_.microseconds)) return 1;
+  const int wanted = threads();
+  for (const Stage& stage : schedule_.stages)
+    if (by_ranges(stage, wanted) || shared_out(stage.whole) || shared_out(stage.all.steps) ||
+        shared_out(stage.combined))
+      return wanted;
+  return 1;
+}
+
+// Computes the outputs where `to` lies; `then` runs on every thread of the region, once they are there. (What follows
+// work() is behind a barrier after the last step: no thread is there if one has failed before.)
+void Executor::execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then) {
+  for (std::size_t i = 0; i < given.size(); ++i) schedule_.table[i] = given[i].data;
+  for (std::size_t i = 0; i < to.size(); ++i) schedule_.table[schedule_.output_entries[i]] = to[i].raw();
+  const int wanted = team();
+  make_room(wanted);
+  computed_ = false;
+  try {
+    parallel_region(wanted, [&](int thread, int threads, Barrier& barrier) {
+      work(thread, threads, barrier);
+      computed_ = true;
+      if (then) then(thread, threads, barrier);
+    });
+  } catch (const Error&) {
+    if (!computed_) run_whole();
+    throw;
+  }
+}
+
+// A run that failed once more, every step over all rows by itself, on this thread: the error that comes of it is the
+// first one, and speaks of whole arrays, as an eager tape's does.
+void Executor::run_whole() {
+  const FloatingPointMode mode;
+  const Frame frame = frame_of(0);
+  for (const Stage& stage : schedule_.stages)
+    for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined})
+      for (const auto& step : *steps) step->run_whole(frame);
+}
+
+std::span<const Array> Executor::run(std::span<const PlanInput> given, const Finish& finish) {
+  check(given);
+  const Turn turn(running_);
+  adds_up_ = false;
+  execute(given, schedule_.outputs, finish);
+  adds_up_ = true;
+  return schedule_.outputs;
+}
+
+// Each thread adds its part of every output.
+void Executor::add_to_outputs(int thread, int threads) {
+  for (std::size_t i = 0; i < schedule_.outputs.size(); ++i)
+    dispatch_float(schedule_.outputs[i].dtype(), [&]<class T>() {
+      const Index size = schedule_.outputs[i].size(), begin = size * thread / threads,
+                  end = size * (thread + 1) / threads;
+      T* sum = schedule_.outputs[i].data<T>().data();
+      const T* addend = std::as_const(addends_[i]).data<T>().data();
+      for (Index e = begin; e < end; ++e) sum[e] += addend[e];
+    });
+}
+
+std::span<const Array> Executor::accumulate(std::span<const PlanInput> given, const Finish& finish) {
+  check(given);
+  const Turn turn(running_);
+  if (!adds_up_) throw Error("[accumulate] there is nothing to add to: the plan has not run, or its last run failed");
+  if (addends_.empty()) {
+    for (const Array& output : schedule_.outputs)
+      if (!is_float(output.dtype())) throw Error("[accumulate] adds f32 and f64, an output of this plan is i32");
+    for (const Array& output : schedule_.outputs) addends_.emplace_back(output.type());
+  }
+  execute(given, addends_, [&](int thread, int threads, Barrier& barrier) {
+    if (thread == 0) adds_up_ = false;  // unless all ends well
+    add_to_outputs(thread, threads);
+    if (!finish) return;
+    barrier.wait();
+    finish(thread, threads, barrier);
+  });
+  adds_up_ = true;
+  return schedule_.outputs;
+}
+
+ShareEveryStep::ShareEveryStep() { ++sharing_every_step; }
+ShareEveryStep::~ShareEveryStep() { --sharing_every_step; }
+
+}  // namespace wengert::plan

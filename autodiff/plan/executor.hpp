@@ -1,0 +1,77 @@
+// Executor: runs a schedule, again and again, on a team of threads.
+#pragma once
+#include <atomic>
+#include <functional>
+
+#include "autodiff/plan.hpp"
+#include "autodiff/plan/schedule.hpp"
+
+namespace wengert::plan {
+
+// While it lives nobody else runs the plan.
+class Turn {
+ public:
+  explicit Turn(std::atomic<bool>& running) : running_(running) {
+    if (running_.exchange(true))
+      throw Error("[run] this plan is running on another thread: its memory serves one run at a time");
+  }
+  ~Turn() { running_.store(false); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  std::atomic<bool>& running_;
+};
+
+class Executor {
+ public:
+  explicit Executor(Schedule schedule) : schedule_(std::move(schedule)) {}
+
+  using Finish = Plan::Finish;
+  std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish);
+  std::span<const Array> accumulate(std::span<const PlanInput> inputs, const Finish& finish);
+  std::string profile(std::span<const PlanInput> inputs, int runs);
+
+  const Schedule& schedule() const { return schedule_; }
+  std::span<const Array> outputs() const { return schedule_.outputs; }
+
+ private:
+  void check(std::span<const PlanInput> given) const;
+  void execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then);
+  void add_to_outputs(int thread, int threads);
+  void run_whole();
+  int team() const;
+  void make_room(int threads);
+  void work(int thread, int threads, Barrier& barrier);
+  void run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier);
+  void run_ranges(const Stage& stage, Frame frame, int thread, int threads);
+  // Every step with its frame, as one thread alone would run them.
+  void visit_alone(const std::function<void(const Step&, const Frame&)>& visit);
+  Frame frame_of(int thread);
+  const Variant& range(const Stage& stage, Index unit, Index& begin) const;
+  static bool by_ranges(const Stage& stage, int threads);
+
+  struct Memory {
+    Array bytes{Dtype::i32, {0}};
+    std::byte* data() { return static_cast<std::byte*>(bytes.raw()); }
+  };
+  Schedule schedule_;
+  Memory shared_;
+  std::vector<Memory> local_, scratch_;  // of each thread
+  std::vector<Array> addends_;           // of accumulate()
+  bool adds_up_ = false;                 // whether the outputs are something to add to
+  std::atomic<bool> running_{false};
+  std::atomic<bool> computed_{false};  // whether all steps of the run are through
+};
+
+// While one lives, plans share every step of several tasks among all threads, however little it does: for checks, whose
+// arrays are small.
+class ShareEveryStep {
+ public:
+  ShareEveryStep();
+  ~ShareEveryStep();
+  ShareEveryStep(const ShareEveryStep&) = delete;
+  ShareEveryStep& operator=(const ShareEveryStep&) = delete;
+};
+
+}  // namespace wengert::plan

@@ -1,0 +1,63 @@
+// What a plan says of itself.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autodiff/plan/schedule.hpp"
+
+namespace wengert::plan {
+namespace {
+
+std::string listed(const std::string& title, const Steps& steps) {
+  std::string text = steps.empty() ? "" : "  " + title + "\n";
+  for (const auto& step : steps)
+    text += fmt::format("    {:60} {:12.0f} flop  {} tasks\n", step->kernel(), step->flops, step->tasks());
+  return text;
+}
+
+}  // namespace
+
+std::vector<Plan::StepInfo> Schedule::steps() const {
+  using Part = Plan::StepInfo::Part;
+  std::vector<Plan::StepInfo> all;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const auto add = [&](Part part, const Steps& steps) {
+      for (const auto& step : steps)
+        all.push_back({static_cast<int>(i), part, step->kernel(), step->nodes.size(), step->tasks()});
+    };
+    add(Part::whole, stages[i].whole);
+    if (!stages[i].ranges.empty()) add(Part::range, stages[i].ranges[0].steps);
+    add(Part::all_rows, stages[i].all.steps);
+    add(Part::combined, stages[i].combined);
+  }
+  return all;
+}
+
+std::size_t Schedule::bytes() const {
+  std::size_t local = 0;
+  for (const Stage& stage : stages)
+    local = std::max(local, stage.ranges.empty() ? stage.all.local_bytes : stage.ranges[0].local_bytes);
+  return shared_bytes + local;
+}
+
+std::string Schedule::explain() const {
+  std::string text = "nodes:";
+  for (const auto& pass : passes)
+    text += fmt::format("{} {} {}", &pass == &passes[0] ? "" : ",", pass.nodes, pass.name);
+  text += fmt::format("\nrows of the batch: {}; bytes: {} shared, of {} for all values\n", extent, shared_bytes,
+                      value_bytes);
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const Stage& stage = stages[i];
+    text += fmt::format("stage {}\n", i) + listed("whole", stage.whole);
+    if (stage.units > 1)
+      text += listed(fmt::format("rows, in {} ranges of {} or one more ({} bytes each)", stage.units,
+                                 stage.ranges[0].rows, stage.ranges[0].local_bytes),
+                     stage.ranges[0].steps);
+    else
+      text += listed("rows, all at once", stage.all.steps);
+    text += listed("combined", stage.combined);
+  }
+  return text;
+}
+
+}  // namespace wengert::plan

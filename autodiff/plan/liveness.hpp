@@ -1,0 +1,37 @@
+// Liveness: who reads a value, and when it is first written and last read.
+#pragma once
+#include "autodiff/plan/fusion.hpp"
+
+namespace wengert::plan {
+
+class Liveness {
+ public:
+  Liveness(const Graph& graph, const RowPlan& rows, const std::vector<FusionGroup>& groups);
+
+  // The number of the group that computes a node.
+  std::size_t group_of(Id id) const { return group_of_[id]; }
+  const std::vector<Id>& readers(Id id) const { return readers_[id]; }
+  bool is_output(Id id) const { return is_output_[id]; }
+  // Whether a value is read outside of its group, so that it needs memory.
+  bool escapes(Id id) const;
+  // The member of a group with a product in whose memory the product waits for its readers: a value that is written by
+  // the last of them or after it, or the product itself where others read it or none comes late enough.
+  Id home_of_product(const FusionGroup& group) const;
+
+  // When, counted in groups, a node is written and last read, from outside of the rows of its stage. All groups of a
+  // stage's rows run as one.
+  struct Interval {
+    std::size_t first = 0, last = 0;
+  };
+  Interval writing(Id id) const { return together_[group_of_[id]]; }
+  Interval living(Id id) const;
+
+ private:
+  const std::vector<FusionGroup>& groups_;
+  std::vector<std::vector<Id>> readers_;
+  std::vector<std::size_t> group_of_;
+  std::vector<bool> is_output_;
+  std::vector<Interval> together_;  // of each group: those that run as one with it
+};
+
+}  // namespace wengert::plan

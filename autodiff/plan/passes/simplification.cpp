@@ -1,0 +1,99 @@
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "autodiff/checkpoint.hpp"
+#include "autodiff/kernels/groups.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/ops/known.hpp"
+#include "autodiff/plan/graph_rewriter.hpp"
+#include "autodiff/plan/passes.hpp"
+
+namespace wengert::plan {
+namespace {
+
+// The number that fills a constant; NaN where it has several.
+double splat_of(const Value& value) {
+  constexpr double several = special_values::nan;
+  if (!value.constant || value.constant->size() == 0 || !is_float(value.type.dtype)) return several;
+  const double first = value.constant->at(0);
+  for (Index i = 1; i < value.constant->size(); ++i)
+    if (value.constant->at(i) != first || std::signbit(value.constant->at(i)) != std::signbit(first)) return several;
+  return first;
+}
+
+// The operand that a value merely repeats, if it does.
+std::optional<Id> repeated(const Graph& graph, const Value& value) {
+  if (value.operands.empty() || value.is_leaf()) return {};
+  if (is_checkpoint(*value.op)) return value.operands.back();
+  for (const Op* op : {&identity_op(), &stop_gradient_op(), &reshape_op(), &broadcast_to_op(), &cast_op()})
+    if (value.op == op && graph.type_of(value, 0) == value.type) return value.operands[0];
+  return {};
+}
+
+// Elementwise operands as they were before they were broadcast, or one number for a constant of equal ones, as long as
+// the others still make up the shape.
+void skip_broadcasts(Graph& graph, Value& value) {
+  if (value.is_leaf() || !value.op->fusable()) return;
+  for (Id& operand : value.operands) {
+    Id narrow = operand;
+    const Value from = graph.nodes[operand];
+    const double number = splat_of(from);
+    if (from.is(broadcast_to_op())) {
+      narrow = from.operands[0];
+    } else if (number == number && from.type.shape.size() > 1) {
+      Array single(from.type.dtype, Shape{});
+      single.set(0, number);
+      graph.nodes.push_back({.op = from.op, .type = single.type(), .location = from.location});
+      graph.nodes.back().constant = std::make_shared<Array>(single);
+      narrow = static_cast<Id>(graph.nodes.size() - 1);
+    } else {
+      continue;
+    }
+    const Id before = std::exchange(operand, narrow);
+    Shape shape;
+    for (Id each : value.operands) shape = *broadcast(shape, graph.nodes[each].type.shape);
+    if (shape != value.type.shape) operand = before;
+  }
+}
+
+// Whether it is the transpose of a matrix.
+bool swaps_matrix(const Value& value) {
+  return value.is(transpose_op()) && value.type.shape.rank() == 2 &&
+         value.arguments<TransposeArguments>().axes[0] == -1;
+}
+
+// matmul(transpose(x), y): a flag instead. A first operand that is given transposed is summed over a batch, in partial
+// sums where there are many rows (matmul.cpp): then the flag would change bits.
+void fold_transposes(const Graph& graph, Value& value) {
+  if (!value.is(matmul_op())) return;
+  MatmulOptions options = value.arguments<MatmulOptions>();
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Value& from = graph.nodes[value.operands[i]];
+    if (!swaps_matrix(from)) continue;
+    bool& transposed = i == 0 ? options.transpose_a : options.transpose_b;
+    if (i == 0 && group_count(from.type.shape[transposed ? -2 : -1], 0) > 1) continue;
+    value.operands[i] = from.operands[0];
+    transposed = !transposed;
+  }
+  value.attributes = to_attributes(options);
+}
+
+}  // namespace
+
+Graph simplify(const Graph& graph) {
+  GraphRewriter result(graph);
+  for (Id id = 0; id < graph.nodes.size(); ++id) {
+    Value value = result.moved(id);
+    if (const auto same = repeated(result.to, value)) {
+      result.put(id, *same);
+      continue;
+    }
+    skip_broadcasts(result.to, value);
+    fold_transposes(result.to, value);
+    result.put(id, result.add(std::move(value)));
+  }
+  return result.finish();
+}
+
+}  // namespace wengert::plan

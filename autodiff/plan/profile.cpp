@@ -1,0 +1,90 @@
+// Where the time of a plan goes, kernel by kernel.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+
+#include "autodiff/parallel.hpp"
+#include "autodiff/plan/executor.hpp"
+
+namespace wengert::plan {
+namespace {
+
+class Profile {
+ public:
+  void run(const Step& step, const Frame& frame) {
+    const auto start = std::chrono::steady_clock::now();
+    for (Index task = 0, tasks = step.tasks(); task < tasks; ++task) step.run(frame, task);
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    Entry& entry = kernels_[step.kernel()];
+    entry.seconds += seconds;
+    entry.flops += step.flops;
+    ++entry.calls;
+    total_ += seconds;
+  }
+
+  // The kernels that take most first.
+  std::string text(int runs) const {
+    std::vector<std::pair<std::string, Entry>> sorted(kernels_.begin(), kernels_.end());
+    std::sort(sorted.begin(), sorted.end(),
+              [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+    std::string text = fmt::format("{:.3f} ms a run on one thread\n", total_ / runs * 1e3);
+    for (const auto& [kernel, entry] : sorted)
+      text += fmt::format("{:9.3f} ms {:5.1f} % {:8.1f} GF/s {:6} calls  {}\n", entry.seconds / runs * 1e3,
+                          100 * entry.seconds / total_, entry.flops / entry.seconds / 1e9, entry.calls / runs, kernel);
+    return text;
+  }
+
+ private:
+  struct Entry {
+    double seconds = 0, flops = 0;
+    Index calls = 0;
+  };
+  std::map<std::string, Entry> kernels_;
+  double total_ = 0;
+};
+
+}  // namespace
+
+void Executor::visit_alone(const std::function<void(const Step&, const Frame&)>& visit) {
+  for (const Stage& stage : schedule_.stages) {
+    Frame frame = frame_of(0);
+    const auto visit_all = [&](const Steps& steps) {
+      for (const auto& step : steps) visit(*step, frame);
+    };
+    visit_all(stage.whole);
+    if (by_ranges(stage, 1)) {
+      for (Index unit = 0; unit < stage.units; ++unit) visit_all(range(stage, unit, frame.begin).steps);
+      frame.begin = 0;
+    } else {
+      visit_all(stage.all.steps);
+    }
+    visit_all(stage.combined);
+  }
+}
+
+std::string Executor::profile(std::span<const PlanInput> given, int runs) {
+  const struct Kept {  // sums of micro-batches, say
+    std::vector<Array>& outputs;
+    std::vector<Array> values;
+    bool &adds_up, added_up;
+    ~Kept() {
+      adds_up = added_up;
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        std::memcpy(outputs[i].raw(), values[i].raw(), values[i].type().bytes());
+    }
+  } kept{schedule_.outputs, schedule_.outputs, adds_up_, adds_up_};
+  run(given, {});
+  const Turn turn(running_);
+  make_room(1);
+  Profile profile;
+  parallel_region(1, [&](int, int, Barrier&) {
+    const OneThread alone;
+    for (int i = 0; i < runs; ++i) visit_alone([&](const Step& step, const Frame& frame) { profile.run(step, frame); });
+  });
+  return profile.text(runs);
+}
+
+}  // namespace wengert::plan

@@ -1,0 +1,104 @@
+#include "autodiff/plan/stages.hpp"
+
+#include <algorithm>
+
+#include "autodiff/plan/lowering.hpp"
+
+namespace wengert::plan {
+namespace {
+
+constexpr Index rows_of_a_range = 96;  // where no sum over rows says otherwise
+
+// As many ranges as two or four threads can share evenly.
+Index ranges_of(Index extent) {
+  const Index ranges = extent / rows_of_a_range;
+  return ranges < 2 ? 1 : (ranges + 3) / 4 * 4;
+}
+
+class Scheduler {
+ public:
+  Scheduler(const Graph& graph, const CompileOptions& options)
+      : graph_(graph),
+        rows_(find_rows(graph, options.split_rows)),
+        groups_(fusion_groups(graph, rows_, options.rewrites)),
+        liveness_(graph, rows_, groups_),
+        placement_(graph, rows_, groups_, liveness_, schedule_) {}
+
+  Schedule run() {
+    schedule_.inputs = graph_.inputs;
+    schedule_.names = graph_.names;
+    schedule_.extent = rows_.extent;
+    for (int stage = 0; stage < rows_.stages; ++stage) schedule_.stages.push_back(make_stage(stage));
+    if (!placement_.copies().empty()) schedule_.stages.emplace_back();
+    for (const auto& copy : placement_.copies()) schedule_.stages.back().whole.push_back(copy_step(lowering_, copy));
+    count_scratch_and_work();
+    return std::move(schedule_);
+  }
+
+ private:
+  Stage make_stage(int stage) {
+    Stage result;
+    std::vector<std::size_t> by_rows;  // groups
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const Id first = groups_[g].first();
+      if (rows_.stage[first] != stage) continue;
+      if (rows_.part[first] == Part::whole)
+        result.whole.push_back(make_step(lowering_, groups_[g], 0));
+      else
+        by_rows.push_back(g);
+    }
+    // Ranges are the partial sums of the reduction that has the fewest: those of the others are made up of them.
+    for (std::size_t g : by_rows) {
+      const Id first = groups_[g].first();
+      if (rows_.part[first] != Part::reduction) continue;
+      const Index count = partial_sums_of(graph_, first);
+      result.units = result.units == 0 ? count : std::min(result.units, count);
+      if (count > 1) result.combined.push_back(combine_step(lowering_, first));
+    }
+    if (!by_rows.empty()) add_ranges(by_rows, result);
+    return result;
+  }
+
+  void add_ranges(const std::vector<std::size_t>& groups, Stage& stage) {
+    if (stage.units == 0) stage.units = ranges_of(rows_.extent);
+    stage.all = make_variant(groups, rows_.extent);
+    if (stage.units == 1) return;
+    const Index shorter = rows_.extent / stage.units;
+    stage.ranges.push_back(make_variant(groups, shorter));
+    if (rows_.extent % stage.units != 0) stage.ranges.push_back(make_variant(groups, shorter + 1));
+  }
+
+  Variant make_variant(const std::vector<std::size_t>& groups, Index rows) {
+    Variant result{.rows = rows};
+    result.local_bytes = placement_.place_range(groups, rows);
+    for (std::size_t g : groups) result.steps.push_back(make_step(lowering_, groups_[g], rows));
+    return result;
+  }
+
+  void count_scratch_and_work() {
+    const auto count = [&](const Steps& steps, double share) {
+      for (const auto& step : steps) {
+        schedule_.scratch_bytes = std::max(schedule_.scratch_bytes, step->scratch_bytes());
+        schedule_.microseconds += share * step->microseconds;
+      }
+    };
+    for (const Stage& stage : schedule_.stages) {
+      for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined}) count(*steps, 1);
+      for (const Variant& each : stage.ranges) count(each.steps, 0);  // the same work as all rows at once
+    }
+  }
+
+  const Graph& graph_;
+  Schedule schedule_;
+  const RowPlan rows_;
+  const std::vector<FusionGroup> groups_;
+  const Liveness liveness_;
+  Placement placement_;
+  const Lowering lowering_{graph_, rows_, liveness_, placement_};
+};
+
+}  // namespace
+
+Schedule make_schedule(const Graph& graph, const CompileOptions& options) { return Scheduler(graph, options).run(); }
+
+}  // namespace wengert::plan

@@ -1,0 +1,67 @@
+// Step: what a plan runs. A step was made for one number of rows; where its values lie it is told by addresses, which a
+// frame turns into pointers. Each kind of step is a class in a file of steps/, which lowering.cpp lists.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "autodiff/plan/graph.hpp"
+
+namespace wengert::plan {
+
+// Where a value lies: in a table of pointers (inputs, parameters, constants, outputs), in the memory of all threads, or
+// in that of one range of rows.
+struct Address {
+  enum class Memory { table, shared, local } memory = Memory::table;
+  std::size_t at = 0;         // an entry of the table, or an offset in bytes
+  std::size_t row_bytes = 0;  // what it moves on for each row before the range; 0 where it is read whole
+};
+
+// A range of rows, and the memory that goes with it.
+struct Frame {
+  const void* const* table;
+  std::byte *shared, *local, *scratch;
+  Index begin = 0;  // the first row
+
+  std::byte* at(const Address& address) const {
+    const std::size_t rows = address.row_bytes * static_cast<std::size_t>(begin);
+    if (address.memory == Address::Memory::table)
+      return const_cast<std::byte*>(static_cast<const std::byte*>(table[address.at])) + rows;
+    return (address.memory == Address::Memory::shared ? shared : local) + address.at + rows;
+  }
+};
+
+// A value that a step reads or writes: its address, and its type with as many rows as the step has.
+struct Operand {
+  Address address{};
+  Type type{};
+  int axis = 0;  // of its rows, counted from the end; 0 where it has none
+
+  template <class T>
+  T* in(const Frame& frame) const {
+    return reinterpret_cast<T*>(frame.at(address));
+  }
+};
+
+class Step {
+ public:
+  virtual ~Step() = default;
+  // Tasks share nothing and may go to different threads, in any order.
+  virtual Index tasks() const = 0;
+  virtual void run(const Frame& frame, Index task) const = 0;
+  virtual void run_whole(const Frame& frame) const {  // all tasks, as one where that is possible
+    for (Index task = 0, count = tasks(); task < count; ++task) run(frame, task);
+  }
+  virtual std::size_t scratch_bytes() const { return 0; }  // of one thread
+  virtual std::string kernel() const = 0;                  // for explain(): "product 32x256x256, then 2 ops"
+
+  std::vector<Id> nodes{};  // what it computes
+  double flops = 0;
+  double microseconds = 0;  // about, on one thread: what decides whether threads share it
+};
+using Steps = std::vector<std::unique_ptr<Step>>;
+
+// What steps reach, for such estimates: operations on single elements, multiply-adds of products, bytes of a weight.
+inline constexpr double element_flops_per_us = 2e3, product_flops_per_us = 1e5, weight_bytes_per_us = 3e4;
+
+}  // namespace wengert::plan

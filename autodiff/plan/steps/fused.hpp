@@ -1,0 +1,27 @@
+// The elementwise ops of a group as a FusedKernel reads them.
+#pragma once
+#include <array>
+
+#include "autodiff/plan/fused_kernel.hpp"
+#include "autodiff/plan/lowering.hpp"
+
+namespace wengert::plan {
+
+// What the ops read from outside of the group, each value once, what others read of them, and instructions that count
+// both. Of a group with a product its value is operand 0, whose type is given and whose address is not.
+struct FusedCode {
+  std::vector<Operand> operands, outputs;
+  std::vector<FusedKernel::Instruction> instructions;
+};
+FusedCode fused_code(const Lowering& lowering, const FusionGroup& group, Index count);
+
+std::vector<Shape> shapes_of(const std::vector<Operand>& operands);
+
+// Where they lie in a frame.
+struct Pointers {
+  std::array<const void*, FusedKernel::most_operands> operands;
+  std::array<void*, FusedKernel::most_outputs> outputs;
+  Pointers(const Frame& frame, const std::vector<Operand>& operands, const std::vector<Operand>& outputs);
+};
+
+}  // namespace wengert::plan

@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+
+#include "autodiff/kernels/products.hpp"
+#include "autodiff/ops/known.hpp"
+#include "autodiff/plan/lowering.hpp"
+#include "autodiff/plan/steps/partial_sums.hpp"
+
+namespace wengert::plan {
+namespace {
+
+// a' b, summed over rows: [partial sums, ..., m, n].
+class ProductOverRowsStep final : public PartialSumsStep {
+ public:
+  ProductOverRowsStep(Operand a, Operand b, Operand partials, Index count, Index extent)
+      : PartialSumsStep(count, extent, a.type.shape[-2]),
+        a_(std::move(a)),
+        b_(std::move(b)),
+        partials_(std::move(partials)),
+        m_(a_.type.shape[-1]),
+        n_(b_.type.shape[-1]),
+        products_(a_.type.shape.leading(a_.type.shape.rank() - 2).size()) {
+    down_ = (m_ + block_rows - 1) / block_rows;
+    across_ = (n_ + block_columns - 1) / block_columns;
+    flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(rows_ * products_);
+    microseconds = flops / product_flops_per_us + static_cast<double>(held() * m_ * n_) *
+                                                      static_cast<double>(size_of(a_.type.dtype)) / weight_bytes_per_us;
+  }
+  Index tasks() const override { return held() * products_ * down_ * across_; }
+  std::string kernel() const override { return fmt::format("product over rows {}x{}x{}", m_, n_, rows_); }
+  void run(const Frame& frame, Index task) const override {
+    // Columns last: a thread gets those that it computes in the layer's product as well.
+    const Index top = task % down_ * block_rows, left = task / down_ % across_ * block_columns;
+    const Index which = task / (across_ * down_) % products_;
+    const Range r = range(frame, task / (across_ * down_ * products_));
+    dispatch_float(a_.type.dtype, [&]<class T>() {
+      const T* a = a_.in<const T>(frame) + (which * rows_ + r.begin) * m_ + top;
+      const T* b = b_.in<const T>(frame) + (which * rows_ + r.begin) * n_ + left;
+      T* out = partials_.in<T>(frame) + (r.which * products_ + which) * m_ * n_;
+      multiply_tiles(std::min(block_rows, m_ - top), std::min(block_columns, n_ - left), r.end - r.begin,
+                     Strided<const T>{a, 1, m_}, Strided<const T>{b, n_, 1}, Strided<T>{out + top * n_ + left, n_, 1});
+    });
+  }
+
+ private:
+  static constexpr Index block_rows = 64, block_columns = 128;
+  Operand a_, b_, partials_;
+  Index m_, n_, products_, down_, across_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> product_over_rows_step(const Lowering& lowering, const FusionGroup& group, Index count) {
+  const Id id = group.first();
+  const Value& value = lowering.graph.nodes[id];
+  if (lowering.rows.part[id] != Part::reduction || !value.is(matmul_op())) return nullptr;
+  return std::make_unique<ProductOverRowsStep>(lowering.read(id, 0, count), lowering.read(id, 1, count),
+                                               Operand{lowering.placement.of_partial_sums(id), value.type},
+                                               partial_sums_of(lowering.graph, id), lowering.rows.extent);
+}
+
+}  // namespace wengert::plan

@@ -1,0 +1,145 @@
+// Products with a matrix, and the elementwise ops after them while their rows are in the L1 cache.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autodiff/kernels/products.hpp"
+#include "autodiff/kernels/transpose.hpp"
+#include "autodiff/ops.hpp"
+#include "autodiff/plan/steps/fused.hpp"
+
+namespace wengert::plan {
+namespace {
+
+constexpr Index block_rows = 64;
+
+// Asks for values that another thread has just written: tiles would wait for them line by line.
+template <class T>
+void fetch(const T* values, Index count) {
+  constexpr Index line = alignment / static_cast<Index>(sizeof(T));
+  for (Index i = 0; i < count; i += line) __builtin_prefetch(values + i);
+}
+
+struct Product {
+  Operand a, b, output;
+  bool transposed = false;  // b is given as [n, k]
+  bool shared = true;       // among threads: in several tasks
+};
+
+// [..., m, k] x [k, n] or x [n, k]', then elementwise ops.
+class ProductStep final : public Step {
+ public:
+  ProductStep(const Product& p, FusedCode then)
+      : p_(p),
+        operands_(std::move(then.operands)),
+        outputs_(std::move(then.outputs)),
+        k_(p.a.type.shape[-1]),
+        n_(p.output.type.shape[-1]),
+        m_(n_ == 0 ? 0 : p.output.type.shape.size() / n_),
+        has_kernel_(!then.instructions.empty()),
+        kernel_(p.output.type.dtype, p.output.type.shape, shapes_of(operands_), std::move(then.instructions)) {
+    operands_[0].address = p.output.address;
+    // Few rows: blocks of columns, so that each thread reads its part of the weights alone.
+    block_columns_ = !p_.shared || m_ >= 2 * block_rows ? n_ : 128;
+    height_ = p_.shared && !p_.transposed ? block_rows : std::max<Index>(m_, 1);
+    down_ = (m_ + height_ - 1) / height_;
+    across_ = (n_ + block_columns_ - 1) / std::max<Index>(block_columns_, 1);
+    flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_);
+    microseconds = flops / product_flops_per_us + static_cast<double>(p_.b.type.bytes()) / weight_bytes_per_us +
+                   static_cast<double>(m_ * n_) * static_cast<double>(kernel_.instructions()) / element_flops_per_us;
+  }
+
+  Index tasks() const override { return down_ * across_; }
+  std::size_t scratch_bytes() const override {
+    const Index flipped = !p_.transposed ? 0 : packs_weights() ? block_columns_ * k_ : m_ * (k_ + block_columns_);
+    return kernel_.scratch_bytes() + static_cast<std::size_t>(flipped) * size_of(p_.output.type.dtype) + alignment;
+  }
+  std::string kernel() const override {
+    return fmt::format("product {}x{}x{}{}{}", m_, n_, k_, p_.transposed ? " of the transposed" : "",
+                       has_kernel_ ? fmt::format(", then {} ops", kernel_.instructions()) : "");
+  }
+
+  void run(const Frame& frame, Index task) const override {
+    const Index top = task / across_ * height_, left = task % across_ * block_columns_;
+    const Index right = std::min(n_, left + block_columns_), bottom = std::min(m_, top + height_);
+    dispatch_float(p_.output.type.dtype, [&]<class T>() {
+      const Strided<const T> a{p_.a.in<const T>(frame), k_, 1};
+      const T* b = p_.b.in<const T>(frame);
+      const Strided<T> out{p_.output.in<T>(frame), n_, 1};
+      if (across_ > 1) fetch(a.data, m_ * k_);
+      if (p_.transposed) {
+        flipped(a, b, out, left, right, reinterpret_cast<T*>(frame.scratch + kernel_.scratch_bytes()));
+        follow(frame, top, bottom, left, right);
+        return;
+      }
+      const Index strip = has_kernel_ && k_ <= deep ? strip_rows(right - left) : bottom - top;
+      for (Index i = top; i < bottom; i += strip) {
+        const Index height = std::min(strip, bottom - i);
+        multiply_tiles(height, right - left, k_, a.at(i, 0), Strided<const T>{b + left, n_, 1}, out.at(i, left));
+        follow(frame, i, i + height, left, right);
+      }
+    });
+  }
+
+ private:
+  void follow(const Frame& frame, Index top, Index bottom, Index left, Index right) const {
+    if (!has_kernel_) return;
+    const Pointers pointers(frame, operands_, outputs_);
+    if (left == 0 && right == n_)
+      kernel_.run(pointers.operands.data(), pointers.outputs.data(), top * n_, bottom * n_, frame.scratch);
+    else
+      kernel_.run_block(pointers.operands.data(), pointers.outputs.data(), top, bottom, left, right, frame.scratch);
+  }
+
+  // The ops take a strip of rows while it is in the L1 cache: some tiles of 6 or of 8 rows. What it would
+  // save is little beside a deep product, which gains by more rows for each copy of b.
+  static constexpr Index deep = 256;
+  static Index strip_rows(Index columns) {
+    const Index tile = columns >= 64 ? 6 : 8;
+    return std::clamp<Index>(4096 / columns / tile * tile + tile, tile, block_rows);
+  }
+
+  // Columns of a b' for few rows: rows of b a', which reads b where it lies, or, where b is the smaller one, a times
+  // the transposed of b; the same chains over k.
+  template <class T>
+  void flipped(Strided<const T> a, const T* b, Strided<T> out, Index left, Index right, T* scratch) const {
+    const Index n = right - left;
+    if (packs_weights()) {
+      transpose_matrix(n, k_, b + left * k_, k_, scratch, n);
+      multiply_tiles(m_, n, k_, a, Strided<const T>{scratch, n, 1}, Strided<T>{out.data + left, n_, 1});
+      return;
+    }
+    T *packed = scratch, *block = scratch + m_ * k_;
+    transpose_matrix(m_, k_, a.data, k_, packed, m_);
+    multiply_tiles(n, m_, k_, Strided<const T>{b + left * k_, k_, 1}, Strided<const T>{packed, m_, 1},
+                   Strided<T>{block, m_, 1});
+    transpose_matrix(n, m_, block, m_, out.data + left, n_);
+  }
+  // What is cheaper: to exchange b's rows and columns, or a's and the result's with registers that m fills in part. An
+  // exchange takes about as long as seven multiply-adds.
+  bool packs_weights() const {
+    const Index n = std::min(n_, block_columns_), filled = (m_ + 15) / 16 * 16;
+    return 7 * n * k_ < 7 * m_ * (k_ + n) + (filled - m_) * n * k_;
+  }
+
+  Product p_;
+  std::vector<Operand> operands_, outputs_;
+  Index k_, n_, m_;
+  bool has_kernel_;
+  FusedKernel kernel_;
+  Index block_columns_ = 0, height_ = 0, down_ = 0, across_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> product_step(const Lowering& lowering, const FusionGroup& group, Index count) {
+  if (!group.product) return nullptr;
+  const Id id = group.first(), home = lowering.liveness.home_of_product(group);
+  Product product{lowering.read(id, 0, count), lowering.read(id, 1, count), lowering.written(home, count),
+                  lowering.graph.nodes[id].arguments<MatmulOptions>().transpose_b,
+                  count == 0 || count == lowering.rows.extent};
+  product.output.axis = 0;
+  return std::make_unique<ProductStep>(product, fused_code(lowering, group, count));
+}
+
+}  // namespace wengert::plan
