@@ -19,6 +19,11 @@ constexpr std::array<std::array<double, 5>, 6> a{
 constexpr std::array<double, 6> b{35 / 384.0, 0, 500 / 1113.0, 125 / 192.0, -2187 / 6784.0, 11 / 84.0};
 constexpr std::array<double, 7> e{-71 / 57600.0,    0,           71 / 16695.0, -71 / 1920.0,
                                   17253 / 339200.0, -22 / 525.0, 1 / 40.0};
+// Dense output: what the polynomial of degree 4 takes of the slopes beside their values at both ends.
+constexpr std::array<double, 7> d{-12715105075 / 11282082432.0,  0,
+                                  87487479700 / 32700410799.0,   -10690763975 / 1880347072.0,
+                                  701980252875 / 199316789632.0, -1453857185 / 822651844.0,
+                                  69997945 / 29380423.0};
 
 // The sum of weights times slopes, without those of weight 0.
 State combined(std::span<const double> weights, std::span<const State> slopes) {
@@ -37,15 +42,21 @@ std::vector<State> stages(const Ode& f, const State& y, const State& slope, Var 
 
 }  // namespace
 
-Trial DormandPrince::attempt(const Ode& f, const State& y, const State& slope, Var t, Var h) const {
-  const Var end = t + h;
-  std::vector<State> k = stages(f, y, slope, t, end, h);
-  const State next = y + h * combined(b, k), last = f(next, end);
+Stepped DormandPrince::step(const Ode& f, const State& y, const Memory& memory, const MethodStep& step) const {
+  const Var h = step.h;
+  std::vector<State> k = stages(f, y, memory[0], step.t, step.end, h);
+  const State next = y + h * combined(b, k), last = f(next, step.end);
   k.push_back(last);
-  return {next, last, h * combined(e, k)};
+  // The cubic through both values and slopes, and a quartic that vanishes with its slope at both ends.
+  const State rise = next + -1.0 * y, left = h * k[0] + -1.0 * rise, right = rise + -1.0 * (h * last + left);
+  const State bump = h * combined(d, k);
+  return {.y = next,
+          .memory = {last},
+          .error = h * combined(e, k),
+          .polynomial = {h * k[0], right + bump + -1.0 * left, -1.0 * (right + 2 * bump), bump}};
 }
 
-State DormandPrince::advance(const Ode& f, const State& y, Step& step) const {
+State DormandPrince::step(const Ode& f, const State& y, const MethodStep& step) const {
   return y + step.h * combined(b, stages(f, y, f(y, step.t), step.t, step.end, step.h));
 }
 

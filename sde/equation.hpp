@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "sde/checks.hpp"
+#include "sde/method.hpp"
 #include "sde/process.hpp"
 #include "sde/state.hpp"
 
@@ -79,6 +80,7 @@ Sde forward(const P& process) {
 
 // A process that runs back in time, and its score.
 struct ReverseSde : Sde {
+  static constexpr Direction direction = Direction::decreasing;
   ReverseSde(const Sde& equation, const Field& s) : Sde(equation), score(s.as(Field::Part::score)) {}
   Field score;
 };

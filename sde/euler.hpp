@@ -1,7 +1,7 @@
 // Euler's method: y + h f(y, t).
 #pragma once
 #include "sde/equation.hpp"
-#include "sde/step.hpp"
+#include "sde/method.hpp"
 
 namespace wengert::sde {
 
@@ -9,9 +9,8 @@ struct Euler {
   static constexpr const char* name = "euler";
   static constexpr double order = 1;
   static constexpr Index evaluations() { return 1; }  // a step
-  static constexpr Index draws() { return 0; }
 
-  State advance(const Ode& f, const State& y, Step& step) const { return y + step.h * f(y, step.t); }
+  State step(const Ode& f, const State& y, MethodStep& step) const { return y + step.h * f(y, step.t); }
 };
 
 }  // namespace wengert::sde

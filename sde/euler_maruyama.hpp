@@ -2,7 +2,7 @@
 // grid it samples by score-based diffusion.
 #pragma once
 #include "sde/equation.hpp"
-#include "sde/step.hpp"
+#include "sde/method.hpp"
 
 namespace wengert::sde {
 
@@ -13,7 +13,7 @@ struct EulerMaruyama {
   static constexpr Index evaluations() { return 1; }  // a step
   static constexpr Index draws() { return 1; }
 
-  State advance(const Sde& equation, const State& y, Step& step) const {
+  State step(const Sde& equation, const State& y, MethodStep& step) const {
     const Var spread = step.noise_scale * sqrt(abs(step.h)) * equation.diffusion(y, step.t);
     return y.with({y[0] + step.h * equation.drift(y, step.t) + spread * step.normal()});
   }

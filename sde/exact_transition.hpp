@@ -1,8 +1,8 @@
 // Paths of a process by its exact transitions: no error of discretisation, on any grid of rising times from 0 on.
 #pragma once
+#include "sde/method.hpp"
 #include "sde/process.hpp"
 #include "sde/state.hpp"
-#include "sde/step.hpp"
 
 namespace wengert::sde {
 
@@ -10,11 +10,12 @@ namespace wengert::sde {
 //   paths.run(x_0, Grid::uniform(0, 1, 100), {.noise = Noise::drawn(seed), .observe = ...});
 struct ExactTransition {
   static constexpr const char* name = "exact_transition";
+  static constexpr Direction direction = Direction::increasing;
   static constexpr Index evaluations() { return 1; }  // a step
   static constexpr Index draws() { return 1; }
 
   template <Process P>
-  State advance(const P& process, const State& y, Step& step) const {
+  State step(const P& process, const State& y, MethodStep& step) const {
     return y.with({transition(process, y[0], step.t, step.end, step.noise_scale * step.normal())});
   }
 };

@@ -1,7 +1,7 @@
 // Heun's method: the mean of the slopes at both ends of an Euler step.
 #pragma once
 #include "sde/equation.hpp"
-#include "sde/step.hpp"
+#include "sde/method.hpp"
 
 namespace wengert::sde {
 
@@ -9,9 +9,8 @@ struct Heun {
   static constexpr const char* name = "heun";
   static constexpr double order = 2;
   static constexpr Index evaluations() { return 2; }  // a step
-  static constexpr Index draws() { return 0; }
 
-  State advance(const Ode& f, const State& y, Step& step) const {
+  State step(const Ode& f, const State& y, MethodStep& step) const {
     const Var h = step.h;
     const State k1 = f(y, step.t);
     const State k2 = f(y + h * k1, step.end);

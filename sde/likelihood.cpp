@@ -8,6 +8,7 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/error.hpp"
 #include "autodiff/tape.hpp"
+#include "sde/dormand_prince.hpp"
 #include "sde/heun.hpp"
 
 namespace wengert::sde {
@@ -57,13 +58,13 @@ struct HeunWithLeftDivergence {
   Divergence::Probe kind;
   Index probes;
 
-  State advance(const Ode& flow, const State& y, Step& step) const {
+  State step(const Ode& flow, const State& y, MethodStep& step) const {
     const State points = y.with({y[0]});
     std::vector<Var> directions;
     for (Index i = 0; i < probes; ++i)
       directions.push_back(kind == Divergence::Probe::gaussian ? step.normal() : step.rademacher());
     const Slopes left = probes == 0 ? with_trace(flow, points, step.t) : with_probes(flow, points, step.t, directions);
-    const State next = Heun{}.advance(flow, points, step);
+    const State next = Heun{}.step(flow, points, step);
     return State({next[0], y[1] + step.h * left.change});
   }
 };
@@ -132,11 +133,12 @@ Likelihood Likelihood::require() && {
 }
 
 LogLikelihood::LogLikelihood(Ode flow, const LikelihoodOptions& options, Where where)
-    : options_(options),
-      integrator_(DormandPrince{}, augmented(flow, options.divergence.probes), options.steps, where) {
+    : options_(options), integrator_(DormandPrince{}, augmented(flow, options.divergence.probes)) {
   const Owner owner("log_likelihood", where);
+  options_.steps.from = options.from;
+  options_.steps.to = options.to;
   check_law(owner, options.prior_std, options.divergence);
-  check_times(owner, options.from, options.to);
+  check_tolerance(owner, options_.steps);
   check_option(options.steps.atol > 0, owner, "atol", "positive, since integrals begin at 0,", options.steps.atol);
   Noise::drawn(0, options.divergence.first_row);  // refuses what is none
 }
@@ -153,8 +155,8 @@ Likelihood LogLikelihood::operator()(const Array& points, std::vector<Array> fix
   for (Array& each : fixed)
     if (is_float(each.dtype())) each = each.cast(Dtype::f64);
   for (Array& probe : draw_probes(divergence, x.type())) fixed.push_back(std::move(probe));
-  return likelihood_of(integrator_.run(state, options_.from, options_.to, {.fixed = std::move(fixed)}, where),
-                       options_.prior_std, divergence.probes == 0);
+  return likelihood_of(integrator_.run(state, options_.steps, {.fixed = std::move(fixed)}, where), options_.prior_std,
+                       divergence.probes == 0);
 }
 
 Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid, const GridLikelihoodOptions& options,

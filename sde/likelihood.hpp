@@ -9,7 +9,6 @@
 #pragma once
 #include <cstdint>
 
-#include "sde/adaptive_integrator.hpp"
 #include "sde/integrator.hpp"
 
 namespace wengert::sde {
@@ -40,7 +39,7 @@ struct LikelihoodOptions {
   double from = 1e-5, to = 1;
   double prior_std = 0;  // of the law at `to`; to be given
   Divergence divergence{};
-  AdaptiveOptions steps{};
+  Tolerance steps{};
 };
 
 // By adaptive steps of Dormand and Prince on points and integrals together, in f64. Probes stay the same throughout, so
@@ -61,7 +60,7 @@ class LogLikelihood {
 
  private:
   LikelihoodOptions options_;
-  AdaptiveIntegrator integrator_;
+  Integrator integrator_;
 };
 
 struct GridLikelihoodOptions {

@@ -13,36 +13,26 @@
 
 namespace wengert::sde {
 
-// Values made once for each list of types. References to them hold. The last type of a list may be a mark that tells
-// apart what the others do not.
-template <class Value>
-class ByTypes {
+// Values made once for each key. References to them hold.
+template <class Key, class Value>
+class ByKey {
  public:
-  struct Entry {
-    std::vector<Type> types;
-    Value value;
-  };
-
   template <class Make>
-  Value& find(std::span<const Type> types, Make&& make) {
+  Value& find(const Key& key, Make&& make) {
     std::size_t found = 0;
-    while (found < entries_.size() && !is(*entries_[found], types)) ++found;
-    if (found == entries_.size())
-      entries_.push_back(std::make_unique<Entry>(Entry{{types.begin(), types.end()}, make()}));
+    while (found < entries_.size() && !(entries_[found].first == key)) ++found;
+    if (found == entries_.size()) entries_.emplace_back(key, make());
     last_ = found;  // where `make` throws, what was found before stays
-    return entries_[last_]->value;
+    return *entries_[last_].second;
   }
   // What was found last. Throws Error in a solver's name before.
-  Entry& last(std::string_view solver) const {
+  Value& last(std::string_view solver) const {
     if (last_ >= entries_.size()) throw Error("[" + std::string(solver) + "] has no plan before the first run");
-    return *entries_[last_];
+    return *entries_[last_].second;
   }
 
  private:
-  static bool is(const Entry& entry, std::span<const Type> types) {
-    return std::equal(entry.types.begin(), entry.types.end(), types.begin(), types.end());
-  }
-  std::vector<std::unique_ptr<Entry>> entries_{};
+  std::vector<std::pair<Key, std::unique_ptr<Value>>> entries_{};
   std::size_t last_ = 0;
 };
 

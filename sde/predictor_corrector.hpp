@@ -27,8 +27,8 @@ struct PredictorCorrector {
     check_option(corrections >= 0 && corrections <= 1'000'000, name, "corrections", "in [0, 1000000]",
                  static_cast<double>(corrections));
   }
-  State advance(const ReverseSde& equation, const State& y, Step& step) const {
-    State now = EulerMaruyama{}.advance(equation, y, step);
+  State step(const ReverseSde& equation, const State& y, MethodStep& step) const {
+    State now = EulerMaruyama{}.step(equation, y, step);
     for (Index i = 0; i < corrections; ++i) {
       const Var score = equation.score(now, step.t), z = step.normal();
       const Var e = size == Size::fixed ? square(snr * equation.diffusion(now, step.t))

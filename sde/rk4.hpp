@@ -1,7 +1,7 @@
 // The classical method of Runge and Kutta (Kutta, 1901).
 #pragma once
 #include "sde/equation.hpp"
-#include "sde/step.hpp"
+#include "sde/method.hpp"
 
 namespace wengert::sde {
 
@@ -9,9 +9,8 @@ struct Rk4 {
   static constexpr const char* name = "rk4";
   static constexpr double order = 4;
   static constexpr Index evaluations() { return 4; }  // a step
-  static constexpr Index draws() { return 0; }
 
-  State advance(const Ode& f, const State& y, Step& step) const {
+  State step(const Ode& f, const State& y, MethodStep& step) const {
     const Var h = step.h, half = 0.5 * h, middle = step.t + half;
     const State k1 = f(y, step.t);
     const State k2 = f(y + half * k1, middle);

@@ -1,6 +1,6 @@
 // Processes, equations, solvers, likelihoods.
 #pragma once
-#include "sde/adaptive_integrator.hpp"
+#include "sde/dormand_prince.hpp"
 #include "sde/empirical.hpp"
 #include "sde/euler.hpp"
 #include "sde/euler_maruyama.hpp"

@@ -29,7 +29,8 @@ struct Solution {
   Outcome outcome = Outcome::reached;
   std::string message{};  // where the end was not reached: names solver, time, step, op and the state's range
   Statistics statistics{};
-  std::vector<double> times{};  // of an adaptive method's accepted steps
+  std::vector<double> times{};              // of the accepted steps' ends
+  std::vector<std::vector<Array>> saved{};  // the states at RunOptions::save_at, as far as they were reached
 
   // The first array of the state. Throws Error where there is none: this was moved from.
   const Array& x() const&;

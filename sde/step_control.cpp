@@ -8,13 +8,10 @@
 #include "autodiff/error.hpp"
 
 namespace wengert::sde {
-namespace {
 
-constexpr double safety = 0.9, least_factor = 0.2, most_factor = 10;
-
-}  // namespace
-
-void check_options(const Owner& solver, const AdaptiveOptions& o) {
+void check_tolerance(const Owner& solver, const Tolerance& o) {
+  if (!std::isfinite(o.from) || !std::isfinite(o.to) || o.from == o.to)
+    solver.refuse(fmt::format("needs two finite times that differ, got {} and {}", o.from, o.to));
   const auto finite = [](double value) { return std::isfinite(value); };
   check_option(o.rtol >= 0 && finite(o.rtol), solver, "rtol", "at least 0 and finite", o.rtol);
   check_option(o.atol >= 0 && finite(o.atol), solver, "atol", "at least 0 and finite", o.atol);
@@ -23,11 +20,11 @@ void check_options(const Owner& solver, const AdaptiveOptions& o) {
                "positive and finite, or 0 to be chosen", o.first_step);
   check_option(o.max_step > 0, solver, "max_step", "positive", o.max_step);
   check_option(o.max_steps >= 1, solver, "max_steps", "at least 1", static_cast<double>(o.max_steps));
-}
-
-void check_times(const Owner& solver, double from, double to) {
-  if (!std::isfinite(from) || !std::isfinite(to) || from == to)
-    solver.refuse(fmt::format("needs two finite times that differ, got {} and {}", from, to));
+  const Controller& c = o.controller;
+  check_option(c.safety > 0 && c.safety <= 1, solver, "safety", "in (0, 1]", c.safety);
+  check_option(c.least_factor > 0 && c.least_factor < 1, solver, "least_factor", "in (0, 1)", c.least_factor);
+  check_option(c.most_factor >= 1 && finite(c.most_factor), solver, "most_factor", "at least 1 and finite",
+               c.most_factor);
 }
 
 double first_euler_step(double length, double norm_y, double norm_f) {
@@ -40,8 +37,14 @@ double first_step(double h0, double norm_f, double norm_change, double error_ord
   return std::min(100 * h0, h1);
 }
 
-StepControl::StepControl(double from, double to, const AdaptiveOptions& options, double error_order, Dtype dtype)
-    : t_(from), to_(to), max_step_(options.max_step), exponent_(-1 / (error_order + 1)), single_(dtype == Dtype::f32) {}
+StepControl::StepControl(const Tolerance& tolerance, double error_order, Dtype dtype)
+    : t_(tolerance.from),
+      to_(tolerance.to),
+      max_step_(tolerance.max_step),
+      exponent_(-1 / (error_order + 1)),
+      factors_(tolerance.controller),
+      max_steps_(tolerance.max_steps),
+      single_(dtype == Dtype::f32) {}
 
 double StepControl::propose() {
   const double end = direction() * INFINITY;
@@ -57,6 +60,7 @@ double StepControl::propose() {
 }
 
 bool StepControl::accept(double error_norm) {
+  const auto [safety, least_factor, most_factor] = factors_;
   const double factor = safety * std::pow(error_norm, exponent_);
   if (error_norm < 1) {
     const double growth = error_norm == 0 ? most_factor : std::min(most_factor, factor);

@@ -3,7 +3,7 @@
 // differential equations", 1982).
 #pragma once
 #include "sde/equation.hpp"
-#include "sde/step.hpp"
+#include "sde/method.hpp"
 
 namespace wengert::sde {
 
@@ -15,7 +15,7 @@ struct StochasticHeun {
 
   // The equation is read in Stratonovich's sense, dx = drift dt + diffusion o dW, which is Itô's where the diffusion
   // does not depend on x.
-  State advance(const Sde& equation, const State& y, Step& step) const {
+  State step(const Sde& equation, const State& y, MethodStep& step) const {
     const Var w = step.noise_scale * sqrt(abs(step.h)) * step.normal();
     const Var drift = equation.drift(y, step.t), diffusion = equation.diffusion(y, step.t);
     const State end = y.with({y[0] + step.h * drift + diffusion * w});

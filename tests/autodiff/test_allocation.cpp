@@ -253,8 +253,8 @@ BOOST_AUTO_TEST_CASE(a_solver_step_allocates_nothing) {
   sde::Integrator sampler(sde::PredictorCorrector{}, sde::reverse(process, score));
   sampler.run(start, sde::Grid::uniform(1, 0, 20), {.noise = sde::Noise::drawn(1), .observe = observe});
   check("predictor-corrector");
-  sde::AdaptiveIntegrator flow(sde::DormandPrince{}, sde::probability_flow(process, score), {.max_step = 0.05});
-  flow.run(start, 0.01, 1, {.observe = observe});
+  sde::Integrator flow(sde::DormandPrince{}, sde::probability_flow(process, score));
+  flow.run(start, sde::Tolerance{.from = 0.01, .to = 1, .max_step = 0.05}, {.observe = observe});
   check("adaptive");
 }
 

@@ -469,8 +469,8 @@ BOOST_AUTO_TEST_CASE(the_gradient_through_a_solver_is_that_of_its_steps) {
     const sde::Ode ode([&](Var y, Var) { return rate(y); });
     Var y = x;
     for (int i = 0; i < n; ++i) {
-      sde::Step step({.t = i * h, .end = (i + 1) * h, .h = h, .noise_scale = {}}, {});
-      y = sde::Rk4{}.advance(ode, y, step)[0];
+      sde::MethodStep step({.t = i * h, .end = (i + 1) * h, .h = h});
+      y = sde::Rk4{}.step(ode, y, step)[0];
     }
     const double p = 1 + z + z * z / 2 + z * z * z / 6 + z * z * z * z / 24, slope = 1 + z + z * z / 2 + z * z * z / 6;
     const double by_x = std::pow(p, n), by_a = 1.5 * n * std::pow(p, n - 1) * slope * step_length;
@@ -492,8 +492,8 @@ BOOST_AUTO_TEST_CASE(a_flow_is_trained_through_its_solver) {
       const sde::Ode ode([&](Var y, Var) { return net(y); });
       const Var h = x.tape().full(Shape{1, 1}, 0.125);
       for (int i = 0; i < 8; ++i) {
-        sde::Step step({.t = i * h, .end = (i + 1) * h, .h = h, .noise_scale = {}}, {});
-        x = sde::Rk4{}.advance(ode, x, step)[0];
+        sde::MethodStep step({.t = i * h, .end = (i + 1) * h, .h = h});
+        x = sde::Rk4{}.step(ode, x, step)[0];
       }
       return x;
     };

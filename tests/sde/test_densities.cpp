@@ -303,13 +303,12 @@ BOOST_AUTO_TEST_CASE(a_score_may_be_the_gradient_of_an_energy) {
                                       {.from = from, .prior_std = 1, .steps = {.rtol = 1e-8, .atol = 1e-8}})(points);
   BOOST_TEST(got.require().solution.statistics.accepted > 0);
   // The change of volume by finite differences of the flow itself.
-  sde::AdaptiveIntegrator flow(sde::DormandPrince{}, sde::probability_flow(process, score),
-                               {.rtol = 1e-10, .atol = 1e-10});
+  sde::Integrator flow(sde::DormandPrince{}, sde::probability_flow(process, score));
   constexpr double h = 1e-4;
   const auto end = [&](Index axis, double by) {
     Array x = points;
     for (Index i = 0; i < 7; ++i) x.set(2 * i + axis, x.at(2 * i + axis) + by);
-    return flow.run(x, from, 1).require().x();
+    return flow.run(x, sde::Tolerance{.from = from, .to = 1, .rtol = 1e-10, .atol = 1e-10}).require().x();
   };
   const Array right = end(0, h), left = end(0, -h), up = end(1, h), down = end(1, -h);
   for (Index i = 0; i < 7; ++i) {

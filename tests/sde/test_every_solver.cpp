@@ -6,10 +6,12 @@
 
 #include "autodiff/autodiff.hpp"
 #include "sde/sde.hpp"
+#include "sde/step_control.hpp"
 
 using namespace wengert;
 using sde::Grid;
 using sde::State;
+using sde::Tolerance;
 
 namespace {
 
@@ -32,11 +34,10 @@ double distance(const std::vector<Array>& a, const std::vector<Array>& b) {
 
 template <class Method>
 void check_order(const Method& method, Index steps, double from, double to) {
-  const std::vector<Array> exact =
-      sde::AdaptiveIntegrator(sde::DormandPrince{}, coupled(), {.rtol = 1e-13, .atol = 1e-13})
-          .run(start, from, to)
-          .require()
-          .state;
+  const std::vector<Array> exact = sde::Integrator(sde::DormandPrince{}, coupled())
+                                       .run(start, Tolerance{.from = from, .to = to, .rtol = 1e-13, .atol = 1e-13})
+                                       .require()
+                                       .state;
   sde::Integrator integrator(method, coupled());
   const auto error = [&](Index count) {
     const sde::Solution end = integrator.run(start, Grid::uniform(from, to, count)).require();
@@ -209,8 +210,8 @@ BOOST_AUTO_TEST_CASE(euler_maruyama_has_weak_order_one) {
 
 BOOST_AUTO_TEST_CASE(adaptive_steps_meet_their_tolerance) {
   const auto end = [](double tolerance) {
-    sde::AdaptiveIntegrator solver(sde::DormandPrince{}, coupled(), {.rtol = tolerance, .atol = tolerance});
-    return solver.run(start, 0.2, 3).require();
+    sde::Integrator solver(sde::DormandPrince{}, coupled());
+    return solver.run(start, Tolerance{.from = 0.2, .to = 3, .rtol = tolerance, .atol = tolerance}).require();
   };
   const sde::Solution exact = end(1e-13);
   Index before = 0;
@@ -229,8 +230,8 @@ BOOST_AUTO_TEST_CASE(tolerances_are_relative_and_absolute) {
   const Array large = Array::of<double>({1, 1}, {1e4});
   const sde::Ode f = [](Var x, Var t) { return cos(5 * t) * x; };
   const auto steps = [&](double rtol, double atol) {
-    return sde::AdaptiveIntegrator(sde::DormandPrince{}, f, {.rtol = rtol, .atol = atol})
-        .run(large, 0, 5)
+    return sde::Integrator(sde::DormandPrince{}, f)
+        .run(large, Tolerance{.from = 0, .to = 5, .rtol = rtol, .atol = atol})
         .require()
         .statistics.accepted;
   };
@@ -241,14 +242,17 @@ BOOST_AUTO_TEST_CASE(tolerances_are_relative_and_absolute) {
 
 BOOST_AUTO_TEST_CASE(f32_states_are_integrated_both_ways) {
   const sde::Ode f = [](Var x, Var t) { return cos(t) * x; };
-  sde::AdaptiveIntegrator solver(sde::DormandPrince{}, f, {.rtol = 1e-6, .atol = 1e-6});
+  sde::Integrator solver(sde::DormandPrince{}, f);
+  const auto run = [&](const Array& x, double from, double to) {
+    return solver.run(x, Tolerance{.from = from, .to = to, .rtol = 1e-6, .atol = 1e-6}).require().x();
+  };
   const Array one = Array::of<float>({2, 1}, {1, 2});
-  const Array there = solver.run(one, 0, 2).require().x(), back = solver.run(there, 2, 0).require().x();
+  const Array there = run(one, 0, 2), back = run(there, 2, 0);
   BOOST_TEST(std::abs(there.at(0) - std::exp(std::sin(2))) < 1e-5);
   for (Index i = 0; i < 2; ++i) BOOST_TEST(std::abs(back.at(i) - one.at(i)) < 2e-5);
   // Times beyond what f32 can tell: no endless crawl.
-  const sde::Solution s =
-      sde::AdaptiveIntegrator(sde::DormandPrince{}, sde::Ode([](Var x, Var) { return square(x); })).run(one, 0, 3);
+  const sde::Solution s = sde::Integrator(sde::DormandPrince{}, sde::Ode([](Var x, Var) { return square(x); }))
+                              .run(one, Tolerance{.from = 0, .to = 3});
   BOOST_TEST((s.outcome == sde::Outcome::step_too_small), name_of(s.outcome));
 }
 
@@ -264,8 +268,9 @@ BOOST_AUTO_TEST_CASE(the_last_stage_is_on_the_grid) {
 BOOST_AUTO_TEST_CASE(steps_are_bounded_as_asked) {
   const sde::Ode still = [](Var x, Var) { return 0 * x; };
   const Array x = Array::of<double>({1, 1}, {1});
-  const auto times = [&](const sde::AdaptiveOptions& options) {
-    return sde::AdaptiveIntegrator(sde::DormandPrince{}, still, options).run(x, 0, 1).require().times;
+  const auto times = [&](Tolerance tolerance) {
+    tolerance.to = 1;
+    return sde::Integrator(sde::DormandPrince{}, still).run(x, tolerance).require().times;
   };
   BOOST_TEST(times({.first_step = 0.01}) == (std::vector<double>{0.01, 0.11, 1}), boost::test_tools::tolerance(1e-12));
   BOOST_TEST(times({.max_step = 0.25}).size() >= 4U);
@@ -275,14 +280,14 @@ BOOST_AUTO_TEST_CASE(steps_are_bounded_as_asked) {
 BOOST_AUTO_TEST_CASE(the_least_step_is_what_the_dtype_of_times_can_tell) {
   for (Dtype dtype : {Dtype::f32, Dtype::f64})
     for (double from : {1.0, -3.0, 0.125}) {
-      sde::StepControl control(from, 10, {}, sde::DormandPrince::error_order, dtype);
+      sde::StepControl control({.from = from, .to = 10}, sde::DormandPrince::error_order, dtype);
       control.start(0);
       const double up =
           dtype == Dtype::f32 ? double{std::nextafter(static_cast<float>(from), 10.0F)} : std::nextafter(from, 10.0);
       BOOST_TEST(control.propose() == 10 * (up - from), name_of(dtype) << " from " << from);
     }
   // An error of just the tolerance is too much, as for SciPy.
-  sde::StepControl control(0, 1, {}, sde::DormandPrince::error_order, Dtype::f64);
+  sde::StepControl control({.from = 0, .to = 1}, sde::DormandPrince::error_order, Dtype::f64);
   control.start(0.1);
   control.propose();
   BOOST_TEST(!control.accept(1));
@@ -291,7 +296,8 @@ BOOST_AUTO_TEST_CASE(the_least_step_is_what_the_dtype_of_times_can_tell) {
   // A time that f64 tells apart within one of f32.
   const sde::Ode f = [](Var x, Var) { return 0 * x + 1; };
   const auto end = [&](Dtype dtype) {
-    return sde::AdaptiveIntegrator(sde::DormandPrince{}, f, {.max_step = 1e-8}).run(Array(dtype, {1, 1}), 1, 1 + 1e-6);
+    return sde::Integrator(sde::DormandPrince{}, f)
+        .run(Array(dtype, {1, 1}), Tolerance{.from = 1, .to = 1 + 1e-6, .max_step = 1e-8});
   };
   BOOST_TEST(end(Dtype::f64).statistics.accepted >= 100);
   BOOST_TEST(end(Dtype::f32).statistics.accepted <= 2);
@@ -304,7 +310,7 @@ BOOST_AUTO_TEST_CASE(an_entry_that_is_0_may_have_no_absolute_tolerance) {
     x.set(1, 1);
     for (double atol : {0.0, 1e-300, 1e-40, 1e-30}) {
       const sde::Solution s =
-          sde::AdaptiveIntegrator(sde::DormandPrince{}, decay, {.rtol = 1e-5, .atol = atol}).run(x, 0, 1);
+          sde::Integrator(sde::DormandPrince{}, decay).run(x, Tolerance{.from = 0, .to = 1, .atol = atol});
       BOOST_TEST((s.outcome == sde::Outcome::reached), s.message);
       BOOST_TEST(std::abs(s.require().x().at(1) - std::exp(-1)) < 1e-4);
       BOOST_TEST(s.x().at(0) == 0);
@@ -312,8 +318,8 @@ BOOST_AUTO_TEST_CASE(an_entry_that_is_0_may_have_no_absolute_tolerance) {
     // From 0 on, where every first error is large beside the tolerance.
     const sde::Ode away = [](Var y, Var t) { return 0 * y + cos(t); };
     for (double atol : {0.0, 1e-300, 1e-30, 1e-12}) {
-      const sde::Solution s = sde::AdaptiveIntegrator(sde::DormandPrince{}, away, {.rtol = 1e-5, .atol = atol})
-                                  .run(Array(dtype, {1, 1}), 0, 1);
+      const sde::Solution s = sde::Integrator(sde::DormandPrince{}, away)
+                                  .run(Array(dtype, {1, 1}), Tolerance{.from = 0, .to = 1, .atol = atol});
       BOOST_TEST((s.outcome == sde::Outcome::reached), s.message);
       BOOST_TEST(std::abs(s.x().at(0) - std::sin(1)) < 1e-4);
     }

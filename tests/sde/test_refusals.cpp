@@ -14,6 +14,7 @@ using namespace wengert;
 using namespace wengert::testing;
 using sde::Grid;
 using sde::Noise;
+using sde::Tolerance;
 
 namespace {
 
@@ -72,7 +73,9 @@ const std::vector<Run> ordinary{
     {"dormand_prince on a grid",
      [](const sde::Ode& f) { sde::Integrator(sde::DormandPrince{}, f).run(points, rising).require(); }},
     {"dormand_prince",
-     [](const sde::Ode& f) { sde::AdaptiveIntegrator(sde::DormandPrince{}, f).run(points, 0.1, 1).require(); }},
+     [](const sde::Ode& f) {
+       sde::Integrator(sde::DormandPrince{}, f).run(points, Tolerance{.from = 0.1, .to = 1}).require();
+     }},
     {"log_likelihood", [](const sde::Ode& f) { sde::LogLikelihood(f, {.prior_std = 1})(points).require(); }},
     {"log_likelihood with probes",
      [](const sde::Ode& f) { sde::LogLikelihood(f, {.prior_std = 1, .divergence = {.probes = 2}})(points).require(); }},
@@ -143,8 +146,9 @@ BOOST_AUTO_TEST_CASE(methods_and_integrators_refuse_options_that_no_number_shoul
     check_says(corrector({.corrections = corrections}), {"[predictor_corrector] corrections must be"});
   BOOST_TEST(corrector({.corrections = 0}) == "nothing was thrown");
 
-  const auto adaptive = [](const sde::AdaptiveOptions& options) {
-    return error_of([&] { sde::AdaptiveIntegrator(sde::DormandPrince{}, towards_0, options); });
+  const auto adaptive = [](Tolerance tolerance) {
+    tolerance.to = 1;
+    return error_of([&] { sde::Integrator(sde::DormandPrince{}, towards_0).run(points, tolerance); });
   };
   for (double bad : {not_a_number, inf, -1.0}) {
     check_says(adaptive({.rtol = bad}), {"[dormand_prince] rtol must be", "(test_refusals.cpp:"});
@@ -175,7 +179,7 @@ BOOST_AUTO_TEST_CASE(methods_and_integrators_refuse_options_that_no_number_shoul
   for (double bad : {not_a_number, inf, -inf}) {
     check_says(error_of([&] { Grid::uniform(bad, 1, 3); }), {"[grid] time 0 is"});
     check_says(error_of([&] { Grid::uniform(0, bad, 3); }), {"[grid] time "});
-    check_says(error_of([&] { sde::AdaptiveIntegrator(sde::DormandPrince{}, towards_0).run(points, 0, bad); }),
+    check_says(error_of([&] { sde::Integrator(sde::DormandPrince{}, towards_0).run(points, Tolerance{.to = bad}); }),
                {"[dormand_prince] needs two finite times", "(test_refusals.cpp:"});
   }
 }
@@ -294,7 +298,7 @@ BOOST_AUTO_TEST_CASE(counters_of_draws_do_not_wrap) {
 
 BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   sde::Integrator euler(sde::Euler{}, sde::Ode(towards_0));
-  sde::AdaptiveIntegrator adaptive(sde::DormandPrince{}, towards_0);
+  sde::Integrator adaptive(sde::DormandPrince{}, towards_0);
   sde::LogLikelihood likelihood(towards_0, {.prior_std = 1});
   sde::Ode equation = towards_0;
   sde::Field field = towards_0;
@@ -303,7 +307,7 @@ BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   sde::Likelihood density = likelihood(points);
 
   const sde::Integrator euler_2 = std::move(euler);
-  const sde::AdaptiveIntegrator adaptive_2 = std::move(adaptive);
+  const sde::Integrator adaptive_2 = std::move(adaptive);
   const sde::LogLikelihood likelihood_2 = std::move(likelihood);
   const sde::Ode equation_2 = std::move(equation);
   const sde::Field field_2 = std::move(field);
@@ -314,7 +318,7 @@ BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   check_says(error_of([&] { euler.run(points, rising); }), {"[integrator] was moved from  (test_refusals.cpp:"});
   check_says(error_of([&] { (void)euler.explain(); }), {"before the first run"});
   check_says(error_of([&] { (void)euler.profile(); }), {"before the first run"});
-  check_says(error_of([&] { adaptive.run(points, 0, 1); }), {"[adaptive_integrator] was moved from"});
+  check_says(error_of([&] { adaptive.run(points, Tolerance{.to = 1}); }), {"[integrator] was moved from"});
   check_says(error_of([&] { (void)adaptive.explain(); }), {"before the first run"});
   check_says(error_of([&] { likelihood(points); }), {"was moved from"});
   check_says(error_of([&] { (void)likelihood.explain(); }), {"before the first run"});
@@ -334,10 +338,10 @@ BOOST_AUTO_TEST_CASE(refusals_of_a_run_have_its_line) {
   sde::Integrator sampler(sde::EulerMaruyama{}, sde::reverse(sde::Ou{}, towards_0));
   check_says(error_of([&] { sampler.run(points, falling); }), {"no noise", line(__LINE__)});
   check_says(error_of([&] { sampler.run(points, rising, {.noise = Noise::drawn(1)}); }),
-             {"falling times", line(__LINE__ - 1)});
+             {"needs decreasing times", line(__LINE__ - 1)});
   check_says(error_of([&] { sampler.run(Array(Dtype::i32, {2, 1}), falling); }), {"i32 [2, 1]", line(__LINE__)});
-  sde::AdaptiveIntegrator adaptive(sde::DormandPrince{}, towards_0);
-  check_says(error_of([&] { adaptive.run(Array(Dtype::f64, {2}), 0, 1); }), {"f64 [2]", line(__LINE__)});
+  sde::Integrator adaptive(sde::DormandPrince{}, towards_0);
+  check_says(error_of([&] { adaptive.run(Array(Dtype::f64, {2}), Tolerance{.to = 1}); }), {"f64 [2]", line(__LINE__)});
   sde::LogLikelihood likelihood(towards_0, {.prior_std = 1});
   check_says(error_of([&] { likelihood(Array(Dtype::f64, {2})); }), {"f64 [2]", line(__LINE__)});
 }
@@ -345,13 +349,14 @@ BOOST_AUTO_TEST_CASE(refusals_of_a_run_have_its_line) {
 BOOST_AUTO_TEST_CASE(a_refused_run_leaves_the_last_plan_to_be_explained) {
   const Function2 f = [](Var x, Var t) { return matmul(x, x.tape().full(Shape{2, 2}, 1)) * t; };
   sde::Integrator euler(sde::Euler{}, sde::Ode(f));
-  sde::AdaptiveIntegrator adaptive(sde::DormandPrince{}, f);
+  sde::Integrator adaptive(sde::DormandPrince{}, f);
   const Array good(Dtype::f32, {3, 2}), bad(Dtype::f32, {3, 5});
   euler.run(good, rising);
-  adaptive.run(good, 0.1, 1);
+  adaptive.run(good, Tolerance{.from = 0.1, .to = 1});
   const std::string before[] = {euler.explain(), adaptive.explain()};
   check_says(error_of([&] { euler.run(bad, rising); }), {"[matmul]", "(test_refusals.cpp:"});
-  check_says(error_of([&] { adaptive.run(bad, 0.1, 1); }), {"[matmul]", "(test_refusals.cpp:"});
+  check_says(error_of([&] { adaptive.run(bad, Tolerance{.from = 0.1, .to = 1}); }),
+             {"[matmul]", "(test_refusals.cpp:"});
   BOOST_TEST(euler.explain() == before[0]);
   BOOST_TEST(adaptive.explain() == before[1]);
 }

@@ -184,8 +184,9 @@ BOOST_AUTO_TEST_CASE(what_is_fixed_comes_along) {
   const double left = std::exp(-2.0);
   sde::Integrator rk4(sde::Rk4{}, towards);
   const Array on_grid = rk4.run({start}, Grid::uniform(0, 2, 200), {.fixed = {target}}).require().x();
-  sde::AdaptiveIntegrator adaptive(sde::DormandPrince{}, towards, {.rtol = 1e-9, .atol = 1e-9});
-  const Array by_control = adaptive.run({start}, 0, 2, {.fixed = {target}}).require().x();
+  sde::Integrator adaptive(sde::DormandPrince{}, towards);
+  const sde::Tolerance tolerance{.from = 0, .to = 2, .rtol = 1e-9, .atol = 1e-9};
+  const Array by_control = adaptive.run({start}, tolerance, {.fixed = {target}}).require().x();
   for (Index i = 0; i < start.size(); ++i) {
     const double exact = target.at(i) + left * (start.at(i) - target.at(i));
     BOOST_TEST(std::abs(on_grid.at(i) - exact) < 1e-8);
