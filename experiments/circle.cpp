@@ -8,7 +8,7 @@
 #include <array>
 #include <cmath>
 
-#include "autodiff/npy.hpp"
+#include "autodiff/io/npy.hpp"
 #include "experiments/circle/study.hpp"
 
 namespace wengert::experiments::circle_study {

@@ -10,7 +10,7 @@
 #include <numbers>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/npy.hpp"
+#include "autodiff/io/npy.hpp"
 #include "experiments/common/common.hpp"
 #include "nn/nn.hpp"
 #include "sde/sde.hpp"

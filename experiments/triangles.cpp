@@ -10,7 +10,7 @@
 #include <array>
 #include <limits>
 
-#include "autodiff/npy.hpp"
+#include "autodiff/io/npy.hpp"
 #include "experiments/triangles/study.hpp"
 
 using namespace wengert;

@@ -6,7 +6,7 @@
 #include "nn/mlp.hpp"
 #include "nn/prelu.hpp"
 #include "nn/residual_score.hpp"
-#include "nn/safetensors.hpp"
+#include "nn/weights.hpp"
 #include "nn/score_net.hpp"
 #include "nn/sgd.hpp"
 #include "nn/time_embedded_net.hpp"

@@ -1,6 +1,6 @@
 // The one file that calls BLAS itself, through xtensor-blas; lapack.cpp calls LAPACK. (OpenBLAS's own <cblas.h> clashes
 // with its declarations.)
-#include "autodiff/xtensor.hpp"
+#include "autodiff/io/xtensor.hpp"
 // First the configuration, which defines HAVE_CBLAS: without it cxxblas falls back to plain loops of its own.
 #include <xtensor-blas/xblas_config.hpp>
 //

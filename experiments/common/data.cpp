@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "autodiff/npy.hpp"
+#include "autodiff/io/npy.hpp"
 
 namespace wengert::experiments {
 

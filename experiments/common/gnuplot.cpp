@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "autodiff/error.hpp"
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 
 namespace wengert::experiments {
 namespace {

@@ -4,7 +4,7 @@
 #include <exception>
 #include <nlohmann/json.hpp>
 
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 #include "experiments/common/page.hpp"
 #include "experiments/common/print.hpp"
 

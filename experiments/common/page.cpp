@@ -7,7 +7,7 @@
 #include <kainjow/mustache.hpp>
 
 #include "autodiff/error.hpp"
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 #include "experiments/common/machine.hpp"
 #include "experiments/common/version.hpp"
 

@@ -7,7 +7,7 @@
 #include <exception>
 #include <new>
 
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 #include "autodiff/parallel.hpp"
 #include "experiments/common/gnuplot.hpp"
 #include "experiments/common/print.hpp"

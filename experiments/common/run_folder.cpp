@@ -15,7 +15,7 @@
 #include <system_error>
 
 #include "autodiff/error.hpp"
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 #include "experiments/common/print.hpp"
 
 namespace wengert::experiments {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autodiff/error.hpp"
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 
 namespace wengert::experiments {
 

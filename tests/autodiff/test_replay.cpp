@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(parameters_are_read_as_they_are_at_each_run) {
   BOOST_TEST(same_bits(plan.run({x})[0], eagerly(net, x)));
   Rng rng(9);
   nn::Mlp other({.in = 3, .hidden = {16}, .out = 3, .activation = tanh}, rng);  // by loading
-  nn::NamedArrays weights;
+  NamedArrays weights;
   for (const auto& [name, parameter] : other.parameters()) weights.emplace_back(name, parameter->value());
   nn::load(net, weights, "other");
   BOOST_TEST(same_bits(plan.run({x})[0], eagerly(net, x)));

@@ -1,6 +1,6 @@
 // The bridge to xtensor: values go over and come back, with any dtype and rank, whole or as expressions.
 #define BOOST_TEST_MODULE xtensor
-#include "autodiff/xtensor.hpp"
+#include "autodiff/io/xtensor.hpp"
 
 #include <boost/test/unit_test.hpp>
 

@@ -194,8 +194,8 @@ Workload w7() {
   const sde::VeConstant process{.sigma = 1};
   auto all =
       std::make_shared<All>(All{nn::ScoreNet({.standard_deviation = [=](Var t) { return process.std(t); }}, rng)});
-  nn::NamedArrays weights;
-  for (const auto& [name, array] : nn::read_safetensors(TRAINED_CIRCLE))
+  NamedArrays weights;
+  for (const auto& [name, array] : read_safetensors(TRAINED_CIRCLE))
     if (name.starts_with("w/")) weights.emplace_back(name.substr(2), array);
   nn::load(all->net, weights, TRAINED_CIRCLE);
   all->likelihood.emplace(sde::probability_flow(process, sde::in_dtype(Dtype::f32, std::cref(all->net))),

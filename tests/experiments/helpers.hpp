@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 #include "tests/autodiff/helpers.hpp"
 
 namespace wengert::testing {

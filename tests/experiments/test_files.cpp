@@ -1,6 +1,6 @@
 // Files that are replaced whole, and .npy files: round trips, NumPy's own bytes, and files that lie.
 #define BOOST_TEST_MODULE files
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -14,7 +14,7 @@
 #include <limits>
 #include <thread>
 
-#include "autodiff/npy.hpp"
+#include "autodiff/io/npy.hpp"
 #include "tests/experiments/helpers.hpp"
 
 using namespace wengert;

@@ -1,5 +1,5 @@
 // Whatever bytes a .npy file has: an array as large as the file says, or Error.
-#include "autodiff/npy.hpp"
+#include "autodiff/io/npy.hpp"
 
 #include "autodiff/error.hpp"
 #include "tests/fuzz/memory_file.hpp"

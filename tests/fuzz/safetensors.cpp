@@ -1,8 +1,8 @@
 // Whatever bytes a safetensors file has: arrays that can be written again, or Error.
-#include "nn/safetensors.hpp"
+#include "autodiff/io/safetensors.hpp"
 
 #include "autodiff/error.hpp"
-#include "nn/safetensors_header.hpp"
+#include "autodiff/io/safetensors_header.hpp"
 #include "tests/fuzz/memory_file.hpp"
 
 using namespace wengert;
@@ -12,11 +12,11 @@ namespace {
 void check_file(const std::uint8_t* data, std::size_t size) {
   static const fuzz::MemoryFile file;
   file.write(data, size);
-  const nn::NamedArrays arrays = nn::read_safetensors(file.path());
+  const NamedArrays arrays = read_safetensors(file.path());
   std::size_t bytes = 0;
   for (const auto& [name, array] : arrays) bytes += array.type().bytes();
   fuzz::require(bytes < size);
-  const auto again = nn::parse_header(nn::format_header(arrays), bytes);
+  const auto again = parse_header(format_header(arrays), bytes);
   fuzz::require(again.size() == arrays.size());
   for (std::size_t i = 0; i < arrays.size(); ++i)
     fuzz::require(again[i].name == arrays[i].first && again[i].type == arrays[i].second.type());
@@ -26,7 +26,7 @@ void check_file(const std::uint8_t* data, std::size_t size) {
 void check_header(const std::uint8_t* data, std::size_t size) {
   constexpr std::size_t bytes = 12;
   std::size_t total = 0;
-  for (const auto& entry : nn::parse_header({reinterpret_cast<const char*>(data), size}, bytes))
+  for (const auto& entry : parse_header({reinterpret_cast<const char*>(data), size}, bytes))
     total += entry.end - entry.begin;
   fuzz::require(total == bytes);
 }

@@ -11,7 +11,7 @@
 #include <system_error>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 #include "nn/nn.hpp"
 
 using namespace wengert;
@@ -72,12 +72,12 @@ BOOST_AUTO_TEST_CASE(weights_survive_a_round_trip) {
 
 BOOST_AUTO_TEST_CASE(arrays_of_every_type_and_shape_survive) {
   const Folder folder;
-  const nn::NamedArrays arrays{{"a", Array::of<float>({2, 2}, {1, 2, 3, 4})},
-                               {"b.c", Array::of<double>({}, {0.1})},
-                               {"n", Array::of<std::int32_t>({3}, {1, -2, 3})},
-                               {"none", Array(Dtype::f32, {0, 4})}};
-  nn::write_safetensors(folder.path / "x", arrays);
-  const nn::NamedArrays read = nn::read_safetensors(folder.path / "x");
+  const NamedArrays arrays{{"a", Array::of<float>({2, 2}, {1, 2, 3, 4})},
+                           {"b.c", Array::of<double>({}, {0.1})},
+                           {"n", Array::of<std::int32_t>({3}, {1, -2, 3})},
+                           {"none", Array(Dtype::f32, {0, 4})}};
+  write_safetensors(folder.path / "x", arrays);
+  const NamedArrays read = read_safetensors(folder.path / "x");
   BOOST_REQUIRE(read.size() == arrays.size());
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     BOOST_TEST(read[i].first == arrays[i].first);
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(every_truncation_and_many_corruptions_are_refused_or_harmle
   const std::string good = read_file(folder.path / "good");
   for (std::size_t length = 0; length < good.size(); length += 1 + length / 40) {
     replace_file(folder.path / "bad", std::string_view(good).substr(0, length));
-    BOOST_CHECK_THROW(nn::read_safetensors(folder.path / "bad"), Error);
+    BOOST_CHECK_THROW(read_safetensors(folder.path / "bad"), Error);
   }
   std::mt19937 random(5);
   for (int i = 0; i < 2000; ++i) {  // never a crash, and a refused file changes nothing
@@ -122,8 +122,8 @@ BOOST_AUTO_TEST_CASE(lying_headers_are_refused) {
   const Folder folder;
   const auto refuses = [&](const std::string& file, const std::string& why) {
     replace_file(folder.path / "bad", file);
-    BOOST_CHECK_EXCEPTION(nn::read_safetensors(folder.path / "bad"), Error, says((folder.path / "bad").string()));
-    BOOST_CHECK_EXCEPTION(nn::read_safetensors(folder.path / "bad"), Error, says(why));
+    BOOST_CHECK_EXCEPTION(read_safetensors(folder.path / "bad"), Error, says((folder.path / "bad").string()));
+    BOOST_CHECK_EXCEPTION(read_safetensors(folder.path / "bad"), Error, says(why));
   };
   refuses("", "shorter than a header");
   refuses(with_header("{}", "", 1'000'000'000'000), "the header claims 1000000000000 bytes");
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(lying_headers_are_refused) {
     return "{\"a\":{" + text + "}}";
   };
   replace_file(folder.path / "good", with_header(entry({{"extra", "[{\"x\":[null,-1.5e3,true]}]"}}), "1234"));
-  BOOST_TEST(nn::read_safetensors(folder.path / "good").size() == 1U);
+  BOOST_TEST(read_safetensors(folder.path / "good").size() == 1U);
   for (const char* field : {"dtype", "shape", "data_offsets"})
     header(entry({{field, ""}}), "tensor a: it lacks a dtype, a shape or data_offsets");
   header(entry({{"dtype", "\"F16\""}}), "tensor a: type F16 is not supported");
@@ -214,7 +214,7 @@ BOOST_AUTO_TEST_CASE(a_header_may_be_in_any_order) {
                                               R"({"by":"hand"},"none":{"dtype":"F32","shape":[3,0],"data_offsets":)"
                                               R"([4,4]},"a":{"dtype":"I32","shape":[],"data_offsets":[0,4]}} )",
                                               std::string("\1\0\0\0\2\0\0\0", 8)));
-  const nn::NamedArrays read = nn::read_safetensors(folder.path / "x");
+  const NamedArrays read = read_safetensors(folder.path / "x");
   BOOST_REQUIRE(read.size() == 3U);
   BOOST_TEST(read[0].first == "b");
   BOOST_TEST(read[0].second.at(0) == 2);
@@ -226,19 +226,19 @@ BOOST_AUTO_TEST_CASE(what_no_reader_would_take_is_not_written) {
   const Folder folder;
   const Array one = Array::of<float>({1}, {1});
   const fs::path path = folder.path / "x";
-  const nn::NamedArrays good{{"old", one}, {"quote\" \\ \n \xc3\xa9 \1", one}, {"", one}, {std::string("\0", 1), one}};
-  nn::write_safetensors(path, good);
+  const NamedArrays good{{"old", one}, {"quote\" \\ \n \xc3\xa9 \1", one}, {"", one}, {std::string("\0", 1), one}};
+  write_safetensors(path, good);
   const std::string before = read_file(path);
-  const auto refuses = [&](const nn::NamedArrays& arrays, const std::string& why) {
-    BOOST_CHECK_EXCEPTION(nn::write_safetensors(path, arrays), Error, says("cannot write '" + path.string() + "': "));
-    BOOST_CHECK_EXCEPTION(nn::write_safetensors(path, arrays), Error, says(why));
+  const auto refuses = [&](const NamedArrays& arrays, const std::string& why) {
+    BOOST_CHECK_EXCEPTION(write_safetensors(path, arrays), Error, says("cannot write '" + path.string() + "': "));
+    BOOST_CHECK_EXCEPTION(write_safetensors(path, arrays), Error, says(why));
     BOOST_TEST((read_file(path) == before));
   };
   refuses({{"w", one}, {"v", one}, {"w", one}}, "two tensors are named w");
   refuses({{"__metadata__", one}}, "no tensor can be named __metadata__");
   for (const char* name : {"\xff\xfe", "a\xc3", "\xc0\x80", "\xed\xa0\x80"}) refuses({{name, one}}, "is not UTF-8");
   refuses({{std::string(100'000'000, 'x'), one}}, "longer than the format allows");
-  const nn::NamedArrays read = nn::read_safetensors(path);
+  const NamedArrays read = read_safetensors(path);
   BOOST_REQUIRE(read.size() == good.size());
   for (std::size_t i = 0; i < good.size(); ++i) BOOST_TEST((read[i].first == good[i].first));
 }
@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(a_hostile_header_costs_no_more_than_its_length) {
   const Folder folder;
   const auto refuses = [&](const std::string& text, const std::string& why) {
     replace_file(folder.path / "bad", with_header(text, ""));
-    BOOST_CHECK_EXCEPTION(nn::read_safetensors(folder.path / "bad"), Error, says(why));
+    BOOST_CHECK_EXCEPTION(read_safetensors(folder.path / "bad"), Error, says(why));
   };
   const std::string deep(5'000'000, '[');
   refuses("{\"a\":{\"extra\":" + deep, "nested too deep");
@@ -270,7 +270,7 @@ BOOST_AUTO_TEST_CASE(files_larger_than_memory_are_refused) {
     BOOST_TEST_MESSAGE("skipped: this file system holds no sparse file of 8 TB");
     return;
   }
-  BOOST_CHECK_EXCEPTION(nn::read_safetensors(path), Error, says("this machine's memory"));
+  BOOST_CHECK_EXCEPTION(read_safetensors(path), Error, says("this machine's memory"));
 }
 
 BOOST_AUTO_TEST_CASE(many_tensors_take_no_longer_each) {  // minutes where a name is looked for among all
@@ -293,8 +293,8 @@ BOOST_AUTO_TEST_CASE(many_tensors_take_no_longer_each) {  // minutes where a nam
 
 BOOST_AUTO_TEST_CASE(mismatched_weights_are_refused_whole) {
   nn::Mlp net = make(1);
-  const auto refuses = [&](const std::function<void(nn::NamedArrays&)>& spoil, const std::string& why) {
-    nn::NamedArrays arrays;
+  const auto refuses = [&](const std::function<void(NamedArrays&)>& spoil, const std::string& why) {
+    NamedArrays arrays;
     const nn::Mlp donor = make(2);
     for (const auto& [name, parameter] : donor.parameters()) arrays.emplace_back(name, parameter->value());
     spoil(arrays);

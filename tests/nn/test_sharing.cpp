@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(a_tied_parameter_is_moved_once_and_filed_under_both_names) 
   const auto path = std::filesystem::temp_directory_path() / "wengert_tied.safetensors";
   module.w.set(Array::of<float>({3}, {1, 2, 3}));
   nn::save(module, path);
-  const nn::NamedArrays file = nn::read_safetensors(path);
+  const NamedArrays file = read_safetensors(path);
   std::filesystem::remove(path);
   BOOST_REQUIRE(file.size() == 2U);
   BOOST_TEST(same_bits(file[0].second, file[1].second));

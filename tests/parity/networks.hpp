@@ -15,7 +15,7 @@ namespace wengert::parity {
 class Weights {
  public:
   explicit Weights(std::map<std::string, Var> vars) : vars_(std::move(vars)) {}
-  Weights(Tape& tape, const nn::NamedArrays& arrays) {
+  Weights(Tape& tape, const NamedArrays& arrays) {
     for (const auto& [name, array] : arrays) vars_[name] = tape.input(array, name);
   }
   Var operator[](const std::string& name) const { return vars_.at(name); }

@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "nn/safetensors.hpp"
+#include "autodiff/io/safetensors.hpp"
 
 namespace wengert::parity {
 
@@ -14,7 +14,7 @@ namespace wengert::parity {
 class Reference {
  public:
   explicit Reference(const std::string& name) {
-    for (auto& [key, array] : nn::read_safetensors(std::string(PARITY_FOLDER) + "/" + name + ".safetensors"))
+    for (auto& [key, array] : read_safetensors(std::string(PARITY_FOLDER) + "/" + name + ".safetensors"))
       arrays_.emplace(key, array);
   }
   const Array& operator[](const std::string& key) const {
@@ -24,8 +24,8 @@ class Reference {
   }
   bool has(const std::string& key) const { return arrays_.count(key) != 0; }
   // Arrays below a prefix, without it.
-  nn::NamedArrays below(const std::string& prefix) const {
-    nn::NamedArrays found;
+  NamedArrays below(const std::string& prefix) const {
+    NamedArrays found;
     for (const auto& [key, array] : arrays_)
       if (key.rfind(prefix, 0) == 0) found.emplace_back(key.substr(prefix.size()), array);
     return found;
@@ -48,7 +48,7 @@ inline void check_close(const Array& got, const Array& wanted, double tolerance,
   BOOST_CHECK_MESSAGE(error <= tolerance * largest, what << ": off by " << error << ", largest entry " << largest);
 }
 
-inline nn::NamedArrays cast(nn::NamedArrays arrays, Dtype dtype) {
+inline NamedArrays cast(NamedArrays arrays, Dtype dtype) {
   for (auto& [name, array] : arrays) array = array.cast(dtype);
   return arrays;
 }

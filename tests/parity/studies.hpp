@@ -38,13 +38,13 @@ struct Study {
 namespace detail {
 
 template <class Net>
-std::shared_ptr<Net> loaded(Net net, const std::string& name, const nn::NamedArrays& weights) {
+std::shared_ptr<Net> loaded(Net net, const std::string& name, const NamedArrays& weights) {
   auto module = std::make_shared<Net>(std::move(net));
   nn::load(*module, weights, name);
   return module;
 }
 
-inline Study rings(const std::string& name, Dtype dtype, const nn::NamedArrays& weights) {
+inline Study rings(const std::string& name, Dtype dtype, const NamedArrays& weights) {
   Rng rng(1);
   nn::TimeMlpOptions options{.dimension = 2, .hidden = {24, 24}, .activation = relu, .features = 2, .dtype = dtype};
   if (name == "ou4") {
@@ -56,7 +56,7 @@ inline Study rings(const std::string& name, Dtype dtype, const nn::NamedArrays& 
   return {net, [net](Var x, Var t) { return (*net)(x, t); }, sde::Ou{.theta = name == "ou4" ? 0.3 : 0.5, .sigma = 0.5},
           true};
 }
-inline Study circle(const std::string& name, Dtype dtype, const nn::NamedArrays& weights, Index width, Index features) {
+inline Study circle(const std::string& name, Dtype dtype, const NamedArrays& weights, Index width, Index features) {
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
   const auto net = loaded(nn::ScoreNet({.width = width,
@@ -68,12 +68,12 @@ inline Study circle(const std::string& name, Dtype dtype, const nn::NamedArrays&
   return {net, [net](Var x, Var t) { return (*net)(x, t); }, process};
 }
 template <class Net>
-Study heat_kernel(Net module, const std::string& name, const nn::NamedArrays& weights) {
+Study heat_kernel(Net module, const std::string& name, const NamedArrays& weights) {
   const sde::VeExponential process{.kappa = 1.1};
   const auto net = loaded(std::move(module), name, weights);
   return {net, [net, process](Var x, Var t) -> Var { return (*net)(x, t) / process.std(t); }, process};
 }
-inline Study nano(const std::string& name, Dtype dtype, const nn::NamedArrays& weights) {
+inline Study nano(const std::string& name, Dtype dtype, const NamedArrays& weights) {
   Rng rng(1);
   const auto net =
       loaded(nn::Mlp({.in = 3, .hidden = {16, 16, 16, 16, 16}, .out = 2, .activation = relu, .dtype = dtype}, rng),
@@ -84,7 +84,7 @@ inline Study nano(const std::string& name, Dtype dtype, const nn::NamedArrays& w
 }  // namespace detail
 
 // By the name of its reference arrays, with their weights.
-inline Study study(const std::string& name, Dtype dtype, const nn::NamedArrays& weights) {
+inline Study study(const std::string& name, Dtype dtype, const NamedArrays& weights) {
   Rng rng(1);
   if (name == "ou2" || name == "ou4") return detail::rings(name, dtype, weights);
   if (name == "circle") return detail::circle(name, dtype, weights, 16, 8);

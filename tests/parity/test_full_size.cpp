@@ -86,7 +86,7 @@ class Network final : public nn::Module {
 
  private:
   std::vector<std::pair<std::string, nn::Parameter>> trained_;
-  nn::NamedArrays constants_;
+  NamedArrays constants_;
 };
 
 // The L2 norm, the sum and the first eight entries, as many as there are.

@@ -32,7 +32,7 @@ struct Case {
   double tolerance;
 
   void check_parameters(const std::string& prefix) const {
-    const nn::NamedArrays all = reference.below(prefix);
+    const NamedArrays all = reference.below(prefix);
     BOOST_TEST(!all.empty());
     for (const auto& [name, wanted] : all)
       for (const auto& [own, parameter] : study.module->parameters())

@@ -1,4 +1,4 @@
-#include "autodiff/npy.hpp"
+#include "autodiff/io/npy.hpp"
 
 #include <fmt/format.h>
 
@@ -16,8 +16,8 @@
 #endif
 
 #include "autodiff/error.hpp"
-#include "autodiff/files.hpp"
-#include "autodiff/xtensor.hpp"
+#include "autodiff/io/files.hpp"
+#include "autodiff/io/xtensor.hpp"
 
 namespace wengert {
 namespace {

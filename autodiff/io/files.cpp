@@ -1,4 +1,4 @@
-#include "autodiff/files.hpp"
+#include "autodiff/io/files.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -9,7 +9,7 @@
 
 #include "autodiff/array.hpp"
 
-namespace wengert::nn {
+namespace wengert {
 
 inline constexpr std::size_t largest_header = 100'000'000;  // bytes, the format's own limit
 
@@ -28,4 +28,4 @@ std::vector<TensorEntry> parse_header(std::string_view text, std::size_t data);
 // UTF-8, "__metadata__", and more than the largest header.
 std::string format_header(std::span<const std::pair<std::string, Array>> arrays);
 
-}  // namespace wengert::nn
+}  // namespace wengert

@@ -1,4 +1,4 @@
-#include "nn/safetensors_header.hpp"
+#include "autodiff/io/safetensors_header.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,7 +12,7 @@
 
 #include "autodiff/error.hpp"
 
-namespace wengert::nn {
+namespace wengert {
 namespace {
 
 using Json = nlohmann::json;
@@ -250,4 +250,4 @@ std::string format_header(std::span<const std::pair<std::string, Array>> arrays)
   return text;
 }
 
-}  // namespace wengert::nn
+}  // namespace wengert

@@ -1,14 +1,14 @@
-// Weights in files of the safetensors format (https://github.com/huggingface/safetensors), with PyTorch's names and
-// layouts, so that both sides read each other's.
+// Named arrays in files of the safetensors format (https://github.com/huggingface/safetensors), which PyTorch's side
+// reads and writes as well.
 #pragma once
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "nn/module.hpp"
+#include "autodiff/array.hpp"
 
-namespace wengert::nn {
+namespace wengert {
 
 using NamedArrays = std::vector<std::pair<std::string, Array>>;
 
@@ -20,11 +20,4 @@ void write_safetensors(const std::filesystem::path& path, const NamedArrays& arr
 // with its size alone.
 NamedArrays read_safetensors(const std::filesystem::path& path);
 
-void save(const Module& module, const std::filesystem::path& path);
-// Loads exactly the module's parameters: missing, unexpected or misshapen tensors, numbers that are not finite, and f64
-// weights for an f32 module (which would lose digits) are refused with Error, and then nothing has changed. So are two
-// values for one parameter that the module has under two names.
-void load(Module& module, const std::filesystem::path& path);
-void load(Module& module, const NamedArrays& arrays, const std::string& source);
-
-}  // namespace wengert::nn
+}  // namespace wengert
