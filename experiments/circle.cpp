@@ -48,16 +48,18 @@ Array samples_of(const Model& model, const sde::Field& score, const Array& start
 }
 
 Energies energies(const Model& model, const Array& points) {
-  sde::LogLikelihood likelihood(
-      sde::probability_flow(model.ve, sde::in_dtype(Dtype::f32, std::cref(model.score))),
-      {.from = look, .prior_std = model.ve.prior_std(), .steps = {.rtol = 1e-5, .atol = 1e-5}});
-  const sde::Likelihood found = likelihood(points).require();
+  const auto flow =
+      sde::with_divergence(sde::probability_flow(model.ve, sde::in_dtype(Dtype::f32, std::cref(model.score))));
+  sde::Integrator integrator(sde::DormandPrince{}, flow);
+  const sde::Tolerance tolerance{.from = look, .to = 1, .rtol = 1e-5, .atol = 1e-5};
+  const sde::LogDensity found =
+      flow.log_density(integrator.run(flow.start(points.cast(Dtype::f64)), tolerance).require(), model.ve.prior_std());
   const sde::Empirical exact = model.exact();
   const Array end = evaluated([&](Var x, Var t) { return exact.log_density(x, t); }, found.end, 1);
   Energies result;
   for (Index i = 0; i < end.size(); ++i) {
     result.printed.push_back(-found.log_density.at(i));
-    result.corrected.push_back(-end.at(i) - found.change.at(i));
+    result.corrected.push_back(-end.at(i) - found.delta_log_p.at(i));
   }
   return result;
 }

@@ -1,20 +1,26 @@
-// Log densities by the probability flow: the change of variables along dx/dt = v(x, t) is the integral of div v (Chen
-// et al., "Neural ordinary differential equations", NeurIPS 2018; Grathwohl et al., "FFJORD", ICLR 2019; Song et al.,
-// ICLR 2021).
+// Log densities by the probability flow: along dx/dt = v(x, t) the log density falls by the integral of div v (Chen et
+// al., "Neural ordinary differential equations", NeurIPS 2018; Grathwohl et al., "FFJORD", ICLR 2019; Song et al., ICLR
+// 2021). The flow with its divergence is an equation like any other, for any method:
 //
-//   LogLikelihood likelihood(probability_flow(ve, in_dtype(Dtype::f32, net)), {.from = 1e-3, .prior_std = 1});
-//   Array log_p = likelihood(points).require().log_density;      // points [B,d] -> [B]
+//   const auto flow = with_divergence(probability_flow(ve, in_dtype(Dtype::f32, net)));
+//   Integrator integrator(DormandPrince{}, flow);
+//   Solution end = integrator.run(flow.start(points), Tolerance{.from = 1e-3, .to = 1});      // points [B,d], f64
+//   Array log_p = flow.log_density(end.require(), ve.prior_std()).log_density;               // [B]
 //
 //   log p_from(x) = log N(z; 0, prior_std^2 I) + int_from^to div v(x_t, t) dt   with z the end of the flow from x
 #pragma once
 #include <cstdint>
+#include <span>
+#include <vector>
 
-#include "sde/integrator.hpp"
+#include "sde/equation.hpp"
+#include "sde/heun.hpp"
+#include "sde/solution.hpp"
 
 namespace wengert::sde {
 
-// How the divergence is found: exactly, or by the mean over probes of v' J v (Hutchinson), which needs no more than one
-// tangent each.
+// How the divergence is found: exactly, or by the mean over probes v of v' J v (Hutchinson), which needs no more than
+// one tangent each.
 struct Divergence {
   enum class Probe { rademacher, gaussian };
   Index probes = 0;  // 0: exact
@@ -23,56 +29,65 @@ struct Divergence {
   Index first_row = 0;  // of the points among all, for the probes
 };
 
-struct Likelihood {
-  Array log_density{};     // [B], at `from`
-  Array end{};             // z [B,d], at `to`
-  Array change{};          // [B], the integral of the divergence
-  Array standard_error{};  // [B], of both log_density and change: sd / sqrt(n) over n probes; 0 where the divergence is
+struct LogDensity {
+  Array log_density{};     // [B], at the run's first time
+  Array end{};             // z [B,d], at its last time
+  Array delta_log_p{};     // [B], the integral of the divergence: what log_density has more than the prior at z
+  Array standard_error{};  // [B], of log_density and delta_log_p: sd / sqrt(n) over n probes; 0 where the divergence is
                            // exact, NaN for one probe
-  Solution solution{};     // where the end was not reached, `end` is what was, and the other arrays hold NaN
-
-  const Likelihood& require() const&;
-  Likelihood require() &&;
 };
 
-struct LikelihoodOptions {
-  double from = 1e-5, to = 1;
-  double prior_std = 0;  // of the law at `to`; to be given
-  Divergence divergence{};
-  Tolerance steps{};
-};
-
-// By adaptive steps of Dormand and Prince on points and integrals together, in f64. Probes stay the same throughout, so
-// that the equation is smooth; each has an integral of its own. The plans of a batch's shape are kept for the next
-// call.
-class LogLikelihood {
+// dx/dt = v(x, t) and dl/dt = div v(x, t) for a state of points x [B,d] and integrals l [B,n], one for each probe or of
+// the exact divergence.
+class FlowWithDivergence {
  public:
   // Throws Error naming an option that cannot be.
-  LogLikelihood(Ode flow, const LikelihoodOptions& options, Where where = Where::current());
+  FlowWithDivergence(const Ode& flow, const Divergence& divergence, Where where = Where::current());
 
-  // Throws Error unless points are [B,d] of f32 or f64, and where the flow mixes rows.
-  // `fixed` comes along to the flow (conditions of the score, [B,...]), what is f32 in f64.
-  Likelihood operator()(const Array& points, std::vector<Array> fixed = {}, Where where = Where::current());
+  // The equation. Probes stay the same throughout, so that it is smooth. Throws Error where the flow mixes rows.
+  State operator()(const State& y, Var t) const;
+  // The same with these probes [B,d] instead, as many as the divergence has.
+  State slope(const State& y, Var t, std::span<const Var> probes) const;
 
-  // What a step does for points of the shape that was met last, and where its time goes (Plan).
-  std::string explain() const { return integrator_.explain(); }
-  std::string profile() const { return integrator_.profile(); }
+  // The state at points: integrals begin at 0. The dtype of the points is that of all computing. Throws Error unless
+  // they are [B,d] of f32 or f64.
+  std::vector<Array> start(const Array& points, Where where = Where::current()) const;
+  // What a run ended at, in f64, for a normal distribution N(0, prior_std^2 I) there; arrays but `end` hold NaN where
+  // the run did not reach its last time. Throws Error for another state's solution, and unless prior_std is positive
+  // and finite.
+  LogDensity log_density(const Solution& solution, double prior_std, Where where = Where::current()) const;
+
+  const Ode& flow() const { return flow_; }
+  const Divergence& divergence() const { return divergence_; }
 
  private:
-  LikelihoodOptions options_;
-  Integrator integrator_;
+  Index integrals() const;
+
+  Ode flow_;
+  Divergence divergence_;
 };
 
-struct GridLikelihoodOptions {
-  double prior_std = 0;  // of the law at the grid's last time; to be given
-  Divergence divergence{};
-  std::vector<Array> fixed{};  // comes along to the flow
-  Array probes{};              // [steps, n, B, d] instead of drawn ones; n is then divergence.probes
-};
+inline FlowWithDivergence with_divergence(const Ode& flow, const Divergence& divergence = {},
+                                          Where where = Where::current()) {
+  return {flow, divergence, where};
+}
 
-// On a fixed grid: points by Heun's method, the divergence by its value at the start of each step (order 1). Probes are
-// drawn anew for each step: integrals are unbiased for the grid. In the dtype of the points. Compiles at each call.
-Likelihood grid_likelihood(const Ode& flow, const Array& points, const Grid& grid,
-                           const GridLikelihoodOptions& options = {}, Where where = Where::current());
+// Heun's method for the points; integrals by the slope at the left end of each step, with probes drawn anew for each
+// step: order 1, and unbiased for the grid.
+struct HeunLeftEnd {
+  static constexpr const char* name = "heun_left_end";
+  static constexpr double order = 1;
+  static constexpr Index evaluations() { return 2; }  // a step
+  static Index draws(const FlowWithDivergence& equation) { return equation.divergence().probes; }
+
+  State step(const FlowWithDivergence& equation, const State& y, MethodStep& step) const {
+    std::vector<Var> probes;
+    for (Index i = 0; i < equation.divergence().probes; ++i)
+      probes.push_back(equation.divergence().probe == Divergence::Probe::gaussian ? step.normal() : step.rademacher());
+    const State left = equation.slope(y, step.t, probes);
+    const State next = Heun{}.step(equation.flow(), y.with({y[0]}), step);
+    return y.with({next[0], y[1] + step.h * left[1]});
+  }
+};
 
 }  // namespace wengert::sde

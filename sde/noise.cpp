@@ -10,18 +10,18 @@ namespace {
 
 constexpr Index counters = Index{1} << 32;  // as the draws count (autodiff/random.hpp)
 
-void check_counter(const char* what, Index first, Index count, const Owner& solver) {
-  if (first > counters - count)
-    solver.refuse(fmt::format("draws for {} {} to {}, which count to 2^32 - 1 and then would repeat", what, first,
-                              first + count - 1));
-}
-
 }  // namespace
 
+void check_counters(const Owner& owner, const char* what, Index first, Index count) {
+  if (first < 0 || first >= counters) owner.refuse(fmt::format("{} count from 0 to 2^32 - 1, got {}", what, first));
+  if (first > counters - count)
+    owner.refuse(fmt::format("draws for {} {} to {}, which count to 2^32 - 1 and then would repeat", what, first,
+                             first + count - 1));
+}
+
 Noise Noise::drawn(std::uint64_t seed, Index first_row, Index first_step) {
-  for (Index first : {first_row, first_step})
-    if (first < 0 || first >= counters)
-      throw Error(fmt::format("[noise] rows and steps count from 0 to 2^32 - 1, got {}", first));
+  check_counters("noise", "rows", first_row, 1);
+  check_counters("noise", "steps", first_step, 1);
   Noise noise;
   noise.kind_ = Kind::drawn;
   noise.seed_ = seed;
@@ -48,16 +48,18 @@ std::int32_t Noise::step(Index step) const {
 void Noise::check(const Type& each, Index draws, Index steps, const Owner& solver) const {
   if (is_none()) solver.refuse("draws, but was given no noise");
   if (is_drawn()) {
-    check_counter("rows", first_row_, each.shape[0], solver);
-    check_counter("steps", first_step_, steps, solver);
+    check_counters(solver, "rows", first_row_, each.shape[0]);
+    check_counters(solver, "steps", first_step_, steps);
     return;
   }
   const Shape& all = values_.shape();
   const int rank = each.shape.rank();
-  const bool fits = all.rank() > rank && all.trailing(rank) == each.shape && values_.dtype() == each.dtype;
+  const int leading = all.rank() - rank;
+  const bool fits = leading > 0 && all.trailing(rank) == each.shape && values_.dtype() == each.dtype &&
+                    (leading == 1 || all[leading - 1] == draws);
   if (!fits || values_.size() < draws * steps * each.shape.size())
-    solver.refuse(fmt::format("needs noise of {} arrays {}, was given {}", draws * steps, to_string(each),
-                              to_string(values_.type())));
+    solver.refuse(fmt::format("needs noise of {} arrays {}, {} for each step, was given {}", draws * steps,
+                              to_string(each), draws, to_string(values_.type())));
 }
 
 const void* Noise::values(Index i, const Type& each) const {

@@ -7,6 +7,10 @@
 
 namespace wengert::sde {
 
+// Throw Error in an owner's name unless these rows or steps ("rows", "steps") lie in [0, 2^32), the counters of draws,
+// which would repeat beyond.
+void check_counters(const Owner& owner, const char* what, Index first, Index count);
+
 class Noise {
  public:
   Noise() = default;  // none
@@ -16,7 +20,7 @@ class Noise {
   // new noise. Throws Error unless both lie in [0, 2^32).
   static Noise drawn(std::uint64_t seed, Index first_row = 0, Index first_step = 0);
   // Of [n, B, d], or with more leading axes: a step that needs m numbers for each entry of the state takes the next m
-  // arrays [B, d].
+  // arrays [B, d]; of [k, m, B, d], the k-th step those of k.
   static Noise given(Array values);
 
   bool is_none() const { return kind_ == Kind::none; }
@@ -24,8 +28,7 @@ class Noise {
   Array state(Index step) const;        // of a Draw at this step
   std::int32_t step(Index step) const;  // the word of it that is the step
   // Throws Error, in the name of a solver at its caller's line, unless this serves `steps` steps of `draws` arrays of
-  // this type each: enough arrays were given, or the counters of rows and steps do not pass 2^32, where draws would
-  // repeat.
+  // this type each: enough arrays were given, or no counter of rows and steps is passed.
   void check(const Type& each, Index draws, Index steps, const Owner& solver) const;
   const void* values(Index i, const Type& each) const;  // array i of those that were given
 

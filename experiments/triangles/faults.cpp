@@ -11,24 +11,26 @@ const double noise_variance = -std::expm1(-2 * ou.theta) * ou.sigma * ou.sigma /
 const double prior_variance = noise_variance + std::exp(-2 * ou.theta);                           // of X_1
 
 // By the probability flow on the text's grid of times.
-sde::Likelihood likelihood(Progress& progress, const sde::Field& score, const Array& points,
+sde::LogDensity likelihood(Progress& progress, const sde::Field& score, const Array& points,
                            const sde::Divergence& divergence = {}) {
   Interrupt::heed();
-  sde::Likelihood found = sde::grid_likelihood(sde::probability_flow(ou, score), points, sde::Grid::uniform(0, 1, 100),
-                                               {.prior_std = std::sqrt(prior_variance), .divergence = divergence})
-                              .require();
+  const auto flow = sde::with_divergence(sde::probability_flow(ou, score), divergence);
+  const sde::Solution end =
+      sde::Integrator(sde::HeunLeftEnd{}, flow)
+          .run(flow.start(points), sde::Grid::uniform(0, 1, 100), {.noise = sde::Noise::drawn(divergence.seed)});
+  sde::LogDensity found = flow.log_density(end.require(), std::sqrt(prior_variance));
   progress.step();
   return found;
 }
 
 // log p as it is, or with faults: twice the integral of the divergence less, another prior at the flow's end.
-std::vector<double> log_density(const sde::Likelihood& found, const Faults& faults) {
+std::vector<double> log_density(const sde::LogDensity& found, const Faults& faults) {
   const auto prior = [](double squares, double sd) { return -0.5 * squares / (sd * sd) - dimension * std::log(sd); };
   std::vector<double> values;
-  for (Index row = 0; row < found.change.size(); ++row) {
+  for (Index row = 0; row < found.delta_log_p.size(); ++row) {
     double value = found.log_density.at(row), squares = 0;
     for (Index j = 0; j < dimension; ++j) squares += std::pow(found.end.at(row * dimension + j), 2);
-    if (faults.sign) value -= 2 * found.change.at(row);
+    if (faults.sign) value -= 2 * found.delta_log_p.at(row);
     if (faults.variance) value += prior(squares, noise_variance) - prior(squares, std::sqrt(prior_variance));
     values.push_back(value);
   }
@@ -37,13 +39,13 @@ std::vector<double> log_density(const sde::Likelihood& found, const Faults& faul
 
 // The text's two probes against the exact trace. Two of them say little of their error: it is that of many, scaled.
 void report_probes(Run& run, Progress& progress, const sde::Field& score, const Array& points,
-                   const sde::Likelihood& exact) {
+                   const sde::LogDensity& exact) {
   constexpr Index few = 2, many = 64;
-  const sde::Likelihood two = likelihood(progress, score, points, {.probes = few, .seed = run.seed(few_probes)}),
+  const sde::LogDensity two = likelihood(progress, score, points, {.probes = few, .seed = run.seed(few_probes)}),
                         rest = likelihood(progress, score, points, {.probes = many, .seed = run.seed(many_probes)});
   std::vector<double> squares, errors;
-  for (Index i = 0; i < exact.change.size(); ++i) {
-    const double off = two.change.at(i) - exact.change.at(i);
+  for (Index i = 0; i < exact.delta_log_p.size(); ++i) {
+    const double off = two.delta_log_p.at(i) - exact.delta_log_p.at(i);
     squares.push_back(off * off);
     errors.push_back(std::abs(off) / (rest.standard_error.at(i) * std::sqrt(static_cast<double>(many) / few)));
   }

@@ -188,7 +188,8 @@ Workload w9() {
 Workload w7() {
   struct All {
     nn::ScoreNet net;
-    std::optional<sde::LogLikelihood> likelihood{};
+    std::optional<sde::FlowWithDivergence> flow{};
+    std::optional<sde::Integrator> integrator{};
   };
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
@@ -198,20 +199,24 @@ Workload w7() {
   for (const auto& [name, array] : read_safetensors(TRAINED_CIRCLE))
     if (name.starts_with("w/")) weights.emplace_back(name.substr(2), array);
   nn::load(all->net, weights, TRAINED_CIRCLE);
-  all->likelihood.emplace(sde::probability_flow(process, sde::in_dtype(Dtype::f32, std::cref(all->net))),
-                          sde::LikelihoodOptions{.from = 0.15, .to = 1, .prior_std = 1});
+  all->flow = sde::with_divergence(sde::probability_flow(process, sde::in_dtype(Dtype::f32, std::cref(all->net))));
+  all->integrator.emplace(sde::DormandPrince{}, *all->flow);
   Array points(Dtype::f64, {75 * 75, 2});
   for (Index i = 0; i < 75 * 75; ++i) {
     points.set(2 * i, -1.5 + 3.0 * static_cast<double>(i / 75) / 74);
     points.set(2 * i + 1, -1.5 + 3.0 * static_cast<double>(i % 75) / 74);
   }
-  const auto run = [=] { return (*all->likelihood)(points).require().solution.statistics.evaluations; };
-  const auto after_run = [=](std::string (sde::LogLikelihood::*what_of)() const) {
-    run();
-    return (*all->likelihood.*what_of)();
+  const auto run = [=] {
+    const sde::Solution end = all->integrator->run(all->flow->start(points), sde::Tolerance{.from = 0.15, .to = 1});
+    all->flow->log_density(end.require(), 1);
+    return end.statistics.evaluations;
   };
-  return {"W7", "circle: likelihood of 75 x 75 points", run, [=] { return after_run(&sde::LogLikelihood::explain); },
-          [=] { return after_run(&sde::LogLikelihood::profile); }};
+  const auto after_run = [=](std::string (sde::Integrator::*what_of)() const) {
+    run();
+    return (*all->integrator.*what_of)();
+  };
+  return {"W7", "circle: likelihood of 75 x 75 points", run, [=] { return after_run(&sde::Integrator::explain); },
+          [=] { return after_run(&sde::Integrator::profile); }};
 }
 
 const std::vector<std::pair<std::string, Workload (*)()>> makers = {

@@ -7,9 +7,12 @@
 #include "autodiff/autodiff.hpp"
 #include "tests/parity/reference.hpp"
 #include "tests/parity/studies.hpp"
+#include "tests/sde/densities.hpp"
 
 using namespace wengert;
 using parity::check_close;
+using wengert::testing::Density;
+using wengert::testing::density_of;
 namespace data = boost::unit_test::data;
 
 namespace {
@@ -61,14 +64,13 @@ Var mixture_score(Var patterns, Var x, Var t) {
 }
 
 struct Run {
-  sde::Likelihood likelihood;
+  Density likelihood;
   Array times;
 };
 Run run(const sde::Ode& flow, const Array& points, double from, double to, double prior_std, double tolerance = 1e-5) {
-  sde::LogLikelihood likelihood(
-      flow, {.from = from, .to = to, .prior_std = prior_std, .steps = {.rtol = tolerance, .atol = tolerance}});
-  // The times of a likelihood's steps are those of the same system.
-  Run result{likelihood(points).require(), {}};
+  const sde::Tolerance way{.from = from, .to = to, .rtol = tolerance, .atol = tolerance};
+  Run result{density_of(flow, points.cast(Dtype::f64), way, prior_std), {}};
+  result.likelihood.solution.require();
   result.times = times_of(from, result.likelihood.solution.times);
   return result;
 }
@@ -124,7 +126,7 @@ BOOST_DATA_TEST_CASE(likelihoods_of_networks,
     const double tolerance = dtype == Dtype::f64 ? 1e-7 : same_steps ? 1e-3 : 3e-2;
     check_close(got.likelihood.log_density, reference[prefix + "logp"], tolerance, prefix + "logp");
     check_close(got.likelihood.end, reference[prefix + "z"], tolerance, prefix + "z");
-    check_close(got.likelihood.change, reference[prefix + "delta"], tolerance, prefix + "delta");
+    check_close(got.likelihood.delta_log_p, reference[prefix + "delta"], tolerance, prefix + "delta");
     if (!reference.has(prefix + "logp_tight")) continue;
     check_close(got.likelihood.log_density, reference[prefix + "logp_tight"], 2e-3, prefix + "logp against tight");
     check_close(run(study.flow(), points, from, to, std, 1e-10).likelihood.log_density,
@@ -138,16 +140,14 @@ BOOST_DATA_TEST_CASE(likelihoods_on_a_grid, data::make({"ou2", "ou4"}) * data::m
   const parity::Study study = parity::study(network, dtype, reference.below("w/"));
   const double tolerance = dtype == Dtype::f64 ? 1e-9 : 2e-5, variance = reference["heunlik/prior_var"].at(0);
   const auto run = [&](double prior_std) {
-    return sde::grid_likelihood(
-               study.flow(), reference["samp/init"], sde::Grid::uniform(0, 1, 20),
-               {.prior_std = prior_std, .divergence = {.probes = 2}, .probes = reference["heunlik/probes"]})
-        .require();
+    return density_of(study.flow(), reference["samp/init"], sde::Grid::uniform(0, 1, 20), prior_std, {.probes = 2},
+                      {.noise = sde::Noise::given(reference["heunlik/probes"])}, sde::HeunLeftEnd{});
   };
   check_close(run(std::sqrt(variance)).log_density, reference["heunlik/logp"], tolerance, "heunlik/logp");
   // The text subtracts the integral and takes the variance for the standard deviation.
-  sde::Likelihood literal = run(variance);
-  for (Index i = 0; i < literal.change.size(); ++i)
-    literal.log_density.set(i, literal.log_density.at(i) - 2 * literal.change.at(i));
+  Density literal = run(variance);
+  for (Index i = 0; i < literal.delta_log_p.size(); ++i)
+    literal.log_density.set(i, literal.log_density.at(i) - 2 * literal.delta_log_p.at(i));
   check_close(literal.log_density, reference["heunlik/logp_literal"], tolerance, "heunlik/logp_literal");
 }
 

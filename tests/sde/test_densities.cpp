@@ -9,9 +9,12 @@
 #include "nn/nn.hpp"
 #include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
+#include "tests/sde/densities.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
+using sde::Grid;
+using sde::Tolerance;
 
 namespace {
 
@@ -57,13 +60,13 @@ double excess(const Array& end, Index i, const Eigenvalues& v, double prior_std)
 
 constexpr double from = 0.01;
 
+Tolerance within(double tolerance) { return {.from = from, .to = 1, .rtol = tolerance, .atol = tolerance}; }
+
 template <class P>
 void check_exact(const P& process, const char* name) {
-  sde::LogLikelihood likelihood(
-      sde::probability_flow(process, correlated_score(process)),
-      {.from = from, .to = 1, .prior_std = process.prior_std(), .steps = {.rtol = 1e-6, .atol = 1e-6}});
   const Array points = plane_points(40);
-  const sde::Likelihood got = likelihood(points).require();
+  const Density got =
+      density_of(sde::probability_flow(process, correlated_score(process)), points, within(1e-6), process.prior_std());
   const Eigenvalues start = eigenvalues_at(process, from), end = eigenvalues_at(process, 1);
   for (Index i = 0; i < 40; ++i) {
     const double wanted = log_normal(points.at(2 * i), points.at(2 * i + 1), start);
@@ -85,14 +88,17 @@ BOOST_AUTO_TEST_CASE(exact_for_every_process) {
 
 BOOST_AUTO_TEST_CASE(plans_serve_every_batch) {
   const sde::VeConstant process{.sigma = 1};
-  sde::LogLikelihood likelihood(sde::probability_flow(process, correlated_score(process)),
-                                {.from = from, .prior_std = 1, .steps = {.rtol = 1e-8, .atol = 1e-8}});
+  const auto flow = sde::with_divergence(sde::probability_flow(process, correlated_score(process)));
+  sde::Integrator integrator(sde::DormandPrince{}, flow);
+  const auto density = [&](const Array& x) {
+    return flow.log_density(integrator.run(flow.start(x), within(1e-8)).require(), 1);
+  };
   const Array points = plane_points(30);
-  const sde::Likelihood all = likelihood(points);
+  const sde::LogDensity all = density(points);
   for (Index rows : {1, 7, 30}) {
-    Array part(Dtype::f32, {rows, 2});
+    Array part(Dtype::f64, {rows, 2});
     for (Index i = 0; i < part.size(); ++i) part.set(i, points.at(i));
-    const sde::Likelihood some = likelihood(part);
+    const sde::LogDensity some = density(part);
     BOOST_TEST((some.log_density.type() == Type{Dtype::f64, {rows}}));
     for (Index i = 0; i < rows; ++i) BOOST_TEST(std::abs(some.log_density.at(i) - all.log_density.at(i)) < 1e-5);
   }
@@ -102,14 +108,12 @@ BOOST_AUTO_TEST_CASE(probes_estimate_the_trace_and_their_own_error) {
   const sde::VeConstant process{.sigma = 1};
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
   const Array points = plane_points(12);
-  const sde::Likelihood exact = sde::LogLikelihood(flow, {.from = from, .prior_std = 1})(points);
+  const Density exact = density_of(flow, points, within(1e-5), 1);
   using Probe = sde::Divergence::Probe;
   for (Probe probe : {Probe::rademacher, Probe::gaussian}) {
     double squares = 0, expected = 0;
     for (std::uint64_t seed = 0; seed < 8; ++seed) {
-      sde::LogLikelihood likelihood(
-          flow, {.from = from, .prior_std = 1, .divergence = {.probes = 24, .probe = probe, .seed = seed}});
-      const sde::Likelihood got = likelihood(points).require();
+      const Density got = density_of(flow, points, within(1e-5), 1, {.probes = 24, .probe = probe, .seed = seed});
       for (Index i = 0; i < 12; ++i) {
         const double off = got.log_density.at(i) - exact.log_density.at(i), error = got.standard_error.at(i);
         BOOST_TEST(error > 0.01);
@@ -121,7 +125,7 @@ BOOST_AUTO_TEST_CASE(probes_estimate_the_trace_and_their_own_error) {
     // Of 96 estimates: 1 with a standard deviation of about 0.15.
     BOOST_TEST(std::abs(squares / expected - 1) < 0.6, squares / expected);
   }
-  const sde::Likelihood single = sde::LogLikelihood(flow, {.prior_std = 1, .divergence = {.probes = 1}})(points);
+  const Density single = density_of(flow, points, within(1e-5), 1, {.probes = 1});
   BOOST_TEST(std::isnan(single.standard_error.at(0)));
   BOOST_TEST(std::isfinite(single.log_density.at(0)));
 }
@@ -129,45 +133,64 @@ BOOST_AUTO_TEST_CASE(probes_estimate_the_trace_and_their_own_error) {
 BOOST_AUTO_TEST_CASE(probes_belong_to_rows) {
   const sde::VeConstant process{.sigma = 1};
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
-  const auto change = [&](const Array& points, Index first) {
-    return sde::LogLikelihood(flow, {.from = from,
-                                     .prior_std = 1,
-                                     .divergence = {.probes = 3, .seed = 5, .first_row = first},
-                                     .steps = {.rtol = 1e-8, .atol = 1e-8}})(points)
-        .change;
+  const auto delta = [&](const Array& points, Index first) {
+    return density_of(flow, points, within(1e-8), 1, {.probes = 3, .seed = 5, .first_row = first}).delta_log_p;
   };
   const Array points = plane_points(9);
   Array last(Dtype::f64, {4, 2});
   for (Index i = 0; i < 8; ++i) last.set(i, points.at(10 + i));
-  const Array all = change(points, 0), part = change(last, 5);
+  const Array all = delta(points, 0), part = delta(last, 5);
   for (Index i = 0; i < 4; ++i) BOOST_TEST(std::abs(part.at(i) - all.at(5 + i)) < 1e-6);
 }
 
-BOOST_AUTO_TEST_CASE(a_grid_converges_to_the_integral) {
+// The left-end rule at order 1, methods on points and integrals together at their own.
+BOOST_AUTO_TEST_CASE(methods_on_a_grid_find_densities_at_their_order) {
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
   const Array points = plane_points(10);
-  const sde::Likelihood exact =
-      sde::LogLikelihood(flow, {.from = from, .prior_std = 1, .steps = {.rtol = 1e-9, .atol = 1e-9}})(points);
-  const auto error = [&](Index steps) {
-    const auto got = sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps), {.prior_std = 1}).require();
-    double largest = 0;
-    for (Index i = 0; i < 10; ++i)
-      largest = std::max(largest, std::abs(got.log_density.at(i) - exact.log_density.at(i)));
-    BOOST_TEST(got.standard_error.at(0) == 0);
-    return largest;
+  const Density exact = density_of(flow, points, within(1e-11), 1);
+  const auto check = [&](const auto& method, double order, Index count) {
+    const auto error = [&](Index steps) {
+      const Density got =
+          density_of(flow, points, Grid::uniform(from, 1, steps), 1, {}, {.noise = sde::Noise::drawn(0)}, method);
+      double largest = 0;
+      for (Index i = 0; i < 10; ++i)
+        largest = std::max(largest, std::abs(got.log_density.at(i) - exact.log_density.at(i)));
+      BOOST_TEST(got.standard_error.at(0) == 0);
+      BOOST_TEST(got.solution.statistics.evaluations == steps * method.evaluations());
+      return largest;
+    };
+    const double found = std::log2(error(count) / error(2 * count));
+    BOOST_TEST_MESSAGE(method.name << " with divergence: order " << found);
+    BOOST_TEST(std::abs(found - order) < 0.1, method.name << ": order " << found);
   };
-  const double coarse = error(50), fine = error(100);
-  BOOST_TEST(std::abs(std::log2(coarse / fine) - 1) < 0.1);
+  check(sde::HeunLeftEnd{}, 1, 50);
+  check(sde::Euler{}, 1, 50);
+  check(sde::Heun{}, 2, 50);
+  check(sde::Rk4{}, 4, 10);
+}
 
-  // Fresh probes at each step: their error falls with the steps too.
-  const auto probed = [&](Index steps) {
-    return sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, steps),
-                                {.prior_std = 1, .divergence = {.probes = 4}})
-        .require()
+// Points do not depend on how integrals are found.
+BOOST_AUTO_TEST_CASE(the_left_end_rule_moves_points_by_heuns_method) {
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
+  const Grid grid = Grid::uniform(from, 1, 7);
+  const Array end = sde::Integrator(sde::Heun{}, flow).run(plane_points(10), grid).require().x();
+  BOOST_TEST(same_bits(left_end_density(flow, plane_points(10), grid, 1).end, end));
+  BOOST_TEST(same_bits(density_of(flow, plane_points(10), grid, 1, {}, {}, sde::Heun{}).end, end));
+}
+
+// Their error falls with the steps, unlike that of probes which stay.
+BOOST_AUTO_TEST_CASE(the_left_end_rule_draws_probes_at_each_step) {
+  const sde::Ou process{.theta = 0.5, .sigma = 0.5};
+  const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
+  const auto error = [&](const auto& method, Index steps) {
+    return density_of(flow, plane_points(10), Grid::uniform(from, 1, steps), 1, {.probes = 4},
+                      {.noise = sde::Noise::drawn(0)}, method)
         .standard_error.at(0);
   };
-  BOOST_TEST(probed(400) < 0.5 * probed(20));
+  BOOST_TEST(error(sde::HeunLeftEnd{}, 400) < 0.5 * error(sde::HeunLeftEnd{}, 20));
+  BOOST_TEST(error(sde::Heun{}, 400) > 0.9 * error(sde::Heun{}, 20));
 }
 
 BOOST_AUTO_TEST_CASE(a_network_in_f32_serves_a_state_in_f64) {
@@ -176,10 +199,10 @@ BOOST_AUTO_TEST_CASE(a_network_in_f32_serves_a_state_in_f64) {
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const sde::Ode flow = sde::probability_flow(process, sde::in_dtype(Dtype::f32, std::cref(net)));
   const Array points = plane_points(6);
-  const sde::Likelihood got = sde::LogLikelihood(flow, {.from = from, .prior_std = 1})(points).require();
-  BOOST_TEST((got.end.dtype() == Dtype::f64));
+  const Density got = density_of(flow, points, within(1e-5), 1);
+  BOOST_TEST((got.solution.require().x().dtype() == Dtype::f64));
   const sde::Ode mixed = sde::probability_flow(process, std::cref(net));
-  const std::string refused = error_of([&] { sde::LogLikelihood(mixed, {.from = from, .prior_std = 1})(points); });
+  const std::string refused = error_of([&] { density_of(mixed, points, within(1e-5), 1); });
   BOOST_TEST(refused.find("f32") != std::string::npos, refused);
   BOOST_TEST(refused.find("f64") != std::string::npos, refused);
 }
@@ -192,12 +215,11 @@ BOOST_AUTO_TEST_CASE(densities_have_the_same_bits_on_any_threads) {
   for (Index probes : {0, 2}) {
     const auto run = [&](int count) {
       const Threads guard(count);
-      return sde::LogLikelihood(flow, {.from = 0.2, .prior_std = 1, .divergence = {.probes = probes}})(points)
-          .require();
+      return density_of(flow, points, Tolerance{.from = 0.2, .to = 1}, 1, {.probes = probes});
     };
-    const sde::Likelihood one = run(1);
+    const Density one = run(1);
     for (int count : {2, 7}) {
-      const sde::Likelihood got = run(count);
+      const Density got = run(count);
       BOOST_TEST(same_bits(got.log_density, one.log_density), probes << " probes on " << count);
       BOOST_TEST(same_bits(got.end, one.end));
       BOOST_TEST(got.solution.times == one.solution.times, boost::test_tools::per_element());
@@ -209,47 +231,49 @@ BOOST_AUTO_TEST_CASE(a_density_may_be_carried_either_way) {
   // From data to noise and back: what is lost on one way is gained on the other.
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
-  const sde::LikelihoodOptions there{.from = from, .to = 1, .prior_std = 1, .steps = {.rtol = 1e-9, .atol = 1e-9}};
-  sde::LikelihoodOptions back = there;
+  const Tolerance there = within(1e-9);
+  Tolerance back = there;
   std::swap(back.from, back.to);
   const Array points = plane_points(5);
-  const sde::Likelihood first = sde::LogLikelihood(flow, there)(points).require(),
-                        second = sde::LogLikelihood(flow, back)(first.end).require();
+  const Density first = density_of(flow, points, there, 1), second = density_of(flow, first.end, back, 1);
   for (Index i = 0; i < 5; ++i) {
-    BOOST_TEST(std::abs(first.change.at(i) + second.change.at(i)) < 1e-7);
+    BOOST_TEST(std::abs(first.delta_log_p.at(i) + second.delta_log_p.at(i)) < 1e-7);
     BOOST_TEST(std::abs(second.end.at(2 * i) - points.at(2 * i)) < 1e-7);
   }
-  const auto on_grid =
-      sde::grid_likelihood(flow, first.end, sde::Grid::uniform(1, from, 4000), {.prior_std = 1}).require();
-  for (Index i = 0; i < 5; ++i) BOOST_TEST(std::abs(on_grid.change.at(i) - second.change.at(i)) < 1e-2);
+  const Density on_grid = left_end_density(flow, first.end, Grid::uniform(1, from, 4000), 1);
+  for (Index i = 0; i < 5; ++i) BOOST_TEST(std::abs(on_grid.delta_log_p.at(i) - second.delta_log_p.at(i)) < 1e-2);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_a_density_is_refused) {
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
   const Array points = plane_points(3);
-  const auto says = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
-  const auto on_grid = [&](const Shape& probes, Index n) {
+  const auto with_probes = [&](const Shape& probes) {
     return error_of([&] {
-      sde::grid_likelihood(flow, points, sde::Grid::uniform(from, 1, 4),
-                           {.prior_std = 1, .divergence = {.probes = n}, .probes = Array(Dtype::f64, probes)});
+      density_of(flow, points, Grid::uniform(from, 1, 4), 1, {.probes = 2},
+                 {.noise = sde::Noise::given(Array(Dtype::f64, probes))}, sde::HeunLeftEnd{});
     });
   };
-  for (const Shape& wrong : {Shape{4, 3, 3, 2}, Shape{2, 4, 3, 2}, Shape{8, 3, 2}, Shape{5, 2, 3, 2}})
-    BOOST_TEST(says(on_grid(wrong, 2), "needs probes [4, 2, 3, 2]"), on_grid(wrong, 2));
-  BOOST_TEST(says(on_grid({4, 2, 3, 2}, 0), "divergence.probes"));
-  const auto refused = [&](const sde::LikelihoodOptions& options) {
-    return error_of([&] { sde::LogLikelihood(flow, options)(points); });
-  };
-  BOOST_TEST(says(refused({.from = from}), "prior_std must be given"));
-  BOOST_TEST(says(refused({.prior_std = 1, .steps = {.atol = 0}}), "atol"));
-  BOOST_TEST(says(refused({.prior_std = 1, .divergence = {.first_row = -1}}), "-1"));
+  BOOST_TEST(with_probes({4, 2, 3, 2}) == "nothing was thrown");
+  for (const Shape& wrong :
+       {Shape{4, 3, 3, 2}, Shape{8, 1, 3, 2}, Shape{2, 4, 3, 2}, Shape{7, 3, 2}, Shape{3, 2, 3, 2}})
+    BOOST_TEST(contains(with_probes(wrong), "needs noise of 8 arrays f64 [3, 2], 2 for each step"), with_probes(wrong));
+  for (double bad : {0.0, -1.0, double(NAN), double(INFINITY)})
+    BOOST_TEST(contains(error_of([&] { density_of(flow, points, within(1e-3), bad); }), "prior_std must be positive"));
+  BOOST_TEST(contains(error_of([&] { sde::with_divergence(flow, {.probes = -2}); }), "probes must be"));
+  BOOST_TEST(contains(error_of([&] { sde::with_divergence(flow, {.first_row = -1}); }), "-1"));
   const sde::Ode mixing = [](Var x, Var) { return x - mean(x, 0, {.keepdims = true}); };
   for (Index probes : {0, 2}) {
-    const std::string text =
-        error_of([&] { sde::LogLikelihood(mixing, {.prior_std = 1, .divergence = {.probes = probes}})(points); });
-    BOOST_TEST(says(text, "sum"), text);
+    const std::string text = error_of([&] { density_of(mixing, points, within(1e-3), 1, {.probes = probes}); });
+    BOOST_TEST(contains(text, "sum"), text);
   }
+  // The end of another system.
+  const auto exact = sde::with_divergence(flow), probed = sde::with_divergence(flow, {.probes = 2});
+  const sde::Solution end = sde::Integrator(sde::Heun{}, exact).run(exact.start(points), Grid({from, 1}));
+  const sde::Solution bare = sde::Integrator(sde::Heun{}, flow).run(points, Grid({from, 1}));
+  for (const sde::Solution* wrong : {&end, &bare})
+    BOOST_TEST(
+        contains(error_of([&] { probed.log_density(*wrong, 1); }), "[log_density] needs the solution of this flow"));
 }
 
 BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_density) {
@@ -263,12 +287,11 @@ BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_density) {
   const double m = process.mean(tape.full(Shape{1, 1}, from)).item();
   for (Index i = 0; i < 12; ++i) at_centre.set(i, points.at(i) - m * conditions.at(i));
   for (Index probes : {0, 3}) {
-    const sde::LikelihoodOptions options{
-        .from = from, .prior_std = 1, .divergence = {.probes = probes}, .steps = {.rtol = 1e-8, .atol = 1e-8}};
-    const auto with =
-        sde::LogLikelihood(sde::probability_flow(process, moved), options)(points, {conditions}).require();
-    const auto without = sde::LogLikelihood(sde::probability_flow(process, centred), options)(at_centre).require();
-    for (Index i = 0; i < 6; ++i) BOOST_TEST(std::abs(with.change.at(i) - without.change.at(i)) < 1e-6);
+    const auto with = density_of(sde::probability_flow(process, moved), points, within(1e-8), 1, {.probes = probes},
+                                 {.fixed = {conditions.cast(Dtype::f64)}});
+    const auto without =
+        density_of(sde::probability_flow(process, centred), at_centre, within(1e-8), 1, {.probes = probes});
+    for (Index i = 0; i < 6; ++i) BOOST_TEST(std::abs(with.delta_log_p.at(i) - without.delta_log_p.at(i)) < 1e-6);
   }
   // A network's precision for both: the condition comes along in it, labels in i32 as they are.
   const auto labelled = [&](const sde::State& y, Var t) {
@@ -278,16 +301,14 @@ BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_density) {
   };
   Array labels(Dtype::i32, {6});
   for (Index i = 0; i < 6; ++i) labels.set(i, static_cast<double>(i));
-  const sde::LikelihoodOptions single{.from = from, .prior_std = 1, .steps = {.rtol = 1e-4, .atol = 1e-4}};
   const auto flow = sde::probability_flow(process, sde::in_dtype(Dtype::f32, labelled));
-  const auto in_f32 = sde::LogLikelihood(flow, single)(points, {conditions, labels}).require();
-  const auto in_f64 = sde::LogLikelihood(sde::probability_flow(process, centred), single)(at_centre).require();
-  for (Index i = 0; i < 6; ++i) BOOST_TEST(std::abs(in_f32.change.at(i) - in_f64.change.at(i)) < 1e-3);
-  const auto on_grid = [&](const auto& score, const Array& x, std::vector<Array> fixed) {
-    return sde::grid_likelihood(sde::probability_flow(process, score), x, sde::Grid::uniform(from, 1, 200),
-                                {.prior_std = 1, .divergence = {.probes = 2}, .fixed = std::move(fixed)})
-        .require()
-        .change.at(5);
+  const Density in_f32 = density_of(flow, points, within(1e-4), 1, {}, {.fixed = {conditions, labels}});
+  const Density in_f64 = density_of(sde::probability_flow(process, centred), at_centre, within(1e-4), 1);
+  for (Index i = 0; i < 6; ++i) BOOST_TEST(std::abs(in_f32.delta_log_p.at(i) - in_f64.delta_log_p.at(i)) < 1e-3);
+  const auto on_grid = [&](const auto& score, const Array& x, const std::vector<Array>& fixed) {
+    return left_end_density(sde::probability_flow(process, score), x, Grid::uniform(from, 1, 200), 1, {.probes = 2},
+                            fixed)
+        .delta_log_p.at(5);
   };
   BOOST_TEST(std::abs(on_grid(moved, points, {conditions.cast(Dtype::f64)}) - on_grid(centred, at_centre, {})) < 1e-9);
 }
@@ -299,16 +320,15 @@ BOOST_AUTO_TEST_CASE(a_score_may_be_the_gradient_of_an_energy) {
   const auto score = [&](Var x, Var t) { return -grad(sum(energy(concat({x, t}, 1))), x); };
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const Array points = plane_points(7);
-  const auto got = sde::LogLikelihood(sde::probability_flow(process, score),
-                                      {.from = from, .prior_std = 1, .steps = {.rtol = 1e-8, .atol = 1e-8}})(points);
-  BOOST_TEST(got.require().solution.statistics.accepted > 0);
+  const Density got = density_of(sde::probability_flow(process, score), points, within(1e-8), 1);
+  BOOST_TEST(got.solution.require().statistics.accepted > 0);
   // The change of volume by finite differences of the flow itself.
   sde::Integrator flow(sde::DormandPrince{}, sde::probability_flow(process, score));
   constexpr double h = 1e-4;
   const auto end = [&](Index axis, double by) {
     Array x = points;
     for (Index i = 0; i < 7; ++i) x.set(2 * i + axis, x.at(2 * i + axis) + by);
-    return flow.run(x, sde::Tolerance{.from = from, .to = 1, .rtol = 1e-10, .atol = 1e-10}).require().x();
+    return flow.run(x, within(1e-10)).require().x();
   };
   const Array right = end(0, h), left = end(0, -h), up = end(1, h), down = end(1, -h);
   for (Index i = 0; i < 7; ++i) {
@@ -316,6 +336,6 @@ BOOST_AUTO_TEST_CASE(a_score_may_be_the_gradient_of_an_energy) {
       return (ahead.at(2 * i + j) - behind.at(2 * i + j)) / (2 * h);
     };
     const double volume = slope(right, left, 0) * slope(up, down, 1) - slope(right, left, 1) * slope(up, down, 0);
-    BOOST_TEST(std::abs(got.change.at(i) - std::log(std::abs(volume))) < 1e-5);
+    BOOST_TEST(std::abs(got.delta_log_p.at(i) - std::log(std::abs(volume))) < 1e-5);
   }
 }

@@ -9,6 +9,7 @@
 #include "autodiff/autodiff.hpp"
 #include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
+#include "tests/sde/densities.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
@@ -76,14 +77,12 @@ const std::vector<Run> ordinary{
      [](const sde::Ode& f) {
        sde::Integrator(sde::DormandPrince{}, f).run(points, Tolerance{.from = 0.1, .to = 1}).require();
      }},
-    {"log_likelihood", [](const sde::Ode& f) { sde::LogLikelihood(f, {.prior_std = 1})(points).require(); }},
-    {"log_likelihood with probes",
-     [](const sde::Ode& f) { sde::LogLikelihood(f, {.prior_std = 1, .divergence = {.probes = 2}})(points).require(); }},
-    {"grid_likelihood", [](const sde::Ode& f) { sde::grid_likelihood(f, points, rising, {.prior_std = 1}).require(); }},
-    {"grid_likelihood with probes",
-     [](const sde::Ode& f) {
-       sde::grid_likelihood(f, points, rising, {.prior_std = 1, .divergence = {.probes = 2}}).require();
-     }},
+    {"dormand_prince with divergence",
+     [](const sde::Ode& f) { density_of(f, points, Tolerance{.from = 0.1, .to = 1}, 1).solution.require(); }},
+    {"dormand_prince with probes",
+     [](const sde::Ode& f) { density_of(f, points, Tolerance{.from = 0.1, .to = 1}, 1, {.probes = 2}); }},
+    {"heun_left_end", [](const sde::Ode& f) { left_end_density(f, points, rising, 1).solution.require(); }},
+    {"heun_left_end with probes", [](const sde::Ode& f) { left_end_density(f, points, rising, 1, {.probes = 2}); }},
 };
 struct ReverseRun {
   const char* name;
@@ -160,21 +159,11 @@ BOOST_AUTO_TEST_CASE(methods_and_integrators_refuse_options_that_no_number_shoul
   for (Index bad : {0, -1}) check_says(adaptive({.max_steps = bad}), {"[dormand_prince] max_steps must be"});
   check_says(adaptive({.rtol = 0, .atol = 0}), {"[dormand_prince] rtol + atol must be positive, got 0"});
 
-  const auto likelihood = [](const sde::LikelihoodOptions& options) {
-    return error_of([&] { sde::LogLikelihood(towards_0, options); });
-  };
-  const auto on_grid = [](const sde::GridLikelihoodOptions& options) {
-    return error_of([&] { sde::grid_likelihood(towards_0, points, rising, options); });
-  };
-  for (double bad : {0.0, -1.0, not_a_number, inf}) {
-    check_says(likelihood({.prior_std = bad}), {"[log_likelihood] prior_std must be", "(test_refusals.cpp:"});
-    check_says(on_grid({.prior_std = bad}), {"[grid_likelihood] prior_std must be", "(test_refusals.cpp:"});
-  }
-  for (double bad : {not_a_number, inf, 1.0})
-    check_says(likelihood({.from = bad, .to = 1, .prior_std = 1}), {"[log_likelihood] needs two finite times"});
-  check_says(likelihood({.prior_std = 1, .divergence = {.probes = -1}}), {"probes must be"});
-  check_says(likelihood({.prior_std = 1, .steps = {.atol = 0}}), {"[log_likelihood] atol must be positive"});
-  check_says(on_grid({.prior_std = 1, .divergence = {.probes = -1}}), {"probes must be"});
+  for (double bad : {0.0, -1.0, not_a_number, inf})
+    check_says(error_of([&] { left_end_density(towards_0, points, rising, bad); }),
+               {"[log_density] prior_std must be", "(densities.hpp:"});
+  check_says(error_of([&] { sde::with_divergence(towards_0, {.probes = -1}); }),
+             {"[with_divergence] probes must be", "(test_refusals.cpp:"});
 
   for (double bad : {not_a_number, inf, -inf}) {
     check_says(error_of([&] { Grid::uniform(bad, 1, 3); }), {"[grid] time 0 is"});
@@ -282,12 +271,10 @@ BOOST_AUTO_TEST_CASE(counters_of_draws_do_not_wrap) {
   check_says(run(0, last - 1), {"[euler_maruyama] draws for steps 4294967294 to 4294967296", "2^32", "refusals.cpp:"});
   check_says(run(last - 1, 0), {"[euler_maruyama] draws for rows 4294967294 to 4294967296", "2^32"});
   const auto density = [&](Index row) {
-    return error_of([&] {
-      sde::LogLikelihood(towards_0, {.prior_std = 1, .divergence = {.probes = 1, .first_row = row}})(points);
-    });
+    return error_of([&] { sde::with_divergence(towards_0, {.probes = 1, .first_row = row}).start(points); });
   };
   BOOST_TEST(density(last - 2) == "nothing was thrown");
-  check_says(density(last - 1), {"[log_likelihood] draws for rows 4294967294 to 4294967296"});
+  check_says(density(last - 1), {"[with_divergence] draws for rows 4294967294 to 4294967296"});
   check_says(error_of([&] { Noise::drawn(1, 0, last + 1); }), {"[noise]", "4294967296"});
   // The last step draws what the counter's last number says, not the first.
   const auto drawn = [&](Index step) {
@@ -299,29 +286,23 @@ BOOST_AUTO_TEST_CASE(counters_of_draws_do_not_wrap) {
 BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   sde::Integrator euler(sde::Euler{}, sde::Ode(towards_0));
   sde::Integrator adaptive(sde::DormandPrince{}, towards_0);
-  sde::LogLikelihood likelihood(towards_0, {.prior_std = 1});
   sde::Ode equation = towards_0;
   sde::Field field = towards_0;
   Grid grid = rising;
   sde::Solution solution = euler.run(points, grid);
-  sde::Likelihood density = likelihood(points);
 
   const sde::Integrator euler_2 = std::move(euler);
   const sde::Integrator adaptive_2 = std::move(adaptive);
-  const sde::LogLikelihood likelihood_2 = std::move(likelihood);
   const sde::Ode equation_2 = std::move(equation);
   const sde::Field field_2 = std::move(field);
   const Grid grid_2 = std::move(grid);
   const sde::Solution solution_2 = std::move(solution);
-  const sde::Likelihood density_2 = std::move(density);
 
   check_says(error_of([&] { euler.run(points, rising); }), {"[integrator] was moved from  (test_refusals.cpp:"});
   check_says(error_of([&] { (void)euler.explain(); }), {"before the first run"});
   check_says(error_of([&] { (void)euler.profile(); }), {"before the first run"});
   check_says(error_of([&] { adaptive.run(points, Tolerance{.to = 1}); }), {"[integrator] was moved from"});
   check_says(error_of([&] { (void)adaptive.explain(); }), {"before the first run"});
-  check_says(error_of([&] { likelihood(points); }), {"was moved from"});
-  check_says(error_of([&] { (void)likelihood.explain(); }), {"before the first run"});
   sde::Integrator moved(sde::Euler{}, equation);
   check_says(error_of([&] { moved.run(points, rising); }), {"[ode] the equation is an empty function"});
   check_says(error_of([&] { sde::reverse(sde::Ou{}, field); }), {"the score is an empty function"});
@@ -330,7 +311,6 @@ BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   check_says(error_of([&] { (void)solution.x(); }), {"[solution] holds no state"});
   check_says(error_of([&] { (void)std::move(solution).x(); }), {"[solution] holds no state"});
   BOOST_TEST(solution_2.x().size() == 6);
-  check_says(error_of([&] { (void)density.solution.x(); }), {"[solution] holds no state"});
 }
 
 BOOST_AUTO_TEST_CASE(refusals_of_a_run_have_its_line) {
@@ -342,8 +322,9 @@ BOOST_AUTO_TEST_CASE(refusals_of_a_run_have_its_line) {
   check_says(error_of([&] { sampler.run(Array(Dtype::i32, {2, 1}), falling); }), {"i32 [2, 1]", line(__LINE__)});
   sde::Integrator adaptive(sde::DormandPrince{}, towards_0);
   check_says(error_of([&] { adaptive.run(Array(Dtype::f64, {2}), Tolerance{.to = 1}); }), {"f64 [2]", line(__LINE__)});
-  sde::LogLikelihood likelihood(towards_0, {.prior_std = 1});
-  check_says(error_of([&] { likelihood(Array(Dtype::f64, {2})); }), {"f64 [2]", line(__LINE__)});
+  const auto flow = sde::with_divergence(towards_0);
+  check_says(error_of([&] { flow.start(Array(Dtype::f64, {2})); }), {"[B,d]", "f64 [2]", line(__LINE__)});
+  check_says(error_of([&] { flow.log_density(sde::Solution{}, 1); }), {"[log_density]", line(__LINE__)});
 }
 
 BOOST_AUTO_TEST_CASE(a_refused_run_leaves_the_last_plan_to_be_explained) {

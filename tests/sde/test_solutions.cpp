@@ -6,6 +6,7 @@
 #include "autodiff/autodiff.hpp"
 #include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
+#include "tests/sde/densities.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
@@ -55,7 +56,7 @@ BOOST_AUTO_TEST_CASE(a_grid_ends_where_a_value_is_not_finite) {
   BOOST_TEST(observed == 6);
   BOOST_TEST(s.x().at(0) == 1.6, boost::test_tools::tolerance(1e-12));
   BOOST_TEST(says(s.message, {"[euler]", "step 7", "t = 0.6", "NaN or an infinity: [sqrt] made nan",
-                              "(test_solutions.cpp:28)", "the state lies in [1.1, 1.6]  (test_solutions.cpp:51)"}),
+                              "(test_solutions.cpp:29)", "the state lies in [1.1, 1.6]  (test_solutions.cpp:52)"}),
              s.message);
   BOOST_TEST(error_of([&] { s.require(); }) == s.message);
 }
@@ -68,7 +69,7 @@ BOOST_AUTO_TEST_CASE(adaptive_steps_end_where_a_value_is_not_finite) {
   BOOST_TEST(std::abs(s.x().at(0) - 1 - s.t) < 1e-4);
   BOOST_TEST(s.statistics.rejected > 0);
   BOOST_TEST(says(s.message,
-                  {"[dormand_prince]", "NaN or an infinity: [sqrt] made nan", "t = 0.5", "(test_solutions.cpp:28)"}),
+                  {"[dormand_prince]", "NaN or an infinity: [sqrt] made nan", "t = 0.5", "(test_solutions.cpp:29)"}),
              s.message);
 
   const sde::Solution at_once = adaptively([](Var x, Var) { return x / 0.0; }, {.to = 1});
@@ -119,12 +120,11 @@ BOOST_AUTO_TEST_CASE(steps_are_counted_and_limited) {
 }
 
 BOOST_AUTO_TEST_CASE(a_likelihood_that_does_not_end_holds_no_number) {
-  sde::LogLikelihood likelihood(sde::Ode(broken), {.from = 0, .to = 1, .prior_std = 1});
-  const sde::Likelihood got = likelihood(points);
+  const Density got = density_of(broken, points, Tolerance{.to = 1}, 1);
   BOOST_TEST((got.solution.outcome == Outcome::not_finite));
-  for (const Array* each : {&got.log_density, &got.change, &got.standard_error}) BOOST_TEST(std::isnan(each->at(0)));
+  for (const Array* each : {&got.log_density, &got.delta_log_p, &got.standard_error})
+    BOOST_TEST(std::isnan(each->at(0)));
   BOOST_TEST(std::isfinite(got.end.at(0)));
-  BOOST_TEST(error_of([&] { got.require(); }) == got.solution.message);
 }
 
 BOOST_AUTO_TEST_CASE(grids_are_strictly_monotone) {
@@ -193,12 +193,6 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   };
   BOOST_TEST(says(over(1, 1), {"two finite times that differ"}));
   BOOST_TEST(says(over(0, INFINITY), {"inf"}));
-
-  BOOST_TEST(says(error_of([&] { sde::LogLikelihood(same, {.prior_std = 0}); }), {"prior_std"}));
-  BOOST_TEST(says(error_of([&] { sde::LogLikelihood(same, {.prior_std = 1, .divergence = {.probes = -2}}); }),
-                  {"probes", "-2"}));
-  sde::LogLikelihood likelihood(same, {.prior_std = 1});
-  BOOST_TEST(says(error_of([&] { likelihood(Array(Dtype::f32, {4})); }), {"[B,d]", "f32 [4]"}));
 }
 
 BOOST_AUTO_TEST_CASE(no_points_are_carried_to_the_end) {
@@ -211,7 +205,7 @@ BOOST_AUTO_TEST_CASE(no_points_are_carried_to_the_end) {
     BOOST_TEST(s->t == 1);
     BOOST_TEST(s->x().size() == 0);
   }
-  BOOST_TEST(sde::LogLikelihood(f, {.prior_std = 1})(none).require().log_density.size() == 0);
+  BOOST_TEST(density_of(f, none, Tolerance{.to = 1}, 1).log_density.size() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(integrators_move_and_go_on_after_an_observer_threw) {
