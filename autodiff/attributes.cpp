@@ -35,7 +35,7 @@ void PrintField::operator()(std::string_view name, const AxisList& axes) {
 void PrintField::operator()(std::string_view name, const Shape& shape) {
   append(fmt::format("{}=[{}]", name, fmt::join(shape.extents(), ",")));
 }
-void PrintField::operator()(std::string_view name, double real) { append(fmt::format("{}={:g}", name, real)); }
+void PrintField::operator()(std::string_view name, double real) { append(fmt::format("{}={}", name, real)); }
 void PrintField::operator()(std::string_view name, Index integer) { append(fmt::format("{}={}", name, integer)); }
 void PrintField::operator()(std::string_view name, bool flag) {
   if (flag) append(name);

@@ -121,32 +121,27 @@ class Checker {
     const Array again = evaluate(inputs, attributes), first = out.value();
     expect(std::memcmp(again.raw(), first.raw(), first.type().bytes()) == 0,
            [] { return "recorded again it gives other bits"; });
-    check_memory(inputs, attributes, first);
+    check_memory(inputs, attributes, out.type());
   }
 
-  // Runs the kernel on memory of its own: over its operand where it may, and with a mark behind its scratch.
-  void check_memory(const Arrays& inputs, const Attributes& attributes, const Array& wanted) {
+  // Runs the kernel with a mark behind its scratch memory.
+  void check_memory(const Arrays& inputs, const Attributes& attributes, const Type& type) {
     constexpr std::size_t mark = 64;
     std::vector<const Type*> types;
     std::vector<const void*> operands;
-    Arrays copies = inputs;
-    for (Array& copy : copies) {
-      types.push_back(&copy.type());
-      operands.push_back(copy.raw());
+    for (const Array& input : inputs) {
+      types.push_back(&input.type());
+      operands.push_back(input.raw());
     }
     const Signature signature{types, attributes};
-    const std::size_t bytes = op_.scratch_bytes(signature, wanted.type());
-    Array scratch(Dtype::i32, {static_cast<Index>((bytes + mark) / 4 + 1)}), output(wanted.type());
+    const std::size_t bytes = op_.scratch_bytes(signature, type);
+    Array scratch(Dtype::i32, {static_cast<Index>((bytes + mark) / 4 + 1)}), output(type);
     unsigned char* end = static_cast<unsigned char*>(scratch.raw()) + bytes;
     std::memset(end, 0x5a, mark);
-    const bool in_place = op_.may_run_in_place() && !inputs.empty() && inputs[0].type() == wanted.type();
     {
       const FloatingPointMode mode;
-      op_.run({signature, operands, wanted.type(), in_place ? copies[0].raw() : output.raw(), scratch.raw()});
+      op_.run({signature, operands, type, output.raw(), scratch.raw()});
     }
-    const Array& result = in_place ? copies[0] : output;
-    expect(std::memcmp(result.raw(), wanted.raw(), wanted.type().bytes()) == 0,
-           [] { return "run in place it gives other bits"; });
     expect(std::all_of(end, end + mark, [](unsigned char c) { return c == 0x5a; }),
            [] { return "writes beyond its scratch memory"; });
   }

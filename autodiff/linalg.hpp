@@ -22,6 +22,10 @@ namespace wengert {
 // computed: "[solve] matrix 1 of [3, 2, 2] is singular: pivot 1 is 0".
 struct SolveOptions {
   bool transpose = false;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("transpose", transpose);
+  }
 };
 Var solve(Operand a, Operand b, SolveOptions options = {});
 // The inverse, by solve: Error for a singular matrix. A system is solved faster and better by solve itself.
@@ -71,6 +75,10 @@ Var lstsq(Operand a, Operand b);
 // negative rtol is max(m, n) eps. Derivatives are those among matrices of the same rank.
 struct PinvOptions {
   double rtol = -1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("rtol", rtol);
+  }
 };
 Var pinv(Operand a, PinvOptions options = {});
 

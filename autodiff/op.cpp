@@ -26,10 +26,14 @@ Registry& the_registry() {
 }  // namespace
 
 Op::Op(Traits traits) : traits_(std::move(traits)) {
+  if (!traits_.local) {
+    const std::lock_guard lock(the_registry().mutex);
+    for (const Op* op : the_registry().ops)
+      if (op->name() == name())
+        throw Error(fmt::format("[{}] an op of this name exists: another one needs a name of its own", name()));
+    the_registry().ops.push_back(this);
+  }
   exists_ = true;
-  if (traits_.local) return;
-  const std::lock_guard lock(the_registry().mutex);
-  the_registry().ops.push_back(this);
 }
 
 Op::~Op() {

@@ -75,7 +75,7 @@ struct Signature {
 };
 
 // What a kernel gets: memory and shapes, already checked. Operands and output are contiguous and cache-line aligned;
-// the output never overlaps an operand unless the op may run in place.
+// the output overlaps none.
 struct Kernel {
   Signature signature;
   std::span<const void* const> operands;
@@ -140,12 +140,13 @@ class Op : public std::enable_shared_from_this<Op> {
     std::string name;
     int arity = 1;  // -1: any number of operands
     Linearity linearity = Linearity::rule;
-    bool in_place = false;  // the output may take the memory of operand 0
-    bool leaf = false;      // a value from outside: never run, has no examples
-    bool detached = false;  // flat by decree, though its value is not: stop_gradient
-    bool local = false;     // made for one call, owned by its tape: not in the registry
+    bool leaf = false;         // a value from outside: never run, has no examples
+    bool detached = false;     // flat by decree, though its value is not: stop_gradient
+    bool brings_rows = false;  // the first axis of the output is of rows that move_rows() counts: a draw
+    bool local = false;        // made for one call, owned by its tape: not in the registry
   };
 
+  // Throws Error where an op of this name is alive already, but for local ones: files, profiles and tests go by names.
   explicit Op(Traits traits);
   Op(const Op&) = delete;
   Op& operator=(const Op&) = delete;
@@ -156,9 +157,9 @@ class Op : public std::enable_shared_from_this<Op> {
   const std::string& name() const { return traits_.name; }
   int arity() const { return traits_.arity; }
   Linearity linearity() const { return traits_.linearity; }
-  bool may_run_in_place() const { return traits_.in_place; }
   bool is_leaf() const { return traits_.leaf; }
   bool is_detached() const { return traits_.detached; }
+  bool brings_rows() const { return traits_.brings_rows; }
   bool is_local() const { return traits_.local; }
 
   // Recording: the output's type, or reject(text).
@@ -168,6 +169,9 @@ class Op : public std::enable_shared_from_this<Op> {
   // values that cannot be served (an index out of range): then reject(text).
   virtual void run(const Kernel& k) const = 0;
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
+  // How many partial sums (kernels/groups.hpp) the kernel adds up in the end, for sums over many rows: bits hang on
+  // it. Where sums follow one another, the most that one of them has.
+  virtual Index partial_sums(const Signature&, const Type&) const { return 1; }
   // What the attributes become for a range of rows (along the output's first axis) that begins at row `first`: draws
   // count rows from there.
   virtual void move_rows(Attributes&, Index /*first*/) const {}
@@ -194,7 +198,7 @@ class Op : public std::enable_shared_from_this<Op> {
   // batch, whichever infer() gives the right shape for; slice by slice where it does for none.
   virtual Var batched(const Batch& b) const;
 
-  // The attributes for people, by name where the op states its arguments so (see attributes.hpp).
+  // The attributes for people: of an OpWith by name.
   virtual std::string describe(const Attributes& attributes) const { return to_string(attributes); }
 
   // Splitting and costs. `axis` counts from the end of the operand.
@@ -217,11 +221,25 @@ class Op : public std::enable_shared_from_this<Op> {
   std::atomic<bool> exists_{false};
 };
 
-// Runs Derived::compute<T> with the element type of the output.
-template <class Derived>
-class OpOf : public Op {
+// An op with arguments (attributes.hpp): with() states them, arguments() reads them, describe() prints them by name.
+template <class Args, class Base = Op>
+class OpWith : public Base {
  public:
-  using Op::Op;
+  using Arguments = Args;
+  using Base::Base;
+  static Attributes with(Arguments arguments) { return to_attributes(arguments); }
+  static Arguments arguments(const Attributes& attributes) { return arguments_of<Arguments>(attributes); }
+  static Arguments arguments(const Signature& s) { return arguments(s.attributes); }
+  static Arguments arguments(const Kernel& k) { return arguments(k.attributes()); }
+  static Arguments arguments(const Call& c) { return arguments(c.attributes()); }
+  std::string describe(const Attributes& attributes) const override { return wengert::describe<Arguments>(attributes); }
+};
+
+// Runs Derived::compute<T> with the element type of the output.
+template <class Derived, class Base = Op>
+class OpOf : public Base {
+ public:
+  using Base::Base;
   void run(const Kernel& k) const override {
     dispatch_float(k.type.dtype, [&]<class T>() { static_cast<const Derived*>(this)->template compute<T>(k); });
   }

@@ -330,6 +330,10 @@ Chosen topk(Operand x, Integer k, Axis axis = -1, TopkOptions options = {});
 // [..., m] -> [..., m], leading axes equal; or [n] for all.
 struct SearchsortedOptions {
   bool right = false;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("right", right);
+  }
 };
 Var searchsorted(Operand sorted, Operand values, SearchsortedOptions options = {});
 // How often each of 0 .. count - 1 occurs among i32 indices [n], or the sums of their weights: [count], in the tape's
@@ -356,6 +360,10 @@ Var fill_triangular(Operand x, FillTriangularOptions options = {});
 // lower triangle of a is read (the upper with `upper`); a 0 on its diagonal gives infinities or NaN.
 struct TriangularSolveOptions {
   bool upper = false, transpose = false;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("upper", upper), visit("transpose", transpose);
+  }
 };
 Var triangular_solve(Operand a, Operand b, TriangularSolveOptions options = {});
 // The lower triangular l with l l' = (a + a')/2, [..., n, n]: for a symmetric a its Cholesky factor, and derivatives by

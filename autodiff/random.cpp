@@ -28,16 +28,18 @@ Array draw_state(std::uint64_t seed, std::uint32_t step, Index first_row) {
 Draw::Draw(Tape& tape, std::uint64_t seed, std::uint32_t step, Index first_row, Where where)
     : state_(tape.input(draw_state(seed, step, first_row), "draw", where)) {}
 
-Attributes Draw::next(Dtype dtype, const Shape& shape) { return draw_attributes(stream_++, {dtype, shape}); }
+template <class Settings>
+Var Draw::drawn(const Op& op, Dtype dtype, const Shape& shape, const Settings& settings, Where where) {
+  return record(op, {Operand(state_, where)},
+                to_attributes(DrawArguments<Settings>{stream_++, 0, dtype, shape, settings}));
+}
 
 Var Draw::uniform(const Shape& shape, double low, double high, Where where) {
-  Attributes attributes = next(tape().dtype(), shape);
-  attributes.reals = {low, high};
-  return record(draw_uniform_op(), {Operand(state_, where)}, attributes);
+  return drawn(draw_uniform_op(), tape().dtype(), shape, UniformSettings{low, high}, where);
 }
 
 Var Draw::normal(const Shape& shape, Where where) {
-  return record(draw_normal_op(), {Operand(state_, where)}, next(tape().dtype(), shape));
+  return drawn(draw_normal_op(), tape().dtype(), shape, NormalSettings{}, where);
 }
 
 Var Draw::rademacher(const Shape& shape, Where where) {
@@ -46,15 +48,11 @@ Var Draw::rademacher(const Shape& shape, Where where) {
 }
 
 Var Draw::gamma(const Shape& shape, double a, double rate, Where where) {
-  Attributes attributes = next(tape().dtype(), shape);
-  attributes.reals = {a, rate};
-  return record(draw_gamma_op(), {Operand(state_, where)}, attributes);
+  return drawn(draw_gamma_op(), tape().dtype(), shape, GammaSettings{a, rate}, where);
 }
 
 Var Draw::index(const Shape& shape, Integer count, Where where) {
-  Attributes attributes = next(Dtype::i32, shape);
-  attributes.reals = {static_cast<double>(count)};
-  return record(draw_index_op(), {Operand(state_, where)}, attributes);
+  return drawn(draw_index_op(), Dtype::i32, shape, IndexSettings{static_cast<double>(count)}, where);
 }
 
 template <class F>

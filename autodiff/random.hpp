@@ -20,11 +20,13 @@
 #pragma once
 #include <cstdint>
 
+#include "autodiff/arguments.hpp"
 #include "autodiff/array.hpp"
-#include "autodiff/attributes.hpp"
 #include "autodiff/var.hpp"
 
 namespace wengert {
+
+class Op;
 
 class Draw {
  public:
@@ -47,7 +49,8 @@ class Draw {
   Var index(const Shape& shape, Integer count, Where where = Where::current());  // i32 in [0, count), count <= 2^31
 
  private:
-  Attributes next(Dtype dtype, const Shape& shape);
+  template <class Settings>
+  Var drawn(const Op& op, Dtype dtype, const Shape& shape, const Settings& settings, Where where);
 
   Var state_;  // the only run-time input of a draw
   std::uint32_t stream_ = 0;

@@ -130,7 +130,7 @@ Tape::Borrowing Tape::borrowing(std::uint32_t index) const {
 Var Tape::full(const Shape& shape, double value, Where where) { return full(Type{dtype_, shape}, value, where); }
 
 Var Tape::full(const Type& type, double value, Where where) {
-  return record(full_op(), {}, full_attributes(type, value), where);
+  return record(full_op(), {}, to_attributes(FullArguments{type.dtype, type.shape, value}), where);
 }
 
 std::uint32_t Tape::resolve(const Operand& operand, Dtype dtype, const Op& op, Where where) {

@@ -96,7 +96,7 @@ double scaled_norm(std::span<const Array> gradients) {
 bool is_zero(Var gradient) {
   const Tape& tape = gradient.tape();
   const Node& node = tape.node(tape.index_of(gradient, Where::current()));
-  return node.op == &full_op() && node.attributes->reals[0] == 0;
+  return node.op == &full_op() && arguments_of<FullArguments>(*node.attributes).value == 0;
 }
 
 // "a, b, c", at most six names

@@ -114,9 +114,9 @@ Binary comparison(std::string name, double (*reference)(double, double), double 
 // condition, a, b -> a where the condition is not 0, b elsewhere
 struct Where3 final : ElementwiseOp {
   Where3() : ElementwiseOp({.name = "where", .arity = 3, .linearity = Linearity::elementwise}) {}
-  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes&) const override {
     const auto choose = [](auto c, auto a, auto b) { return xsimd::select(c == decltype(c)(0), b, a); };
-    detail::map_block<3>(choose, n, in, out, dtype, attributes);
+    detail::map_block<3>(choose, n, in, out, dtype);
   }
   Var chain(const Call& c, int i, Var t) const override {
     if (i == 0) return {};  // flat almost everywhere
@@ -147,14 +147,14 @@ struct Where3 final : ElementwiseOp {
 
 // a, b, weight -> a + weight (b - a), from the end that is nearer, so that 0 gives a and 1 gives b
 struct Lerp final : ElementwiseOp {
-  Lerp() : ElementwiseOp({.name = "lerp", .arity = 3, .linearity = Linearity::elementwise, .in_place = true}) {}
-  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
+  Lerp() : ElementwiseOp({.name = "lerp", .arity = 3, .linearity = Linearity::elementwise}) {}
+  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes&) const override {
     const auto blend = [](auto a, auto b, auto weight) {
       using B = decltype(a);
       const B gap = b - a;
       return xsimd::select(xsimd::abs(weight) < B(0.5F), simd::fma(weight, gap, a), simd::fma(weight - B(1), gap, b));
     };
-    detail::map_block<3>(blend, n, in, out, dtype, attributes);
+    detail::map_block<3>(blend, n, in, out, dtype);
   }
   Var chain(const Call& c, int i, Var t) const override {
     if (i == 2) return t * (c.in(1) - c.in(0));

@@ -11,6 +11,15 @@ namespace wengert {
 // Ascending and each once, or Error in the name of `op`. (One axis: axis_of.)
 AxisList axes_of(const Operand& x, const Axes& axes, const char* op);
 
+// What an op along one axis freezes.
+struct AxisArgument {
+  Axis axis = -1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("axis", axis);
+  }
+};
+
 // An array seen along an axis as [outside, extent, inside].
 inline Index outside(const Shape& shape, int axis) { return shape.leading(axis + shape.rank()).size(); }
 inline Index inside(const Shape& shape, int axis) { return shape.trailing(-1 - axis).size(); }

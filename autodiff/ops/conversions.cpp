@@ -10,16 +10,12 @@
 namespace wengert {
 namespace {
 
-// x -> x in dtype integers[0]
-struct Cast final : Op {
-  Cast() : Op({.name = "cast", .linearity = Linearity::linear}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<CastArguments>(a); }
+// x -> x in another dtype
+struct Cast final : OpWith<CastArguments> {
+  Cast() : OpWith({.name = "cast", .linearity = Linearity::linear}) {}
   bool supports(Dtype) const override { return false; }  // examples fix their dtypes
 
-  static Dtype target(const Attributes& a) { return arguments_of<CastArguments>(a).dtype; }
-  static Attributes to(Dtype dtype) { return to_attributes(CastArguments{dtype}); }
-
-  Type infer(const Signature& s) const override { return {target(s.attributes), s.shape(0)}; }
+  Type infer(const Signature& s) const override { return {arguments(s).dtype, s.shape(0)}; }
   void run(const Kernel& k) const override {
     dispatch(k.signature.dtype(0), [&]<class From>() {
       dispatch(k.type.dtype, [&]<class To>() {
@@ -33,27 +29,28 @@ struct Cast final : Op {
   Rows rows(const Signature&, const Type&, int, int axis) const override { return {RowRule::pointwise, axis}; }
   std::vector<Example> examples() const override {
     const auto sample = [](Dtype dtype) { return Sample{.shape = {3, 4}, .dtype = dtype}; };
-    return {{{sample(Dtype::f64)}, to(Dtype::f64)},
-            {{sample(Dtype::f64)}, to(Dtype::f32)},
-            {{sample(Dtype::f32)}, to(Dtype::f64)},
-            {{sample(Dtype::f64)}, to(Dtype::i32)},
-            {{sample(Dtype::i32)}, to(Dtype::f32)}};
+    return {{{sample(Dtype::f64)}, with({Dtype::f64})},
+            {{sample(Dtype::f64)}, with({Dtype::f32})},
+            {{sample(Dtype::f32)}, with({Dtype::f64})},
+            {{sample(Dtype::f64)}, with({Dtype::i32})},
+            {{sample(Dtype::i32)}, with({Dtype::f32})}};
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
-    return {
-        {{Sample{.shape = {4}, .values = {1.7, -1.7, 0.2, -0.2}, .dtype = Dtype::f64}}, to(Dtype::i32), {1, -1, 0, 0}},
-        {{Sample{.shape = {4}, .values = {3e9, -infinity, nan, -2147483648.5}, .dtype = Dtype::f64}},
-         to(Dtype::i32),
-         {2147483647, -2147483648.0, 0, -2147483648.0}}};
+    return {{{Sample{.shape = {4}, .values = {1.7, -1.7, 0.2, -0.2}, .dtype = Dtype::f64}},
+             with({Dtype::i32}),
+             {1, -1, 0, 0}},
+            {{Sample{.shape = {4}, .values = {3e9, -infinity, nan, -2147483648.5}, .dtype = Dtype::f64}},
+             with({Dtype::i32}),
+             {2147483647, -2147483648.0, 0, -2147483648.0}}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i) {
       const double x = in[0].at(i);
-      result.set(i, target(a) == Dtype::i32   ? std::trunc(x)
-                    : target(a) == Dtype::f32 ? static_cast<double>(static_cast<float>(x))
-                                              : x);
+      result.set(i, arguments(a).dtype == Dtype::i32   ? std::trunc(x)
+                    : arguments(a).dtype == Dtype::f32 ? static_cast<double>(static_cast<float>(x))
+                                                       : x);
     }
     return result;
   }
@@ -62,10 +59,7 @@ struct Cast final : Op {
 
 struct Same : Op {
   Same(std::string name, Linearity linearity)
-      : Op({.name = std::move(name),
-            .linearity = linearity,
-            .in_place = true,
-            .detached = linearity == Linearity::none}) {}
+      : Op({.name = std::move(name), .linearity = linearity, .detached = linearity == Linearity::none}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
   Type infer(const Signature& s) const override { return *s.in[0]; }
@@ -88,7 +82,7 @@ const Op& identity_op() { return identity_instance; }
 const Op& stop_gradient_op() { return stop_gradient_instance; }
 const Op& cast_op() { return cast_instance; }
 
-Var cast(Operand x, Dtype dtype) { return record(cast_op(), {x}, Cast::to(dtype)); }
+Var cast(Operand x, Dtype dtype) { return record(cast_op(), {x}, Cast::with({dtype})); }
 Var stop_gradient(Operand x) { return record(stop_gradient_op(), {x}); }
 Var identity(Operand x) { return record(identity_op(), {x}); }
 

@@ -47,38 +47,45 @@ void box_muller(Index n, const Buffer<T>& u, const Buffer<T>& v, T* cosine, T* s
                  [&](B a, B b) { return radius(a) * simd::sin(turn * b); });
 }
 
-struct DrawOp : Op {
-  explicit DrawOp(std::string name) : Op({.name = std::move(name), .linearity = Linearity::none}) {}
+template <class Settings>
+struct DrawOp : OpWith<DrawArguments<Settings>> {
+  using Arguments = DrawArguments<Settings>;
+  explicit DrawOp(std::string name)
+      : OpWith<Arguments>({.name = std::move(name), .linearity = Linearity::none, .brings_rows = true}) {}
   bool supports(Dtype) const override { return false; }  // examples fix their dtypes
 
   Type infer(const Signature& s) const override {
     if (s.dtype(0) != Dtype::i32 || s.shape(0) != Shape{4})
       reject(fmt::format("needs a state of i32 [4], got {}", to_string(*s.in[0])));
-    const Type type = stated_type(s.attributes, 2);
+    const Arguments a = DrawOp::arguments(s);
+    const Type type{a.dtype, a.shape};
     if (is_float(type.dtype) != is_float(output(Dtype::f64)))
       reject(fmt::format("does not draw {}", name_of(type.dtype)));
-    const auto& integers = s.attributes.integers;
-    if (integers[0] < 0 || integers[0] >= counters || integers[1] < 0 || integers[1] >= counters)
-      reject(fmt::format("streams and rows are counted below 2^32, got {} and {}", integers[0], integers[1]));
+    if (a.stream < 0 || a.stream >= counters || a.first_row < 0 || a.first_row >= counters)
+      reject(fmt::format("streams and rows are counted below 2^32, got {} and {}", a.stream, a.first_row));
     const Index rows = type.shape.rank() == 0 ? 1 : type.shape[0], elements = rows == 0 ? 0 : type.shape.size() / rows;
-    if (rows > counters - integers[1] || elements > most_elements_of_a_row)
+    if (rows > counters - a.first_row || elements > most_elements_of_a_row)
       reject(fmt::format("draws at most 2^32 rows of 2^25 elements, got {} after row {}", to_string(type.shape),
-                         integers[1]));
-    check(s.attributes, type.dtype);
+                         a.first_row));
+    check(a.settings, type.dtype);
     return type;
   }
   // Refuses settings by name; `dtype` is the output's.
-  virtual void check(const Attributes&, Dtype /*dtype*/) const {}
-  void move_rows(Attributes& attributes, Index first) const override { attributes.integers[1] += first; }
-
-  static Stream stream_of(const Attributes& a, const std::int32_t* state) {
-    const auto word = [&](int i) { return static_cast<std::uint32_t>(state[i]); };
-    return {wide(word(0), word(1)), word(2), static_cast<std::uint32_t>(a.integers[0])};
+  virtual void check(const Settings&, Dtype /*dtype*/) const {}
+  void move_rows(Attributes& attributes, Index first) const override {
+    Arguments a = DrawOp::arguments(attributes);
+    a.first_row += first;
+    attributes = DrawOp::with(a);
   }
 
-  // Of the whole plan or tape (state), and of a range of its rows (attributes).
-  static Index first_row(const Attributes& a, const std::int32_t* state) {
-    return static_cast<std::uint32_t>(state[3]) + a.integers[1];
+  static Stream stream_of(const Arguments& a, const std::int32_t* state) {
+    const auto word = [&](int i) { return static_cast<std::uint32_t>(state[i]); };
+    return {wide(word(0), word(1)), word(2), static_cast<std::uint32_t>(a.stream)};
+  }
+
+  // Of the whole plan or tape (state), and of a range of its rows (arguments).
+  static Index first_row(const Arguments& a, const std::int32_t* state) {
+    return static_cast<std::uint32_t>(state[3]) + a.first_row;
   }
 
   // rows(begin, end) over pieces of the first axis; each row has `elements`.
@@ -91,45 +98,43 @@ struct DrawOp : Op {
   }
 
   std::vector<Example> examples() const override {
-    const auto example = [&](std::uint32_t stream, Index first_row, Dtype dtype, Shape shape,
-                             std::array<double, 2> reals) {
-      Attributes attributes = draw_attributes(stream, {output(dtype), shape});
-      move_rows(attributes, first_row);
-      attributes.reals = {reals[0], reals[1]};
-      return Example{{Sample{.shape = {4}, .values = {12345, -7, 3, 2}, .dtype = Dtype::i32}}, attributes};
+    const auto example = [&](Index stream, Index first_row, Dtype dtype, Shape shape, const Settings& settings) {
+      return Example{{Sample{.shape = {4}, .values = {12345, -7, 3, 2}, .dtype = Dtype::i32}},
+                     DrawOp::with({stream, first_row, output(dtype), shape, settings})};
     };
-    const auto reals = parameters();
-    return {example(0, 0, Dtype::f32, {5, 3}, reals[0]),  example(1, 7, Dtype::f64, {5, 3}, reals[0]),
-            example(2, 0, Dtype::f32, {300}, reals[1]),   example(2, 0, Dtype::f64, {2, 2, 5}, reals[1]),
-            example(3, 0, Dtype::f32, Shape{}, reals[2]), example(0, 0, Dtype::f64, {0, 2}, reals[2])};
+    const auto tried = settings();
+    return {example(0, 0, Dtype::f32, {5, 3}, tried[0]),  example(1, 7, Dtype::f64, {5, 3}, tried[0]),
+            example(2, 0, Dtype::f32, {300}, tried[1]),   example(2, 0, Dtype::f64, {2, 2, 5}, tried[1]),
+            example(3, 0, Dtype::f32, Shape{}, tried[2]), example(0, 0, Dtype::f64, {0, 2}, tried[2])};
   }
-  // Three settings for the examples, then one that is refused.
-  virtual std::vector<std::array<double, 2>> parameters() const = 0;
+  // Three for the examples, then one that is refused.
+  virtual std::vector<Settings> settings() const = 0;
   virtual Dtype output(Dtype dtype) const { return dtype; }
   double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? 4e-6 : 1e-14; }
 
   std::vector<Reject> rejects() const override {
-    const Attributes plain = draw_attributes(0, {output(Dtype::f32), {2}});
-    std::vector<Reject> all{{{{Dtype::i32, {3}}}, plain, "needs a state of i32 [4], got i32 [3]"}};
-    if (parameters().size() > 3) {
-      Attributes wrong = plain;
-      wrong.reals = {parameters()[3][0], parameters()[3][1]};
-      all.push_back({{{Dtype::i32, {4}}}, wrong, "needs "});
+    Arguments plain{.dtype = output(Dtype::f32), .shape = {2}};
+    std::vector<Reject> all{{{{Dtype::i32, {3}}}, DrawOp::with(plain), "needs a state of i32 [4], got i32 [3]"}};
+    if (settings().size() > 3) {
+      plain.settings = settings()[3];
+      all.push_back({{{Dtype::i32, {4}}}, DrawOp::with(plain), "needs "});
     }
     return all;
   }
 
   // element(stream, row, e, n) of every entry
-  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
+    const Arguments a = DrawOp::arguments(attributes);
     std::array<std::int32_t, 4> state;
     for (Index i = 0; i < 4; ++i) state[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(in[0].at(i));
     const Index rows = out.shape.rank() == 0 ? 1 : out.shape[0], n = rows == 0 ? 0 : out.shape.size() / rows;
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i)
-      result.set(i, element(stream_of(a, state.data()), a, out.dtype, first_row(a, state.data()) + i / n, i % n, n));
+      result.set(
+          i, element(stream_of(a, state.data()), a.settings, out.dtype, first_row(a, state.data()) + i / n, i % n, n));
     return result;
   }
-  virtual double element(const Stream& s, const Attributes& a, Dtype dtype, Index row, Index e, Index n) const = 0;
+  virtual double element(const Stream& s, const Settings& a, Dtype dtype, Index row, Index e, Index n) const = 0;
 };
 
 // A uniform from element e of a row as random.hpp lays it out, for references.
@@ -141,11 +146,11 @@ double plain_uniform(const Stream& s, Dtype dtype, Index row, Index e) {
   return (std::floor((w[at + 1] * 4294967296.0 + w[at]) / 4096.0) + 0.5) / 4503599627370496.0;
 }
 
-struct DrawUniform final : DrawOp {
+struct DrawUniform final : DrawOp<UniformSettings> {
   DrawUniform() : DrawOp("draw_uniform") {}
-  std::vector<std::array<double, 2>> parameters() const override { return {{-2.5, 4}, {0.5, 1}, {200, 300}, {1, 1}}; }
-  void check(const Attributes& a, Dtype dtype) const override {
-    const double low = a.reals[0], high = a.reals[1];
+  std::vector<UniformSettings> settings() const override { return {{-2.5, 4}, {0.5, 1}, {200, 300}, {1, 1}}; }
+  void check(const UniformSettings& a, Dtype dtype) const override {
+    const auto [low, high] = a;
     if (!(low < high)) reject(fmt::format("needs low < high, got {} and {}", low, high));
     if (!(high - low <= largest_of(dtype) && std::max(std::abs(low), std::abs(high)) <= largest_of(dtype)))
       reject(
@@ -154,10 +159,10 @@ struct DrawUniform final : DrawOp {
       reject(fmt::format("needs low < high in {}, got {} and a high {} above it", name_of(dtype), low, high - low));
   }
   void run(const Kernel& k) const override {
-    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
+    const Stream s = stream_of(arguments(k), k.in<std::int32_t>(0));
+    const Index first = first_row(arguments(k), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
-      const T low = static_cast<T>(k.attributes().reals[0]), high = static_cast<T>(k.attributes().reals[1]);
+      const T low = static_cast<T>(arguments(k).settings.low), high = static_cast<T>(arguments(k).settings.high);
       const T span = high - low;
       constexpr Index each = sizeof(T) == 4 ? 4 : 2;
       over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
@@ -170,8 +175,8 @@ struct DrawUniform final : DrawOp {
       });
     });
   }
-  double element(const Stream& s, const Attributes& a, Dtype dtype, Index row, Index e, Index) const override {
-    return std::min(a.reals[0] + (a.reals[1] - a.reals[0]) * plain_uniform(s, dtype, row, e), a.reals[1]);
+  double element(const Stream& s, const UniformSettings& a, Dtype dtype, Index row, Index e, Index) const override {
+    return std::min(a.low + (a.high - a.low) * plain_uniform(s, dtype, row, e), a.high);
   }
 
   template <class T>
@@ -184,17 +189,17 @@ struct DrawUniform final : DrawOp {
   }
 };
 
-struct DrawNormal final : DrawOp {
+struct DrawNormal final : DrawOp<NormalSettings> {
   DrawNormal() : DrawOp("draw_normal") {}
-  std::vector<std::array<double, 2>> parameters() const override { return {{}, {}, {}}; }
+  std::vector<NormalSettings> settings() const override { return {{}, {}, {}}; }
   void run(const Kernel& k) const override {
-    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
+    const Stream s = stream_of(arguments(k), k.in<std::int32_t>(0));
+    const Index first = first_row(arguments(k), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
       over_rows(k.out_shape(), [&](Index begin, Index end, Index n) { fill(s, first, begin, end, n, k.out<T>()); });
     });
   }
-  double element(const Stream& s, const Attributes&, Dtype dtype, Index row, Index e, Index) const override {
+  double element(const Stream& s, const NormalSettings&, Dtype dtype, Index row, Index e, Index) const override {
     double u, v;
     if (dtype == Dtype::f32) {
       const Block w = s.block(row, e / 4);
@@ -246,14 +251,14 @@ struct DrawNormal final : DrawOp {
   }
 };
 
-struct DrawGamma final : DrawOp {
+struct DrawGamma final : DrawOp<GammaSettings> {
   DrawGamma() : DrawOp("draw_gamma") {}
-  std::vector<std::array<double, 2>> parameters() const override { return {{2.5, 4}, {0.5, 1}, {200, 200}, {0, 1}}; }
+  std::vector<GammaSettings> settings() const override { return {{2.5, 4}, {0.5, 1}, {200, 200}, {0, 1}}; }
   // The largest shape: the logarithm of the acceptance ratio is a difference of terms of this size, and is to be right
   // to .05.
   static double largest_shape(Dtype dtype) { return dtype == Dtype::f32 ? 2e5 : 1e14; }
-  void check(const Attributes& a, Dtype dtype) const override {
-    const double shape = a.reals[0], rate = a.reals[1];
+  void check(const GammaSettings& a, Dtype dtype) const override {
+    const auto [shape, rate] = a;
     if (!(shape > 0 && rate > 0) || !std::isfinite(shape) || !std::isfinite(rate))
       reject(fmt::format("needs a positive shape and rate, got {} and {}", shape, rate));
     if (shape > largest_shape(dtype))
@@ -264,21 +269,21 @@ struct DrawGamma final : DrawOp {
                          name_of(dtype), shape, rate));
   }
   void run(const Kernel& k) const override {
-    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
+    const Stream s = stream_of(arguments(k), k.in<std::int32_t>(0));
+    const Index first = first_row(arguments(k), k.in<std::int32_t>(0));
     dispatch_float(k.type.dtype, [&]<class T>() {
       over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
         // Elements still to be drawn, a batch at a time; those rejected try again with the next attempt's block.
         for (Index at = begin * n; at < end * n; at += batch)
-          draw<T>(s, k.attributes(), first, n, at, std::min(batch, end * n - at), k.out<T>());
+          draw<T>(s, arguments(k).settings, first, n, at, std::min(batch, end * n - at), k.out<T>());
       });
     });
   }
-  double element(const Stream& s, const Attributes& attributes, Dtype dtype, Index row, Index e,
+  double element(const Stream& s, const GammaSettings& settings, Dtype dtype, Index row, Index e,
                  Index n) const override {
-    const double a = attributes.reals[0], d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+    const double a = settings.shape, d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / std::sqrt(9 * d);
     for (Index attempt = 0;; ++attempt) {
-      if (attempt == most_attempts) return d / attributes.reals[1];
+      if (attempt == most_attempts) return d / settings.rate;
       double u1, u2, u, power;
       const Index number = attempt * n + e;
       if (dtype == Dtype::f32) {
@@ -295,18 +300,19 @@ struct DrawGamma final : DrawOp {
       }
       const double x = std::sqrt(-2 * std::log(u1)) * std::cos(2 * std::numbers::pi * u2), v = std::pow(1 + c * x, 3);
       if (v > 0 && std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v))
-        return d * v * (a < 1 ? std::pow(power, 1 / a) : 1) / attributes.reals[1];
+        return d * v * (a < 1 ? std::pow(power, 1 / a) : 1) / settings.rate;
     }
   }
 
  private:
   template <class T>
-  static void draw(const Stream& s, const Attributes& attributes, Index first, Index n, Index at, Index count, T* out) {
+  static void draw(const Stream& s, const GammaSettings& settings, Index first, Index n, Index at, Index count,
+                   T* out) {
     using B = simd::Batch<T>;
-    const double a = attributes.reals[0];
+    const double a = settings.shape;
     const T d = static_cast<T>((a < 1 ? a + 1 : a) - 1.0 / 3),
             c = static_cast<T>(1 / std::sqrt(9 * ((a < 1 ? a + 1 : a) - 1.0 / 3)));
-    const T scale = static_cast<T>(1 / attributes.reals[1]), exponent = static_cast<T>(1 / a);
+    const T scale = static_cast<T>(1 / settings.rate), exponent = static_cast<T>(1 / a);
     alignas(alignment) Buffer<T> u1, u2, u, power, x, value, accepted;
     std::array<Index, static_cast<std::size_t>(batch)> open;
     for (Index i = 0; i < count; ++i) open[static_cast<std::size_t>(i)] = at + i;
@@ -357,18 +363,18 @@ struct DrawGamma final : DrawOp {
   }
 };
 
-struct DrawIndex final : DrawOp {
+struct DrawIndex final : DrawOp<IndexSettings> {
   DrawIndex() : DrawOp("draw_index") {}
-  std::vector<std::array<double, 2>> parameters() const override { return {{7, 0}, {1, 0}, {1000000007, 0}, {0, 0}}; }
+  std::vector<IndexSettings> settings() const override { return {{7}, {1}, {1000000007}, {0}}; }
   Dtype output(Dtype) const override { return Dtype::i32; }
-  void check(const Attributes& a, Dtype) const override {
-    if (!(a.reals[0] >= 1 && a.reals[0] <= 2147483648.0 && a.reals[0] == std::floor(a.reals[0])))
-      reject(fmt::format("needs a count between 1 and 2^31, got {}", a.reals[0]));
+  void check(const IndexSettings& a, Dtype) const override {
+    if (!(a.count >= 1 && a.count <= 2147483648.0 && a.count == std::floor(a.count)))
+      reject(fmt::format("needs a count between 1 and 2^31, got {}", a.count));
   }
   void run(const Kernel& k) const override {
-    const Stream s = stream_of(k.attributes(), k.in<std::int32_t>(0));
-    const Index first = first_row(k.attributes(), k.in<std::int32_t>(0));
-    const std::uint64_t count = static_cast<std::uint64_t>(k.attributes().reals[0]);
+    const Stream s = stream_of(arguments(k), k.in<std::int32_t>(0));
+    const Index first = first_row(arguments(k), k.in<std::int32_t>(0));
+    const std::uint64_t count = static_cast<std::uint64_t>(arguments(k).settings.count);
     over_rows(k.out_shape(), [&](Index begin, Index end, Index n) {
       for (Index row = begin; row < end; ++row)
         for (Index e = 0; e < n; ++e) {
@@ -380,12 +386,12 @@ struct DrawIndex final : DrawOp {
         }
     });
   }
-  double element(const Stream& s, const Attributes& a, Dtype, Index row, Index e, Index) const override {
+  double element(const Stream& s, const IndexSettings& a, Dtype, Index row, Index e, Index) const override {
     const Block w = s.block(row, e / 2);
     const std::size_t at = 2 * static_cast<std::size_t>(e % 2);
     const long double word = static_cast<long double>(wide(w[at], w[at + 1]));
     return static_cast<double>(
-        std::floor(word * static_cast<long double>(static_cast<Index>(a.reals[0])) / 18446744073709551616.0L));
+        std::floor(word * static_cast<long double>(static_cast<Index>(a.count)) / 18446744073709551616.0L));
   }
 };
 
@@ -400,11 +406,5 @@ const Op& draw_uniform_op() { return uniform_op; }
 const Op& draw_normal_op() { return normal_op; }
 const Op& draw_gamma_op() { return gamma_op; }
 const Op& draw_index_op() { return index_op; }
-
-Attributes draw_attributes(std::uint32_t stream, const Type& type) {
-  Attributes attributes{.integers = {static_cast<Index>(stream), 0}};
-  state_type(attributes, type);
-  return attributes;
-}
 
 }  // namespace wengert

@@ -6,12 +6,52 @@
 
 namespace wengert {
 
-const Op& draw_uniform_op();  // reals: low, high
-const Op& draw_normal_op();
-const Op& draw_gamma_op();  // reals: shape, rate
-const Op& draw_index_op();  // reals: count
+// What a draw freezes, besides the settings of its distribution.
+template <class Settings>
+struct DrawArguments {
+  Index stream = 0;
+  Index first_row = 0;  // of the rows that are drawn here, among those of the state
+  Dtype dtype = Dtype::f32;
+  Shape shape = {};
+  Settings settings = {};
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("stream", stream), visit("first_row", first_row), visit("dtype", dtype), visit("shape", shape);
+    settings.fields(visit);
+  }
+};
 
-// integers: stream, the first of the rows drawn here among those of the state, type
-Attributes draw_attributes(std::uint32_t stream, const Type& type);
+const Op& draw_uniform_op();
+struct UniformSettings {
+  double low = 0, high = 1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("low", low), visit("high", high);
+  }
+};
+
+const Op& draw_normal_op();
+struct NormalSettings {
+  template <class Visit>
+  void fields(Visit&&) {}
+};
+
+const Op& draw_gamma_op();
+struct GammaSettings {
+  double shape = 1, rate = 1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("a", shape), visit("rate", rate);
+  }
+};
+
+const Op& draw_index_op();
+struct IndexSettings {
+  double count = 1;  // whole
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("count", count);
+  }
+};
 
 }  // namespace wengert

@@ -49,19 +49,13 @@ class ElementwiseOp : public Op {
 
 namespace detail {
 
-// Applies `value` to n elements of Arity operands; the value may ask for the attributes first.
+// Applies `value` to n elements of Arity operands.
 template <std::size_t Arity, class Value>
-void map_block(const Value& value, Index n, const void* const* in, void* out, Dtype dtype,
-               const Attributes& attributes) {
+void map_block(const Value& value, Index n, const void* const* in, void* out, Dtype dtype) {
   dispatch_float(dtype, [&]<class T>() {
     std::array<const T*, Arity> typed;
     for (std::size_t i = 0; i < Arity; ++i) typed[i] = static_cast<const T*>(in[i]);
-    simd::map<Arity>(n, typed, static_cast<T*>(out), [&](auto... x) {
-      if constexpr (std::is_invocable_v<Value, const Attributes&, decltype(x)...>)
-        return value(attributes, x...);
-      else
-        return value(x...);
-    });
+    simd::map<Arity>(n, typed, static_cast<T*>(out), value);
   });
 }
 
@@ -69,8 +63,8 @@ void map_block(const Value& value, Index n, const void* const* in, void* out, Dt
 using Block = std::function<void(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes)>;
 template <std::size_t Arity, class Value>
 Block block_of(Value value) {
-  return [value](Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) {
-    map_block<Arity>(value, n, in, out, dtype, attributes);
+  return [value](Index n, const void* const* in, void* out, Dtype dtype, const Attributes&) {
+    map_block<Arity>(value, n, in, out, dtype);
   };
 }
 
@@ -104,8 +98,7 @@ class Unary final : public ElementwiseOp {
   Unary(UnaryRow row, Value value, Chain chain = {})
       : ElementwiseOp({.name = row.name,
                        .arity = 1,
-                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise,
-                       .in_place = true}),
+                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise}),
         row_(std::move(row)),
         block_(detail::block_of<1>(value)) {
     if constexpr (!std::is_same_v<Chain, NoDerivative>) chain_ = chain;
@@ -168,15 +161,15 @@ struct UnaryRowWith {
 // An elementwise op of one operand and of arguments that visit their fields (attributes.hpp), checked by their check()
 // if they have one, which calls reject(): y = value(arguments, x); chain(arguments, t, x, y) = t * dy/dx.
 template <class Arguments>
-class UnaryWith final : public ElementwiseOp {
+class UnaryWith final : public OpWith<Arguments, ElementwiseOp> {
  public:
   template <class Value, class Chain>
   UnaryWith(UnaryRowWith<Arguments> row, Value value, Chain chain)
-      : ElementwiseOp({.name = row.name, .linearity = Linearity::elementwise, .in_place = true}),
+      : OpWith<Arguments, ElementwiseOp>({.name = row.name, .linearity = Linearity::elementwise}),
         row_(std::move(row)),
         block_([value](Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) {
           const Arguments arguments = arguments_of<Arguments>(attributes);
-          detail::map_block<1>([&](auto x) { return value(arguments, x); }, n, in, out, dtype, attributes);
+          detail::map_block<1>([&](auto x) { return value(arguments, x); }, n, in, out, dtype);
         }),
         chain_(chain) {}
 
@@ -190,7 +183,6 @@ class UnaryWith final : public ElementwiseOp {
   Var chain(const Call& c, int, Var t) const override {
     return chain_(arguments_of<Arguments>(c.attributes()), t, c.in(0), c.out());
   }
-  std::string describe(const Attributes& attributes) const override { return wengert::describe<Arguments>(attributes); }
   std::vector<Example> examples() const override {
     std::vector<Example> all;
     for (const Arguments& arguments : row_.tried)
@@ -244,8 +236,7 @@ class Binary final : public ElementwiseOp {
   Binary(BinaryRow row, Value value, Chain chain = {})
       : ElementwiseOp({.name = row.name,
                        .arity = 2,
-                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise,
-                       .in_place = true}),
+                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise}),
         row_(std::move(row)),
         block_(detail::block_of<2>(value)) {
     if constexpr (!std::is_same_v<Chain, NoDerivative>) chain_ = chain;

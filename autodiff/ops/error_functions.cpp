@@ -66,36 +66,25 @@ inline simd::Batch<double> normal_cdf_of(simd::Batch<double> x) {
   return simd::patch(x, x, x == x || xsimd::isnan(x), [](double lane) { return normal_cdf_of(lane); });
 }
 
-// x -> exp(-reals[0] x^2); reals[0] is 1/2 or 1
-struct Gaussian final : ElementwiseOp {
-  Gaussian() : ElementwiseOp({.name = "gaussian", .linearity = Linearity::elementwise, .in_place = true}) {}
-  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    const auto value = [](const Attributes& a, auto x) {
-      using T = typename decltype(x)::value_type;
-      return gaussian_of<T>(x, static_cast<T>(a.reals[0]));
-    };
-    detail::map_block<1>(value, n, in, out, dtype, attributes);
-  }
-  Var chain(const Call& c, int, Var t) const override {
-    return t * (-2 * c.attributes().reals[0] * (c.in(0) * c.out()));
-  }
-  std::vector<Example> examples() const override {
-    return {{{Sample{{3, 5}}}, {.reals = {1}}}, {{Sample{{3, 5}}}, {.reals = {0.5}}}};
-  }
-  std::vector<Special> specials() const override {
-    const auto point = [](double x, double y, double slope) {
-      return Special{{Sample{.shape = {1}, .values = {x}}}, {.reals = {1}}, {y}, {{slope}}};
-    };
-    return {point(0, 1, 0), point(1e30, 0, 0), point(-infinity, 0, nan), point(nan, nan, nan)};
-  }
-  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
-    Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < result.size(); ++i) result.set(i, std::exp(-a.reals[0] * in[0].at(i) * in[0].at(i)));
-    return result;
+struct GaussianArguments {
+  double scale = 1;  // or 1/2
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("scale", scale);
   }
 };
-[[gnu::init_priority(library_ops)]] const Gaussian gaussian_op;
-Var gaussian(Var x, double scale) { return record(gaussian_op, {x}, {.reals = {scale}}); }
+// exp(-scale x^2)
+[[gnu::init_priority(library_ops)]] const UnaryWith<GaussianArguments> gaussian_op(
+    {.name = "gaussian",
+     .reference = [](const GaussianArguments& with, double x) { return std::exp(-with.scale * x * x); },
+     .tried = {{1}, {0.5}},
+     .points = {{{1}, 0, 1, 0}, {{1}, 1e30, 0, 0}, {{1}, -infinity, 0, nan}, {{1}, nan, nan, nan}}},
+    [](const GaussianArguments& with, auto x) {
+      using T = typename decltype(x)::value_type;
+      return gaussian_of<T>(x, static_cast<T>(with.scale));
+    },
+    [](const GaussianArguments& with, Var t, Var x, Var y) { return t * (-2 * with.scale * (x * y)); });
+Var gaussian(Var x, double scale) { return record(gaussian_op, {x}, to_attributes(GaussianArguments{scale})); }
 
 [[gnu::init_priority(library_ops)]] const Unary erf_op(
     {.name = "erf",

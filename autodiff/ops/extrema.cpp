@@ -13,7 +13,7 @@ namespace {
 using namespace special_values;
 
 void check_not_empty(const Signature& s, const char* what) {
-  for (int axis : s.attributes.axes)
+  for (int axis : arguments_of<ReductionArguments>(s.attributes).axes)
     if (s.shape(0)[axis] == 0)
       reject(fmt::format("there is no {} of nothing: axis {} of {}", what, axis, to_string(s.shape(0))));
 }
@@ -76,7 +76,7 @@ struct Extremum final : SharedReduction {
     return out;
   }
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    return static_cast<std::size_t>(2 * buffer_size(s.attributes, s.shape(0))) * size_of(out.dtype);
+    return static_cast<std::size_t>(2 * buffer_size(arguments(s).axes, s.shape(0))) * size_of(out.dtype);
   }
   void run(const Kernel& k) const override {
     dispatch_float(k.type.dtype, [&]<class T>() {
@@ -93,12 +93,12 @@ struct Extremum final : SharedReduction {
   // What each element has of the derivative: 1 / ties for those that are the extremum, 0 for others.
   Var share(const Call& c) const override {
     const Var best = equal(c.in(0), kept(c, c.out()));
-    return best / sum(best, c.attributes().axes, {.keepdims = true});
+    return best / sum(best, arguments(c).axes, {.keepdims = true});
   }
   std::vector<Special> specials() const override {
     const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}, .integers = {0}}, {y}, {slope}};
+      return Special{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}, {slope}};
     };
     const double far = Largest ? infinity : -infinity, one = Largest ? 1 : -1;
     std::vector<double> late(40, 0.0), late_slope(40, 0.0);  // the extremum in each part of the kernel
@@ -106,7 +106,7 @@ struct Extremum final : SharedReduction {
     late_slope[7] = 1;
     Special tie = all({one, 0, one}, one, {0.5, 0, 0.5});
     Special ties{{Sample{.shape = {2, 2}, .values = {0, one, one, one}}},
-                 {.axes = {-2, -1}, .integers = {0}},
+                 with({.axes = {-2, -1}}),
                  {one},
                  {{0, 1.0 / 3, 1.0 / 3, 1.0 / 3}}};
     tie.kink = ties.kink = true;
@@ -120,9 +120,9 @@ struct Extremum final : SharedReduction {
             all(late, one, late_slope)};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}, .integers = {0}}, "axis -3 is out of range for 2 axes"},
-            {{{Dtype::f32, {2, 0}}}, {.axes = {-1}, .integers = {0}}, "mum of nothing: axis -1 of [2, 0]"},
-            {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
+    return {{{{Dtype::f32, {2, 3}}}, with({.axes = {-3}}), "axis -3 is out of range for 2 axes"},
+            {{{Dtype::f32, {2, 0}}}, with({.axes = {-1}}), "mum of nothing: axis -1 of [2, 0]"},
+            {{{Dtype::i32, {2}}}, with({.axes = {-1}}), "operand 0 is i32"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
@@ -138,7 +138,7 @@ struct Extremum final : SharedReduction {
 [[gnu::init_priority(library_ops)]] const Extremum<true> max_op;
 [[gnu::init_priority(library_ops)]] const Extremum<false> min_op;
 
-// x -> the index along axes[0] of its first largest or smallest element
+// x -> the index along an axis of its first largest or smallest element
 template <bool Largest>
 struct ArgExtremum final : Reduction {
   ArgExtremum() : Reduction({.name = Largest ? "argmax" : "argmin", .linearity = Linearity::none}) {}
@@ -146,13 +146,13 @@ struct ArgExtremum final : Reduction {
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
-    const Type out{Dtype::i32, reduced_shape(s.attributes, s.shape(0))};
+    const Type out{Dtype::i32, reduced_shape(s)};
     check_not_empty(s, Largest ? "maximum" : "minimum");
     return out;
   }
   void run(const Kernel& k) const override {
     const Shape& x = k.shape(0);
-    const int axis = k.attributes().axes[0];
+    const int axis = arguments(k).axes[0];
     const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
     dispatch(k.signature.dtype(0), [&]<class T>() {
       parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
@@ -169,28 +169,28 @@ struct ArgExtremum final : Reduction {
     });
   }
   std::vector<Example> examples() const override {
-    const auto over = [](int axis, Index keep) { return Attributes{.axes = {axis}, .integers = {keep}}; };
-    return {{{Sample{{3, 4}, -9, 9}}, over(-1, 0)},
-            {{Sample{{3, 4}, -9, 9}}, over(-2, 1)},
-            {{Sample{{2, 5, 3}, -9, 9}}, over(-2, 0)},
-            {{Sample{{0, 3}}}, over(-1, 0)}};
+    return {{{Sample{{3, 4}, -9, 9}}, with({.axes = {-1}})},
+            {{Sample{{3, 4}, -9, 9}}, with({.axes = {-2}, .keepdims = true})},
+            {{Sample{{2, 5, 3}, -9, 9}}, with({.axes = {-2}})},
+            {{Sample{{0, 3}}}, with({.axes = {-1}})}};
   }
   std::vector<Special> specials() const override {
     const double far = Largest ? infinity : -infinity;
     const auto first = [](std::vector<double> x, double y) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}, .integers = {0}}, {y}};
+      return Special{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}};
     };
     return {first({1, 1, 1}, 0),  first({0, far, far}, 1), first({far, nan, 0, nan}, 1),
             first({nan, far}, 0), first({-far, -far}, 0),  first({5}, 0)};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 0}}}, {.axes = {-1}, .integers = {0}}, "mum of nothing: axis -1 of [2, 0]"},
-            {{{Dtype::f32, {2}}}, {.axes = {-2}, .integers = {0}}, "axis -2 is out of range for 1 axis"}};
+    return {{{{Dtype::f32, {2, 0}}}, with({.axes = {-1}}), "mum of nothing: axis -1 of [2, 0]"},
+            {{{Dtype::f32, {2}}}, with({.axes = {-2}}), "axis -2 is out of range for 1 axis"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const Index inner = inside(in[0].shape(), a.axes[0]), extent = in[0].shape()[a.axes[0]];
+    const int axis = arguments(a).axes[0];
+    const Index inner = inside(in[0].shape(), axis), extent = in[0].shape()[axis];
     for (Index i = 0; i < result.size(); ++i) {
       const Index start = i / inner * extent * inner + i % inner;
       Index best = 0;
@@ -207,7 +207,7 @@ struct ArgExtremum final : Reduction {
 [[gnu::init_priority(library_ops)]] const ArgExtremum<false> argmin_op;
 
 Var over_axes(const Op& op, const Operand& x, const AxisList& axes, Reduce options) {
-  return record(op, {x}, {.axes = axes, .integers = {options.keepdims}});
+  return record(op, {x}, to_attributes(ReductionArguments{axes, options.keepdims}));
 }
 Var over_axis(const Op& op, const Operand& x, int axis, Reduce options) {
   return over_axes(op, x, {axis_of(x, axis, op.name().c_str())}, options);

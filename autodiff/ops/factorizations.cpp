@@ -37,13 +37,10 @@ void solve_in_place(Index n, Index width, Strided<const T> a, bool lower, T* x, 
   }
 }
 
-// a [..., n, n], b [..., n, k] -> x with a x = b; integers: upper, transpose
-struct TriangularSolve final : OpOf<TriangularSolve> {
+// a [..., n, n], b [..., n, k] -> x with a x = b, or a' x = b
+struct TriangularSolve final : OpOf<TriangularSolve, OpWith<TriangularSolveOptions>> {
   TriangularSolve() : OpOf({.name = "triangular_solve", .arity = 2, .linearity = Linearity::rule}) {}
 
-  static TriangularSolveOptions options(const Attributes& a) {
-    return {.upper = a.integers[0] != 0, .transpose = a.integers[1] != 0};
-  }
   Type infer(const Signature& s) const override {
     const Shape &a = s.shape(0), &b = s.shape(1);
     for (int i = 0; i < 2; ++i) {
@@ -63,7 +60,7 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
 
   template <class T>
   void compute(const Kernel& k) const {
-    const TriangularSolveOptions o = options(k.attributes());
+    const TriangularSolveOptions o = arguments(k);
     const Index n = k.out_shape()[-2], columns = k.out_shape()[-1], width = 64;
     const Shape batch = batch_of(k.out_shape());
     Lanes<2> lanes;
@@ -89,7 +86,7 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
 
   // a x = b: the cotangent of b is u with a' u = g, that of a is -u x' in a's triangle.
   Var vjp(const Call& c, int i, Var g) const override {
-    TriangularSolveOptions adjoint = options(c.attributes());
+    TriangularSolveOptions adjoint = arguments(c);
     adjoint.transpose = !adjoint.transpose;
     const Var u = triangular_solve(c.in(0), g, adjoint);
     if (i == 1) return u;
@@ -102,11 +99,11 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
     const int rank = c.out_shape().rank();
     Var right = t[1].is_null() ? Var{} : full_stack(t[1], c.shape(1), rank);
     if (!t[0].is_null()) {
-      const Var moved = matmul(triangle(c, full_stack(t[0], c.shape(0), rank)), c.out(),
-                               {.transpose_a = options(c.attributes()).transpose});
+      const Var moved =
+          matmul(triangle(c, full_stack(t[0], c.shape(0), rank)), c.out(), {.transpose_a = arguments(c).transpose});
       right = right.is_null() ? -moved : right - moved;
     }
-    return triangular_solve(c.in(0), right, options(c.attributes()));
+    return triangular_solve(c.in(0), right, arguments(c));
   }
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
     if (operand == 1 && axis == -1) return {RowRule::keeps, -1};
@@ -122,16 +119,19 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
 
   std::vector<Example> examples() const override {
     const auto well = [](Shape shape) { return Sample{shape, 0.5, 2}; };  // pivots away from 0
-    const auto flags = [](Index upper, Index transpose) { return Attributes{.integers = {upper, transpose}}; };
-    return {{{well({3, 3}), Sample{{3, 2}}}, flags(0, 0)},          {{well({3, 3}), Sample{{3, 2}}}, flags(1, 0)},
-            {{well({3, 3}), Sample{{3, 1}}}, flags(0, 1)},          {{well({3, 3}), Sample{{3, 2}}}, flags(1, 1)},
-            {{well({2, 2, 2}), Sample{{2, 2, 1}}}, flags(0, 0)},    {{well({2, 2}), Sample{{3, 2, 2}}}, flags(0, 1)},
-            {{well({2, 1, 2, 2}), Sample{{3, 2, 1}}}, flags(1, 0)}, {{well({2, 2, 2}), Sample{{2, 1}}}, flags(0, 0)},
-            {{well({2, 2}), Sample{{2, 70}}}, flags(0, 0)}};
+    return {{{well({3, 3}), Sample{{3, 2}}}, with({})},
+            {{well({3, 3}), Sample{{3, 2}}}, with({.upper = true})},
+            {{well({3, 3}), Sample{{3, 1}}}, with({.transpose = true})},
+            {{well({3, 3}), Sample{{3, 2}}}, with({true, true})},
+            {{well({2, 2, 2}), Sample{{2, 2, 1}}}, with({})},
+            {{well({2, 2}), Sample{{3, 2, 2}}}, with({.transpose = true})},
+            {{well({2, 1, 2, 2}), Sample{{3, 2, 1}}}, with({.upper = true})},
+            {{well({2, 2, 2}), Sample{{2, 1}}}, with({})},
+            {{well({2, 2}), Sample{{2, 70}}}, with({})}};
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
-    const Attributes plain{.integers = {0, 0}};
+    const Attributes plain = with({});
     return {{{Sample{.shape = {2, 2}, .values = {2, nan, 1, 4}}, Sample{.shape = {2, 1}, .values = {2, 5}}},
              plain,
              {1, 1},
@@ -144,7 +144,7 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
             {{Sample{.shape = {1, 1}, .values = {1}}, Sample{{1, 0}}}, plain, {}}};
   }
   std::vector<Reject> rejects() const override {
-    const Attributes plain{.integers = {0, 0}};
+    const Attributes plain = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({2, 3}), f32({3, 1})}, plain, "needs square matrices, got [2, 3]"},
             {{f32({3, 3}), f32({2, 1})}, plain, "matrices and right-hand sides differ in rows: [3, 3] and [2, 1]"},
@@ -155,7 +155,7 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
   }
   // Gauss-Jordan elimination on the whole matrix.
   Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
-    const TriangularSolveOptions o = options(attributes);
+    const TriangularSolveOptions o = arguments(attributes);
     Array result(Dtype::f64, out.shape);
     const Index n = out.shape[-2], columns = out.shape[-1];
     const Shape batch = batch_of(out.shape);
@@ -197,7 +197,7 @@ struct TriangularSolve final : OpOf<TriangularSolve> {
   }
 
  private:
-  static Var triangle(const Call& c, Var x) { return options(c.attributes()).upper ? triu(x) : tril(x); }
+  static Var triangle(const Call& c, Var x) { return arguments(c).upper ? triu(x) : tril(x); }
 };
 [[gnu::init_priority(library_ops)]] const TriangularSolve triangular_solve_op;
 
@@ -309,7 +309,7 @@ struct Cholesky final : OpOf<Cholesky> {
 }  // namespace
 
 Var triangular_solve(Operand a, Operand b, TriangularSolveOptions options) {
-  const Attributes attributes{.integers = {options.upper, options.transpose}};
+  const Attributes attributes = TriangularSolve::with(options);
   if (a.is_number() || b.is_number() || a.rank() < 2 || b.rank() < 2)
     return record(triangular_solve_op, {a, b}, attributes);
   return record(triangular_solve_op, {with_rank(a, b.rank()), with_rank(b, a.rank())}, attributes);

@@ -168,34 +168,29 @@ Var sech2(Var x) { return record(sech2_op, {x}); }
      .points = {{0, 1, 0}, {-infinity, infinity, -infinity}, {nan, nan, nan}}},
     [](auto x) { return xsimd::cosh(x); }, [](Var t, Var x, Var) { return t * sinh(x); });
 
-// x -> x limited to [reals 0, reals 1]
-struct Clip final : ElementwiseOp {
-  Clip() : ElementwiseOp({.name = "clip", .linearity = Linearity::elementwise, .in_place = true}) {}
-  void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    const auto limit = [](const Attributes& a, auto x) {
-      using B = decltype(x);
-      using T = typename B::value_type;
-      return simd::min(simd::max(x, B(static_cast<T>(a.reals[0]))), B(static_cast<T>(a.reals[1])));
-    };
-    detail::map_block<1>(limit, n, in, out, dtype, attributes);
+struct ClipArguments {
+  double low = 0, high = 0;
+  void check() const {
+    if (!(low <= high)) reject(fmt::format("needs low <= high, got {} and {}", low, high));
   }
-  Var chain(const Call& c, int, Var t) const override {
-    const auto& limits = c.attributes().reals;
-    return t * (greater_equal(c.in(0), limits[0]) * less_equal(c.in(0), limits[1]));
-  }
-  std::vector<Example> examples() const override {
-    return {{{Sample{{3, 5}, -2, 2, {-1, 0.5}}}, {.reals = {-1, 0.5}}}};
-  }
-  std::vector<Special> specials() const override {
-    return {{{Sample{.shape = {3}, .values = {-1, 0.5, nan}}}, {.reals = {-1, 0.5}}, {-1, 0.5, nan}, {{1, 1, 0}}}};
-  }
-  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
-    Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < result.size(); ++i) result.set(i, std::min(std::max(in[0].at(i), a.reals[0]), a.reals[1]));
-    return result;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("low", low), visit("high", high);
   }
 };
-[[gnu::init_priority(library_ops)]] const Clip clip_op;
+[[gnu::init_priority(library_ops)]] const UnaryWith<ClipArguments> clip_op(
+    {.name = "clip",
+     .reference = [](const ClipArguments& to, double x) { return std::min(std::max(x, to.low), to.high); },
+     .tried = {{-1, 0.5}},
+     .kinks = {-1, 0.5},
+     .points = {{{-1, 0.5}, -1, -1, 1}, {{-1, 0.5}, 0.5, 0.5, 1}, {{-1, 0.5}, nan, nan, 0}},
+     .refused = {{{1, 0}, "needs low <= high, got 1 and 0"}, {{nan, 0}, "needs low <= high, got nan and 0"}}},
+    [](const ClipArguments& to, auto x) {
+      using B = decltype(x);
+      using T = typename B::value_type;
+      return simd::min(simd::max(x, B(static_cast<T>(to.low))), B(static_cast<T>(to.high)));
+    },
+    [](const ClipArguments& to, Var t, Var x, Var) { return t * (greater_equal(x, to.low) * less_equal(x, to.high)); });
 
 }  // namespace
 
@@ -217,11 +212,6 @@ Var cos(Operand x) { return record(cos_op, {x}); }
 Var tanh(Operand x) { return record(tanh_op, {x}); }
 Var sinh(Operand x) { return record(sinh_op, {x}); }
 Var cosh(Operand x) { return record(cosh_op, {x}); }
-Var clip(Operand x, double low, double high) {
-  if (!(low <= high))
-    throw Error("[clip] needs low <= high, got " + std::to_string(low) + " and " + std::to_string(high) + "  (" +
-                place_of(x) + ")");
-  return record(clip_op, {x}, {.reals = {low, high}});
-}
+Var clip(Operand x, double low, double high) { return record(clip_op, {x}, to_attributes(ClipArguments{low, high})); }
 
 }  // namespace wengert

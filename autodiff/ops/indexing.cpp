@@ -6,25 +6,25 @@
 #include <vector>
 
 #include "autodiff/kernels/lanes.hpp"
-#include "autodiff/op.hpp"
-#include "autodiff/ops.hpp"
-#include "autodiff/ops/composite.hpp"
+#include "autodiff/ops/axes.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
 
-// What both ops share: operand 1 indexes axis axes[0] of an array; on all other axes the operands broadcast. Being
-// linear in operand 0 alone, they count as bilinear: indices have no tangent.
-struct Indexing : Op {
-  explicit Indexing(std::string name) : Op({.name = std::move(name), .arity = 2, .linearity = Linearity::bilinear}) {}
+// What both ops share: operand 1 indexes an axis of an array; on all other axes the operands broadcast. Being linear in
+// operand 0 alone, they count as bilinear: indices have no tangent.
+template <class Arguments>
+struct Indexing : OpWith<Arguments> {
+  explicit Indexing(std::string name)
+      : OpWith<Arguments>({.name = std::move(name), .arity = 2, .linearity = Linearity::bilinear}) {}
   bool supports(Dtype) const override { return true; }
 
  protected:
   // The operands' common shape, with an extent of 1 along the axis.
   static Shape beside(const Signature& s) {
     Shape x = s.shape(0), indices = s.shape(1);
-    const int axis = normalise_axis(s.attributes.axes[0], std::min(x.rank(), indices.rank()));
+    const int axis = normalise_axis(Indexing::arguments(s).axis, std::min(x.rank(), indices.rank()));
     if (s.dtype(1) != Dtype::i32) reject(fmt::format("indices are {}: need i32 (use cast)", name_of(s.dtype(1))));
     x.set(axis, 1);
     indices.set(axis, 1);
@@ -36,12 +36,13 @@ struct Indexing : Op {
   }
 
   static void check_range(const Kernel& k, const Shape& into) {
-    const Index extent = into[k.attributes().axes[0]];
+    const int axis = Indexing::arguments(k).axis;
+    const Index extent = into[axis];
     const std::int32_t* indices = k.in<std::int32_t>(1);
     for (Index i = 0; i < k.shape(1).size(); ++i)
       if (indices[i] < 0 || indices[i] >= extent)
-        reject(fmt::format("index {} is out of range for axis {} of {}: needs 0 to {}", indices[i],
-                           k.attributes().axes[0], to_string(into), extent - 1));
+        reject(fmt::format("index {} is out of range for axis {} of {}: needs 0 to {}", indices[i], axis,
+                           to_string(into), extent - 1));
   }
 
   // For references: calls f(place in x, place in indices, place in out) for every element of `shape`, in C order;
@@ -66,19 +67,19 @@ struct Indexing : Op {
   }
 };
 
-// x, indices -> the elements of x at the indices along axes[0]
-struct TakeAlong final : Indexing {
+// x, indices -> the elements of x at the indices along an axis
+struct TakeAlong final : Indexing<AxisArgument> {
   TakeAlong() : Indexing("take_along") {}
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
     Shape out = beside(s);
-    out.set(s.attributes.axes[0], s.shape(1)[s.attributes.axes[0]]);
+    out.set(arguments(s).axis, s.shape(1)[arguments(s).axis]);
     return {s.dtype(0), out};
   }
   void run(const Kernel& k) const override {
     check_range(k, k.shape(0));
-    const int axis = k.attributes().axes[0];
+    const int axis = arguments(k).axis;
     const Index stride = stride_of(k.shape(0), axis);
     Lanes<2> lanes;
     for (int a = -k.out_shape().rank(); a < 0; ++a)
@@ -100,49 +101,48 @@ struct TakeAlong final : Indexing {
     });
   }
   Var vjp(const Call& c, int i, Var g) const override {
-    const int axis = c.attributes().axes[0];
+    const int axis = arguments(c).axis;
     return i == 0 ? scatter_add(g, c.in(1), axis, c.shape(0)[axis]) : Var{};
   }
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
-    if ((axis == s.attributes.axes[0] && operand == 0) || s.shape(operand)[axis] != out.shape[axis])
+    if ((axis == arguments(s).axis && operand == 0) || s.shape(operand)[axis] != out.shape[axis])
       return {RowRule::mixes, 0};
     return {RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 4}}, indices({3, 2}, {0, 3, 1, 1, 2, 0})}, {.axes = {-1}}},
-            {{Sample{{4, 2}}, indices({3, 2}, {3, 0, 1, 0, 3, 2})}, {.axes = {-2}}},
-            {{Sample{{5, 3}}, indices({4, 1}, {0, 2, 2, 4})}, {.axes = {-2}}},
-            {{Sample{{2, 3}}, indices({4}, {2, 0, 0, 1})}, {.axes = {-1}}},
-            {{Sample{{2, 4, 3}}, indices({1, 2, 1}, {3, 1})}, {.axes = {-2}}},
-            {{Sample{{4}}, indices({2, 3}, {0, 3, 3, 1, 2, 0})}, {.axes = {-1}}},
-            {{Sample{{2, 1, 3}}, indices({1, 3, 2}, {0, 1, 2, 2, 1, 0})}, {.axes = {-1}}},
-            {{Sample{{3, 0}}, indices({3, 0}, {})}, {.axes = {-1}}}};
+    return {{{Sample{{3, 4}}, indices({3, 2}, {0, 3, 1, 1, 2, 0})}, with({-1})},
+            {{Sample{{4, 2}}, indices({3, 2}, {3, 0, 1, 0, 3, 2})}, with({-2})},
+            {{Sample{{5, 3}}, indices({4, 1}, {0, 2, 2, 4})}, with({-2})},
+            {{Sample{{2, 3}}, indices({4}, {2, 0, 0, 1})}, with({-1})},
+            {{Sample{{2, 4, 3}}, indices({1, 2, 1}, {3, 1})}, with({-2})},
+            {{Sample{{4}}, indices({2, 3}, {0, 3, 3, 1, 2, 0})}, with({-1})},
+            {{Sample{{2, 1, 3}}, indices({1, 3, 2}, {0, 1, 2, 2, 1, 0})}, with({-1})},
+            {{Sample{{3, 0}}, indices({3, 0}, {})}, with({-1})}};
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
     return {{{Sample{.shape = {3}, .values = {1, 2, 3}}, indices({4}, {2, 0, 2, 2})},
-             {.axes = {-1}},
+             with({-1}),
              {3, 1, 3, 3},
              {{1, 0, 3}}},
             {{Sample{.shape = {2}, .values = {infinity, nan}}, indices({2}, {1, 0})},
-             {.axes = {-1}},
+             with({-1}),
              {nan, infinity},
              {{1, 1}}},
-            {{Sample{{0, 3}}, indices({0, 1}, {})}, {.axes = {-2}}, {}},
-            {{Sample{.shape = {1}, .values = {7}}, indices({1}, {0})}, {.axes = {-1}}, {7}, {{1}}},
-            {{Sample{.shape = {2}, .values = {7, 8}}, indices({0}, {})}, {.axes = {-1}}, {}, {{0, 0}}}};
+            {{Sample{{0, 3}}, indices({0, 1}, {})}, with({-2}), {}},
+            {{Sample{.shape = {1}, .values = {7}}, indices({1}, {0})}, with({-1}), {7}, {{1}}},
+            {{Sample{.shape = {2}, .values = {7, 8}}, indices({0}, {})}, with({-1}), {}, {{0, 0}}}};
   }
   std::vector<Reject> rejects() const override {
     const Type x{Dtype::f32, {2, 3}};
-    return {{{x, {Dtype::f32, {2, 1}}}, {.axes = {-1}}, "indices are f32: need i32 (use cast)"},
-            {{x, {Dtype::i32, {3, 1}}},
-             {.axes = {-1}},
-             "shapes do not broadcast beside axis -1: [2, 3] and indices [3, 1]"},
-            {{x, {Dtype::i32, {3}}}, {.axes = {-2}}, "axis -2 is out of range for 1 axis"}};
+    return {
+        {{x, {Dtype::f32, {2, 1}}}, with({-1}), "indices are f32: need i32 (use cast)"},
+        {{x, {Dtype::i32, {3, 1}}}, with({-1}), "shapes do not broadcast beside axis -1: [2, 3] and indices [3, 1]"},
+        {{x, {Dtype::i32, {3}}}, with({-2}), "axis -2 is out of range for 1 axis"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const int axis = a.axes[0];
+    const int axis = arguments(a).axis;
     Index i = 0;
     for_each(out.shape, axis, in[0].shape(), in[1].shape(), out.shape, [&](Index x, Index which, Index, Index) {
       result.set(i++, in[0].at(x + static_cast<Index>(in[1].at(which)) * stride_of(in[0].shape(), axis)));
@@ -152,23 +152,32 @@ struct TakeAlong final : Indexing {
 };
 [[gnu::init_priority(library_ops)]] const TakeAlong take_along_op;
 
-// x, indices -> zeros of extent integers[0] along axes[0], to which every element of x is added at its index. Each
-// element of the result is summed by one thread in ascending order of x.
-struct ScatterAdd final : Indexing {
+struct ScatterAddArguments {
+  Axis axis = -1;
+  Index extent = 0;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("axis", axis), visit("extent", extent);
+  }
+};
+
+// x, indices -> zeros of `extent` along `axis`, to which every element of x is added at its index. Each element of the
+// result is summed by one thread in ascending order of x.
+struct ScatterAdd final : Indexing<ScatterAddArguments> {
   ScatterAdd() : Indexing("scatter_add") {}
 
   Type infer(const Signature& s) const override {
     Shape out = beside(s);
-    const int axis = s.attributes.axes[0];
+    const int axis = arguments(s).axis;
     if (s.shape(0)[axis] != s.shape(1)[axis])
       reject(fmt::format("needs one index for each element along axis {}: {} and indices {}", axis,
                          to_string(s.shape(0)), to_string(s.shape(1))));
-    out.set(axis, s.attributes.integers[0]);
+    out.set(axis, arguments(s).extent);
     return {s.dtype(0), out};
   }
   void run(const Kernel& k) const override {
     check_range(k, k.out_shape());
-    const int axis = k.attributes().axes[0];
+    const int axis = arguments(k).axis;
     using Places = Lanes<3>::Places;  // in x, in the indices, in the result
     const Places along{stride_of(k.shape(0), axis), stride_of(k.shape(1), axis), stride_of(k.out_shape(), axis)};
     Lanes<3> lanes;
@@ -202,48 +211,47 @@ struct ScatterAdd final : Indexing {
     });
   }
   Var vjp(const Call& c, int i, Var g) const override {
-    return i == 0 ? take_along(g, c.in(1), c.attributes().axes[0]) : Var{};
+    return i == 0 ? take_along(g, c.in(1), arguments(c).axis) : Var{};
   }
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
-    if (axis == s.attributes.axes[0] || s.shape(operand)[axis] != out.shape[axis]) return {RowRule::mixes, 0};
+    if (axis == arguments(s).axis || s.shape(operand)[axis] != out.shape[axis]) return {RowRule::mixes, 0};
     return {RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    const auto into = [](int axis, Index extent) { return Attributes{.axes = {axis}, .integers = {extent}}; };
-    return {{{Sample{{3, 2}}, indices({3, 2}, {0, 3, 1, 1, 2, 0})}, into(-1, 4)},
-            {{Sample{{3, 2}}, indices({3, 2}, {3, 0, 1, 0, 3, 2})}, into(-2, 4)},
-            {{Sample{{4, 3}}, indices({4, 1}, {0, 2, 2, 4})}, into(-2, 5)},
-            {{Sample{{2, 4}}, indices({4}, {2, 0, 0, 1})}, into(-1, 3)},
-            {{Sample{{2, 2, 3}}, indices({1, 2, 1}, {3, 1})}, into(-2, 4)},
-            {{Sample{{3}}, indices({2, 3}, {0, 3, 3, 1, 2, 0})}, into(-1, 4)},
-            {{Sample{{2, 1, 2}}, indices({1, 3, 2}, {0, 1, 2, 2, 1, 0})}, into(-1, 3)},
-            {{Sample{{3, 0}}, indices({3, 0}, {})}, into(-1, 2)}};
+    return {{{Sample{{3, 2}}, indices({3, 2}, {0, 3, 1, 1, 2, 0})}, with({-1, 4})},
+            {{Sample{{3, 2}}, indices({3, 2}, {3, 0, 1, 0, 3, 2})}, with({-2, 4})},
+            {{Sample{{4, 3}}, indices({4, 1}, {0, 2, 2, 4})}, with({-2, 5})},
+            {{Sample{{2, 4}}, indices({4}, {2, 0, 0, 1})}, with({-1, 3})},
+            {{Sample{{2, 2, 3}}, indices({1, 2, 1}, {3, 1})}, with({-2, 4})},
+            {{Sample{{3}}, indices({2, 3}, {0, 3, 3, 1, 2, 0})}, with({-1, 4})},
+            {{Sample{{2, 1, 2}}, indices({1, 3, 2}, {0, 1, 2, 2, 1, 0})}, with({-1, 3})},
+            {{Sample{{3, 0}}, indices({3, 0}, {})}, with({-1, 2})}};
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
     return {{{Sample{.shape = {4}, .values = {1, 2, 3, 4}}, indices({4}, {2, 0, 2, 2})},
-             {.axes = {-1}, .integers = {4}},
+             with({-1, 4}),
              {2, 0, 8, 0},
              {{1, 1, 1, 1}}},
             {{Sample{.shape = {3}, .values = {infinity, -infinity, 1}}, indices({3}, {0, 0, 1})},
-             {.axes = {-1}, .integers = {2}},
+             with({-1, 2}),
              {nan, 1},
              {{1, 1, 1}}},
-            {{Sample{{0}}, indices({0}, {})}, {.axes = {-1}, .integers = {2}}, {0, 0}},
-            {{Sample{{0}}, indices({0}, {})}, {.axes = {-1}, .integers = {0}}, {}}};
+            {{Sample{{0}}, indices({0}, {})}, with({-1, 2}), {0, 0}},
+            {{Sample{{0}}, indices({0}, {})}, with({-1, 0}), {}}};
   }
   std::vector<Reject> rejects() const override {
     const Type x{Dtype::f32, {2, 3}};
-    const Attributes into{.axes = {-1}, .integers = {4}};
+    const Attributes into = with({-1, 4});
     return {
         {{x, {Dtype::f64, {2, 3}}}, into, "indices are f64: need i32 (use cast)"},
         {{x, {Dtype::i32, {2, 2}}}, into, "needs one index for each element along axis -1: [2, 3] and indices [2, 2]"},
         {{x, {Dtype::i32, {3, 3}}}, into, "shapes do not broadcast beside axis -1"},
-        {{x, {Dtype::i32, {3}}}, {.axes = {-1}, .integers = {-1}}, "extents cannot be negative, got -1"}};
+        {{x, {Dtype::i32, {3}}}, with({-1, -1}), "extents cannot be negative, got -1"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const int axis = a.axes[0];
+    const int axis = arguments(a).axis;
     Shape all = out.shape;
     all.set(axis, in[0].shape()[axis]);
     for_each(all, axis, in[0].shape(), in[1].shape(), out.shape, [&](Index x, Index which, Index to, Index i) {
@@ -269,11 +277,11 @@ Var for_all_inside(const Operand& indices, int axis, const char* op) {
 }  // namespace
 
 Var take_along(Operand x, Operand indices, Axis axis) {
-  return record(take_along_op, {x, indices}, {.axes = {axis_of(x, axis, "take_along")}});
+  return record(take_along_op, {x, indices}, TakeAlong::with({axis_of(x, axis, "take_along")}));
 }
 
 Var scatter_add(Operand x, Operand indices, Axis axis, Integer extent) {
-  return record(scatter_add_op, {x, indices}, {.axes = {axis_of(x, axis, "scatter_add")}, .integers = {extent}});
+  return record(scatter_add_op, {x, indices}, ScatterAdd::with({axis_of(x, axis, "scatter_add"), extent}));
 }
 
 Var index_select(Operand x, Axis axis, Operand indices) {

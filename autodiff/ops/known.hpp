@@ -70,13 +70,7 @@ struct TransposeArguments {
 };
 
 const Op& concat_op();
-struct ConcatArguments {
-  Axis axis = -1;
-  template <class Visit>
-  void fields(Visit&& visit) {
-    visit("axis", axis);
-  }
-};
+using ConcatArguments = AxisArgument;
 
 const Op& slice_op();
 struct SliceArguments {

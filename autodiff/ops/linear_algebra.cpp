@@ -101,11 +101,18 @@ struct DiagEmbed final : Op {
 };
 [[gnu::init_priority(library_ops)]] const DiagEmbed diag_embed_op;
 
-// x [..., m, n] -> x where column - row <= integers[0] (lower) or >= integers[0] (upper), 0 elsewhere whatever x is
-// there. Its own adjoint.
-struct Triangle final : Op {
+struct DiagonalArgument {
+  Index k = 0;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("k", k);
+  }
+};
+
+// x [..., m, n] -> x where column - row <= k (lower) or >= k (upper), 0 elsewhere whatever x is there. Its own adjoint.
+struct Triangle final : OpWith<DiagonalArgument> {
   Triangle(std::string name, bool lower)
-      : Op({.name = std::move(name), .linearity = Linearity::linear}), lower_(lower) {}
+      : OpWith({.name = std::move(name), .linearity = Linearity::linear}), lower_(lower) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -115,7 +122,7 @@ struct Triangle final : Op {
   }
   void run(const Kernel& k) const override {
     const Index m = k.out_shape()[-2], n = k.out_shape()[-1];
-    const Index offset = std::clamp(k.attributes().integers[0], -m - 1, n);  // beyond, all rows are alike
+    const Index offset = std::clamp(arguments(k).k, -m - 1, n);  // beyond, all rows are alike
     const Index rows = k.out_shape().leading(k.out_shape().rank() - 1).size();
     const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, n));
     dispatch(k.type.dtype, [&]<class T>() {
@@ -137,25 +144,23 @@ struct Triangle final : Op {
     return {axis < -2 ? RowRule::keeps : RowRule::mixes, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 3}}}, {.integers = {0}}},     {{Sample{{3, 4}}}, {.integers = {1}}},
-            {{Sample{{4, 3}}}, {.integers = {-2}}},    {{Sample{{2, 3, 3}}}, {.integers = {-1}}},
-            {{Sample{{2, 2, 3}}}, {.integers = {-9}}}, {{Sample{{2, 2, 3}}}, {.integers = {9}}},
-            {{Sample{{0, 3}}}, {.integers = {0}}},     {{Sample{{2, 0}}}, {.integers = {0}}}};
+    return {{{Sample{{3, 3}}}, with({0})},     {{Sample{{3, 4}}}, with({1})},     {{Sample{{4, 3}}}, with({-2})},
+            {{Sample{{2, 3, 3}}}, with({-1})}, {{Sample{{2, 2, 3}}}, with({-9})}, {{Sample{{2, 2, 3}}}, with({9})},
+            {{Sample{{0, 3}}}, with({0})},     {{Sample{{2, 0}}}, with({0})}};
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
-    if (lower_)
-      return {{{Sample{.shape = {2, 2}, .values = {1, nan, 3, 4}}}, {.integers = {0}}, {1, 0, 3, 4}, {{1, 0, 1, 1}}}};
-    return {{{Sample{.shape = {2, 2}, .values = {1, 2, nan, 4}}}, {.integers = {0}}, {1, 2, 0, 4}, {{1, 1, 0, 1}}}};
+    if (lower_) return {{{Sample{.shape = {2, 2}, .values = {1, nan, 3, 4}}}, with({0}), {1, 0, 3, 4}, {{1, 0, 1, 1}}}};
+    return {{{Sample{.shape = {2, 2}, .values = {1, 2, nan, 4}}}, with({0}), {1, 2, 0, 4}, {{1, 1, 0, 1}}}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {3}}}, {.integers = {0}}, "needs matrices, got shape [3]"}};
+    return {{{{Dtype::f32, {3}}}, with({0}), "needs matrices, got shape [3]"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i) {
       const Index over = i % out.shape[-1] - i / out.shape[-1] % out.shape[-2];
-      if (lower_ ? over <= a.integers[0] : over >= a.integers[0]) result.set(i, in[0].at(i));
+      if (lower_ ? over <= arguments(a).k : over >= arguments(a).k) result.set(i, in[0].at(i));
     }
     return result;
   }
@@ -169,8 +174,8 @@ struct Triangle final : Op {
 
 Var diagonal(Operand x) { return record(diagonal_op, {x}); }
 Var diag_embed(Operand x) { return record(diag_embed_op, {x}); }
-Var tril(Operand x, Integer k) { return record(tril_op, {x}, {.integers = {k}}); }
-Var triu(Operand x, Integer k) { return record(triu_op, {x}, {.integers = {k}}); }
+Var tril(Operand x, Integer k) { return record(tril_op, {x}, Triangle::with({k})); }
+Var triu(Operand x, Integer k) { return record(triu_op, {x}, Triangle::with({k})); }
 
 Var trace(Operand x) {
   const Scope scope(x, "trace");

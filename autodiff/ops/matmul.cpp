@@ -19,7 +19,7 @@ struct Extents {
 };
 
 Extents extents_of(const Signature& s) {
-  const bool ta = s.attributes.integers[0] != 0, tb = s.attributes.integers[1] != 0;
+  const auto [ta, tb] = arguments_of<MatmulOptions>(s.attributes);
   const Shape &a = s.shape(0), &b = s.shape(1);
   const auto batch = broadcast(a.leading(a.rank() - 2), b.leading(b.rank() - 2));
   if (!batch) reject(fmt::format("leading axes do not broadcast: {} x {}", to_string(a), to_string(b)));
@@ -30,12 +30,8 @@ Extents extents_of(const Signature& s) {
   return {*batch, ta ? a[-1] : a[-2], tb ? b[-2] : b[-1], k};
 }
 
-// Leading axes that only the first operand has are more rows of one product.
-bool rows_collapse(const Signature& s) { return s.attributes.integers[0] == 0 && s.shape(1).rank() == 2; }
-
-struct Matmul final : OpOf<Matmul> {
+struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
   Matmul() : OpOf({.name = "matmul", .arity = 2, .linearity = Linearity::bilinear}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<MatmulOptions>(a); }
 
   Type infer(const Signature& s) const override {
     for (int i = 0; i < 2; ++i) {
@@ -50,20 +46,20 @@ struct Matmul final : OpOf<Matmul> {
   }
 
   // A first operand that is transposed shares its rows with the second: the sum over k runs over a batch.
-  template <class T>
-  static Index groups(const Signature& s, const Extents& e) {
-    return s.attributes.integers[0] != 0 ? group_count(e.k, e.m * e.n * static_cast<Index>(sizeof(T))) : 1;
+  Index partial_sums(const Signature& s, const Type& out) const override {
+    const Extents e = extents_of(s);
+    return arguments(s).transpose_a ? group_count(e.k, e.m * e.n * static_cast<Index>(size_of(out.dtype))) : 1;
   }
   template <class T>
   static Strided<const T> right(const Signature& s, const T* data) {
     const Strided<const T> b{data, s.shape(1)[-1], 1};
-    return s.attributes.integers[1] != 0 ? b.transposed() : b;
+    return arguments(s).transpose_b ? b.transposed() : b;
   }
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return dispatch_float(out.dtype, [&]<class T>() {
       const Extents e = extents_of(s);
-      const Index g = groups<T>(s, e), partials = g > 1 ? g * e.m * e.n : 0;
+      const Index g = partial_sums(s, out), partials = g > 1 ? g * e.m * e.n : 0;
       const Index packed =
           g > 1 ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k : pack_size(e.n, e.k, right<T>(s, nullptr));
       return static_cast<std::size_t>(partials + packed) * sizeof(T);
@@ -73,13 +69,13 @@ struct Matmul final : OpOf<Matmul> {
   template <class T>
   void compute(const Kernel& k) const {
     const Signature& s = k.signature;
+    const bool ta = arguments(s).transpose_a;
     Extents e = extents_of(s);
-    if (rows_collapse(s)) {
+    if (!ta && s.shape(1).rank() == 2) {  // leading axes that only the first operand has are more rows of one product
       e.m *= e.batch.size();
       e.batch = {};
     }
-    const bool ta = s.attributes.integers[0] != 0;
-    const Index count = e.batch.size(), g = groups<T>(s, e);
+    const Index count = e.batch.size(), g = partial_sums(s, k.type);
     const Walk a_walk = broadcast_walk(k.shape(0).leading(k.shape(0).rank() - 2), e.batch);
     const Walk b_walk = broadcast_walk(k.shape(1).leading(k.shape(1).rank() - 2), e.batch);
     for (Index i = 0; i < count; ++i) {
@@ -96,7 +92,7 @@ struct Matmul final : OpOf<Matmul> {
 
   // C = A B: dA = G B', dB = A' G, with the operands' own transpositions folded into flags.
   Var vjp(const Call& c, int i, Var g) const override {
-    const bool ta = c.attributes().integers[0] != 0, tb = c.attributes().integers[1] != 0;
+    const auto [ta, tb] = arguments(c);
     if (i == 0)
       return ta ? matmul(c.in(1), g, {.transpose_a = tb, .transpose_b = true})
                 : matmul(g, c.in(1), {.transpose_a = false, .transpose_b = !tb});
@@ -105,10 +101,10 @@ struct Matmul final : OpOf<Matmul> {
   }
 
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
-    const bool transposed = s.attributes.integers[static_cast<std::size_t>(operand)] != 0;
+    const auto [ta, tb] = arguments(s);
     if (axis >= -2) {
       const int kept = operand == 0 ? -2 : -1;  // the output's axis that this operand brings
-      const int mine = transposed ? -3 - kept : kept;
+      const int mine = (operand == 0 ? ta : tb) ? -3 - kept : kept;
       return axis == mine ? Rows{RowRule::keeps, kept} : Rows{RowRule::reduces, 0};
     }
     return s.shape(operand)[axis] == out.shape[axis] ? Rows{RowRule::keeps, axis} : Rows{RowRule::mixes, 0};
@@ -121,21 +117,25 @@ struct Matmul final : OpOf<Matmul> {
   }
 
   std::vector<Example> examples() const override {
-    const auto flags = [](Index a, Index b) { return Attributes{.integers = {a, b}}; };
-    return {
-        {{Sample{{3, 4}}, Sample{{4, 2}}}, flags(0, 0)},       {{Sample{{4, 3}}, Sample{{4, 2}}}, flags(1, 0)},
-        {{Sample{{3, 4}}, Sample{{2, 4}}}, flags(0, 1)},       {{Sample{{4, 3}}, Sample{{2, 4}}}, flags(1, 1)},
-        {{Sample{{2, 3, 4}}, Sample{{4, 5}}}, flags(0, 0)},    {{Sample{{3, 4}}, Sample{{2, 4, 2}}}, flags(0, 0)},
-        {{Sample{{2, 3, 4}}, Sample{{2, 4, 5}}}, flags(0, 0)}, {{Sample{{2, 1, 4, 3}}, Sample{{3, 4, 2}}}, flags(1, 0)},
-        {{Sample{{133, 3}}, Sample{{133, 2}}}, flags(1, 0)},  // a sum over enough rows to be cut into groups
-        {{Sample{{133, 3}}, Sample{{2, 133}}}, flags(1, 1)},   {{Sample{{9, 5}}, Sample{{5, 37}}}, flags(0, 0)}};
+    return {{{Sample{{3, 4}}, Sample{{4, 2}}}, with({})},
+            {{Sample{{4, 3}}, Sample{{4, 2}}}, with({.transpose_a = true})},
+            {{Sample{{3, 4}}, Sample{{2, 4}}}, with({.transpose_b = true})},
+            {{Sample{{4, 3}}, Sample{{2, 4}}}, with({true, true})},
+            {{Sample{{2, 3, 4}}, Sample{{4, 5}}}, with({})},
+            {{Sample{{3, 4}}, Sample{{2, 4, 2}}}, with({})},
+            {{Sample{{2, 3, 4}}, Sample{{2, 4, 5}}}, with({})},
+            {{Sample{{2, 1, 4, 3}}, Sample{{3, 4, 2}}}, with({.transpose_a = true})},
+            {{Sample{{133, 3}}, Sample{{133, 2}}},
+             with({.transpose_a = true})},  // a sum over enough rows to be cut into groups
+            {{Sample{{133, 3}}, Sample{{2, 133}}}, with({true, true})},
+            {{Sample{{9, 5}}, Sample{{5, 37}}}, with({})}};
   }
   std::vector<Special> specials() const override {
-    const Attributes plain{.integers = {0, 0}};
+    const Attributes plain = with({});
     return {{{Sample{{2, 0}}, Sample{{0, 2}}}, plain, {0, 0, 0, 0}}, {{Sample{{0, 3}}, Sample{{3, 2}}}, plain, {}}};
   }
   std::vector<Reject> rejects() const override {
-    const Attributes plain{.integers = {0, 0}};
+    const Attributes plain = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({32, 68}), f32({70, 256})}, plain, "inner extents differ: [32, 68] x [70, 256]"},
             {{f32({3}), f32({3, 2})}, plain, "operand 0 needs at least 2 axes, got shape [3]"},
@@ -147,7 +147,7 @@ struct Matmul final : OpOf<Matmul> {
     const std::array<Type, 2> types{in[0].type(), in[1].type()};
     const std::array<const Type*, 2> pointers{&types[0], &types[1]};
     const Extents e = extents_of({pointers, attributes});
-    const bool ta = attributes.integers[0] != 0, tb = attributes.integers[1] != 0;
+    const auto [ta, tb] = arguments(attributes);
     Array result(Dtype::f64, out.shape);
     const Walk a_walk = broadcast_walk(in[0].shape().leading(in[0].shape().rank() - 2), e.batch);
     const Walk b_walk = broadcast_walk(in[1].shape().leading(in[1].shape().rank() - 2), e.batch);
@@ -172,8 +172,7 @@ const Op& matmul_op() { return matmul_instance; }
 Var matmul(Operand a, Operand b, MatmulOptions options) {
   const auto rank = [](const Operand& x) { return x.is_number() ? 0 : x.rank("matmul"); };
   const bool row = rank(a) == 1, column = rank(b) == 1;
-  if (rank(a) == 0 || rank(b) == 0 || (!row && !column))
-    return record(matmul_op(), {a, b}, {.integers = {options.transpose_a, options.transpose_b}});
+  if (rank(a) == 0 || rank(b) == 0 || (!row && !column)) return record(matmul_op(), {a, b}, Matmul::with(options));
   const Index inner_a = a.extent(row || !options.transpose_a ? -1 : -2);
   if (inner_a != b.extent(column || options.transpose_b ? -1 : -2))
     refuse(a, "matmul", fmt::format("inner extents differ: {} x {}", to_string(a.shape()), to_string(b.shape())));

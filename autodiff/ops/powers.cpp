@@ -23,9 +23,17 @@ Special bend(double a, double b, double y, double by_a, double by_b) {  // where
   return special;
 }
 
-// a^(b - reals[0]), where b - reals[0] may be no number of the dtype: pow magnifies its rounding by log a.
-struct LoweredPow final : ElementwiseOp {
-  LoweredPow() : ElementwiseOp({.name = "pow_lowered", .arity = 2, .linearity = Linearity::elementwise}) {}
+struct LoweredPowArguments {
+  double by = 1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("by", by);
+  }
+};
+
+// a^(b - by), where b - by may be no number of the dtype: pow magnifies its rounding by log a.
+struct LoweredPow final : OpWith<LoweredPowArguments, ElementwiseOp> {
+  LoweredPow() : OpWith({.name = "pow_lowered", .arity = 2, .linearity = Linearity::elementwise}) {}
 
   static double value(double a, double b, double by) {
     const double power = b - by, taken = b - power, lost = (b - (power + taken)) + (taken - by);  // (Knuth)
@@ -33,24 +41,24 @@ struct LoweredPow final : ElementwiseOp {
     return a > 0 && std::isfinite(power) && std::isfinite(y) && lost != 0 ? y + y * (lost * std::log(a)) : y;
   }
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    const auto lowered = [](const Attributes& all, auto a, auto b) {
+    const auto lowered = [by = arguments(attributes).by](auto a, auto b) {
       using T = typename decltype(a)::value_type;
-      return simd::patch(a, a, b, a == a || xsimd::isnan(a), [by = all.reals[0]](T x, T y) {
+      return simd::patch(a, a, b, a == a || xsimd::isnan(a), [by](T x, T y) {
         return static_cast<T>(value(static_cast<double>(x), static_cast<double>(y), by));
       });
     };
-    detail::map_block<2>(lowered, n, in, out, dtype, attributes);
+    detail::map_block<2>(lowered, n, in, out, dtype);
   }
   Var chain(const Call& c, int i, Var t) const override;
   std::vector<Example> examples() const override {
     std::vector<Example> all = stretched(0.4, 2, -2, 2);
-    for (std::size_t i = 0; i < all.size(); ++i) all[i].attributes.reals = {i == 1 ? 2.0 : 1.0};
+    for (std::size_t i = 0; i < all.size(); ++i) all[i].attributes = with({i == 1 ? 2.0 : 1.0});
     return all;
   }
   std::vector<Special> specials() const override {
     const auto point = [](double a, double b, double y, double by_a, double by_b) {
       Special special = pair(a, b, y, by_a, by_b);
-      special.attributes.reals = {1};
+      special.attributes = with({1});
       return special;
     };
     return {point(2, 3, 4, 4, 4 * std::log(2.0)), point(-2, 3, 4, -4, nan), point(nan, 1, 1, 0, nan),
@@ -60,12 +68,12 @@ struct LoweredPow final : ElementwiseOp {
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i)
       result.set(i, std::pow(in[0].at(broadcast_index(i, in[0].shape(), out.shape)),
-                             in[1].at(broadcast_index(i, in[1].shape(), out.shape)) - attributes.reals[0]));
+                             in[1].at(broadcast_index(i, in[1].shape(), out.shape)) - arguments(attributes).by));
     return result;
   }
 };
 [[gnu::init_priority(library_ops)]] const LoweredPow lowered_pow_op;
-Var lowered_pow(Var a, Var b, double by) { return record(lowered_pow_op, {a, b}, {.reals = {by}}); }
+Var lowered_pow(Var a, Var b, double by) { return record(lowered_pow_op, {a, b}, LoweredPow::with({by})); }
 
 // The derivative of a^(b - by) = y. 0 * infinity at the edges is kept out by an operand of 1 there, which leaves
 // derivatives of any order finite.
@@ -78,7 +86,7 @@ Var pow_chain(int i, Var t, Var a, Var b, Var y, double by) {
   return t * y * log(where(flat, 1, a));
 }
 Var LoweredPow::chain(const Call& c, int i, Var t) const {
-  return pow_chain(i, t, c.in(0), c.in(1), c.out(), c.attributes().reals[0]);
+  return pow_chain(i, t, c.in(0), c.in(1), c.out(), arguments(c).by);
 }
 
 // xsimd's pow is exp(b log a): 60 ulp off, and wrong at 0 and at infinities.
@@ -98,9 +106,17 @@ Var LoweredPow::chain(const Call& c, int i, Var t) const {
     },
     [](int i, Var t, Var a, Var b, Var y) { return pow_chain(i, t, a, b, y, 0); });
 
-// x -> x^reals[0]
-struct PowNumber final : ElementwiseOp {
-  PowNumber() : ElementwiseOp({.name = "pow_number", .linearity = Linearity::elementwise, .in_place = true}) {}
+struct PowNumberArguments {
+  double power = 1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("power", power);
+  }
+};
+
+// x -> x^power
+struct PowNumber final : OpWith<PowNumberArguments, ElementwiseOp> {
+  PowNumber() : OpWith({.name = "pow_number", .linearity = Linearity::elementwise}) {}
 
   Accuracy accuracy() const override { return {.ulp = {6, 8, 16}}; }  // of seven products
 
@@ -121,23 +137,22 @@ struct PowNumber final : ElementwiseOp {
                        [power](T lane, T) { return static_cast<T>(std::pow(static_cast<double>(lane), power)); });
   }
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    const auto power = [](const Attributes& a, auto x) { return value(x, a.reals[0]); };
-    detail::map_block<1>(power, n, in, out, dtype, attributes);
+    detail::map_block<1>([power = arguments(attributes).power](auto x) { return value(x, power); }, n, in, out, dtype);
   }
   Var chain(const Call& c, int, Var t) const override {
-    const double power = c.attributes().reals[0];
+    const double power = arguments(c).power;
     return power == 0 ? Var() : t * (power * pow(c.in(0), power - 1));
   }
   std::vector<Example> examples() const override {
     std::vector<Example> all;
     for (double power : {2.0, 3.0, -1.0, 7.0, 8.0, 0.5, -0.5, 1.7, 12.0, 0.0})
-      all.push_back({{Sample{{3, 5}, 0.4, 1.8}}, {.reals = {power}}});
-    all.push_back({{Sample{{5}, -2, -0.5}}, {.reals = {-3}}});
+      all.push_back({{Sample{{3, 5}, 0.4, 1.8}}, with({power})});
+    all.push_back({{Sample{{5}, -2, -0.5}}, with({-3})});
     return all;
   }
   std::vector<Special> specials() const override {
     const auto point = [](double x, double power, double y, double slope) {
-      return Special{{Sample{.shape = {1}, .values = {x}}}, {.reals = {power}}, {y}, {{slope}}};
+      return Special{{Sample{.shape = {1}, .values = {x}}}, with({power}), {y}, {{slope}}};
     };
     return {point(0, 0, 1, 0),
             point(nan, 0, 1, 0),
@@ -153,7 +168,7 @@ struct PowNumber final : ElementwiseOp {
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < result.size(); ++i) result.set(i, std::pow(in[0].at(i), a.reals[0]));
+    for (Index i = 0; i < result.size(); ++i) result.set(i, std::pow(in[0].at(i), arguments(a).power));
     return result;
   }
 };
@@ -303,7 +318,7 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
 }  // namespace
 
 Var pow(Operand a, Operand b) {
-  return b.is_number() ? record(pow_number_op, {a}, {.reals = {b.number()}}) : record(pow_op, {a, b});
+  return b.is_number() ? record(pow_number_op, {a}, PowNumber::with({b.number()})) : record(pow_op, {a, b});
 }
 Var atan2(Operand y, Operand x) { return record(atan2_op, {y, x}); }
 Var hypot(Operand a, Operand b) { return record(hypot_op, {a, b}); }

@@ -33,19 +33,17 @@ struct ReductionArguments {
 };
 
 // x -> x reduced over axes
-class Reduction : public Op {
+class Reduction : public OpWith<ReductionArguments> {
  public:
-  using Op::Op;
+  using OpWith::OpWith;
   Type infer(const Signature& s) const override;
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
-  std::string describe(const Attributes& a) const override { return wengert::describe<ReductionArguments>(a); }
 
  protected:
-  static bool reduced(const Attributes& a, int axis) {
+  static bool reduced(const Arguments& a, int axis) {
     return std::find(a.axes.begin(), a.axes.end(), axis) != a.axes.end();
   }
-  static bool keepdims(const Attributes& a) { return a.integers[0] != 0; }
-  static Shape reduced_shape(const Attributes& a, const Shape& x);
+  static Shape reduced_shape(const Signature& s);
   // The output, or its cotangent, with extents of 1 where axes were reduced: it broadcasts to the operand.
   static Var kept(const Call& c, Var v);
   // The element of the output that element i of the operand goes into. (For references: plain and slow.)
@@ -58,7 +56,8 @@ class SharedReduction : public Reduction {
   using Reduction::Reduction;
   Var vjp(const Call& c, int, Var g) const override { return kept(c, g) * share(c); }
   Var jvp(const Call& c, std::span<const Var> t) const override {
-    return sum(t[0] * share(c), c.attributes().axes, {.keepdims = keepdims(c.attributes())});
+    const auto [axes, keepdims] = arguments(c);
+    return sum(t[0] * share(c), axes, {.keepdims = keepdims});
   }
   std::vector<Example> examples() const override;
 
@@ -74,23 +73,21 @@ struct Run {
   Index reduced() const { return rows * unit; }
   // How many outer indices a thread takes at a time.
   Index grain() const { return std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, reduced() * inner)); }
-  template <class T>
-  Index groups() const {
-    return group_count(rows, inner * static_cast<Index>(sizeof(T)));
-  }
+  // Into how many partial sums of this type's elements the rows are cut.
+  Index partial_sums(Dtype dtype) const { return group_count(rows, inner * static_cast<Index>(size_of(dtype))); }
 };
 
 // Neighbouring axes are one run; several runs are reduced one after the other, the innermost first: f(run, whether it
 // is the last one).
 template <class F>
-void visit_runs(const Attributes& a, Shape shape, F&& f) {
-  for (std::size_t left = a.axes.size(); left > 0;) {
+void visit_runs(const AxisList& axes, Shape shape, F&& f) {
+  for (std::size_t left = axes.size(); left > 0;) {
     Run run;
-    int axis = a.axes[--left];
+    int axis = axes[--left];
     for (int i = axis + 1; i < 0; ++i) run.inner *= shape[i];
     run.rows = shape[axis];
     shape.set(axis, 1);
-    for (; left > 0 && a.axes[left - 1] == axis - 1; --left) {
+    for (; left > 0 && axes[left - 1] == axis - 1; --left) {
       run.unit *= run.rows;
       run.rows = shape[--axis];
       shape.set(axis, 1);
@@ -101,9 +98,9 @@ void visit_runs(const Attributes& a, Shape shape, F&& f) {
 }
 
 // The elements that one of the two buffers of reduce_runs() holds; they are the first of the scratch.
-inline Index buffer_size(const Attributes& a, const Shape& shape) {
+inline Index buffer_size(const AxisList& axes, const Shape& shape) {
   Index largest = 0;
-  visit_runs(a, shape, [&](const Run& run, bool last) {
+  visit_runs(axes, shape, [&](const Run& run, bool last) {
     if (!last) largest = std::max(largest, run.outer * run.inner);
   });
   return largest;
@@ -112,15 +109,16 @@ inline Index buffer_size(const Attributes& a, const Shape& shape) {
 // one(run, from, to) for each run; over no axes at all, a copy.
 template <class T, class F>
 void reduce_runs(const Kernel& k, F&& one) {
-  if (k.attributes().axes.empty()) {
+  const AxisList axes = arguments_of<ReductionArguments>(k.attributes()).axes;
+  if (axes.empty()) {
     std::copy_n(k.in<T>(0), k.out_shape().size(), k.out<T>());
     return;
   }
-  const Index largest = buffer_size(k.attributes(), k.shape(0));
+  const Index largest = buffer_size(axes, k.shape(0));
   T* buffers[2] = {static_cast<T*>(k.scratch), static_cast<T*>(k.scratch) + largest};
   const T* from = k.in<T>(0);
   int turn = 0;
-  visit_runs(k.attributes(), k.shape(0), [&](const Run& run, bool last) {
+  visit_runs(axes, k.shape(0), [&](const Run& run, bool last) {
     T* to = last ? k.out<T>() : buffers[turn++ % 2];
     one(run, from, to);
     from = to;

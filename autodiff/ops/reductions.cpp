@@ -12,7 +12,7 @@ namespace {
 
 template <class T>
 void sum_run(const Run& run, const T* x, T* out, T* partials) {
-  const Index groups = run.groups<T>(), reduced = run.reduced();
+  const Index groups = run.partial_sums(dtype_of<T>), reduced = run.reduced();
   if (groups == 1) {
     parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
       for (Index o = begin; o < end; ++o)
@@ -39,17 +39,22 @@ void sum_run(const Run& run, const T* x, T* out, T* partials) {
 struct Sum final : Reduction {
   Sum() : Reduction({.name = "sum", .linearity = Linearity::linear}) {}
 
+  Index partial_sums(const Signature& s, const Type& out) const override {
+    Index most = 1;
+    visit_runs(arguments(s).axes, s.shape(0),
+               [&](const Run& run, bool) { most = std::max(most, run.partial_sums(out.dtype)); });
+    return most;
+  }
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    return dispatch_float(out.dtype, [&]<class T>() {
-      Index partials = 0;
-      visit_runs(s.attributes, s.shape(0),
-                 [&](const Run& run, bool) { partials = std::max(partials, run.groups<T>() * run.inner); });
-      return static_cast<std::size_t>(2 * buffer_size(s.attributes, s.shape(0)) + partials) * sizeof(T);
-    });
+    const AxisList axes = arguments(s).axes;
+    Index partials = 0;
+    visit_runs(axes, s.shape(0),
+               [&](const Run& run, bool) { partials = std::max(partials, run.partial_sums(out.dtype) * run.inner); });
+    return static_cast<std::size_t>(2 * buffer_size(axes, s.shape(0)) + partials) * size_of(out.dtype);
   }
   void run(const Kernel& k) const override {
     dispatch_float(k.type.dtype, [&]<class T>() {
-      T* partials = static_cast<T*>(k.scratch) + 2 * buffer_size(k.attributes(), k.shape(0));
+      T* partials = static_cast<T*>(k.scratch) + 2 * buffer_size(arguments(k).axes, k.shape(0));
       reduce_runs<T>(k, [&](const Run& run, const T* from, T* to) { sum_run(run, from, to, partials); });
     });
   }
@@ -57,26 +62,28 @@ struct Sum final : Reduction {
   Var vjp(const Call& c, int, Var g) const override { return broadcast_to(kept(c, g), c.shape(0)); }
 
   std::vector<Example> examples() const override {
-    const auto over = [](SmallList<int, max_rank> axes, Index keepdims) {
-      return Attributes{.axes = axes, .integers = {keepdims}};
-    };
-    return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},  {{Sample{{3, 4}}}, over({-1}, 0)},
-            {{Sample{{3, 4}}}, over({-2}, 1)},      {{Sample{{2, 3, 4}}}, over({-3, -1}, 0)},
-            {{Sample{{2, 3, 4}}}, over({-2}, 0)},   {{Sample{{2, 3, 2, 3}}}, over({-3, -1}, 1)},
-            {{Sample{{200, 3}}}, over({-2}, 0)},    {{Sample{{200, 3}}}, over({-2, -1}, 0)},
-            {{Sample{{2, 131, 2}}}, over({-2}, 0)}, {{Sample{{3}}}, over({}, 0)}};
+    return {{{Sample{{3, 4}}}, with({.axes = {-2, -1}})},
+            {{Sample{{3, 4}}}, with({.axes = {-1}})},
+            {{Sample{{3, 4}}}, with({.axes = {-2}, .keepdims = true})},
+            {{Sample{{2, 3, 4}}}, with({.axes = {-3, -1}})},
+            {{Sample{{2, 3, 4}}}, with({.axes = {-2}})},
+            {{Sample{{2, 3, 2, 3}}}, with({.axes = {-3, -1}, .keepdims = true})},
+            {{Sample{{200, 3}}}, with({.axes = {-2}})},
+            {{Sample{{200, 3}}}, with({.axes = {-2, -1}})},
+            {{Sample{{2, 131, 2}}}, with({.axes = {-2}})},
+            {{Sample{{3}}}, with({.axes = {}})}};
   }
   std::vector<Special> specials() const override {
     using special_values::infinity;
-    const Attributes all{.axes = {-2, -1}, .integers = {0}};
+    const Attributes all = with({.axes = {-2, -1}});
     return {{{Sample{{0, 3}}}, all, {0}},
-            {{Sample{{0, 3}}}, {.axes = {-2}, .integers = {0}}, {0, 0, 0}},
+            {{Sample{{0, 3}}}, with({.axes = {-2}}), {0, 0, 0}},
             {{Sample{.shape = {1, 2}, .values = {infinity, 1}}}, all, {infinity}, {{1, 1}}},
-            {{Sample{.shape = {}, .values = {2}}}, {.axes = {}, .integers = {0}}, {2}, {{1}}}};
+            {{Sample{.shape = {}, .values = {2}}}, with({.axes = {}}), {2}, {{1}}}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}, .integers = {0}}, "axis -3 is out of range for 2 axes"},
-            {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
+    return {{{{Dtype::f32, {2, 3}}}, with({.axes = {-3}}), "axis -3 is out of range for 2 axes"},
+            {{{Dtype::i32, {2}}}, with({.axes = {-1}}), "operand 0 is i32"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     std::vector<ReferenceSum> totals(static_cast<std::size_t>(out.shape.size()));
@@ -109,53 +116,57 @@ AxisList axes_of(const Operand& x, const Axes& axes, const char* op) {
 }
 
 std::vector<Example> SharedReduction::examples() const {
-  const auto over = [](AxisList axes, Index keep) { return Attributes{.axes = axes, .integers = {keep}}; };
-  return {{{Sample{{3, 4}}}, over({-2, -1}, 0)},
-          {{Sample{{3, 4}}}, over({-1}, 0)},
-          {{Sample{{3, 4}}}, over({-2}, 1)},
-          {{Sample{{2, 3, 4}}}, over({-3, -1}, 0)},
-          {{Sample{{2, 3, 2, 3}}}, over({-3, -1}, 1)},
-          {{Sample{{37}}}, over({-1}, 0)},
-          {{Sample{{3, 37}}}, over({-2}, 0)},
-          {{Sample{{3, 19}}}, over({-2}, 0)},
-          {{Sample{{3}}}, over({}, 0)},
-          {{Sample{{}}}, over({}, 0)},
-          {{Sample{{0, 3}}}, over({-1}, 0)}};
+  return {{{Sample{{3, 4}}}, with({.axes = {-2, -1}})},
+          {{Sample{{3, 4}}}, with({.axes = {-1}})},
+          {{Sample{{3, 4}}}, with({.axes = {-2}, .keepdims = true})},
+          {{Sample{{2, 3, 4}}}, with({.axes = {-3, -1}})},
+          {{Sample{{2, 3, 2, 3}}}, with({.axes = {-3, -1}, .keepdims = true})},
+          {{Sample{{37}}}, with({.axes = {-1}})},
+          {{Sample{{3, 37}}}, with({.axes = {-2}})},
+          {{Sample{{3, 19}}}, with({.axes = {-2}})},
+          {{Sample{{3}}}, with({.axes = {}})},
+          {{Sample{{}}}, with({.axes = {}})},
+          {{Sample{{0, 3}}}, with({.axes = {-1}})}};
 }
 
 Type Reduction::infer(const Signature& s) const {
   if (!is_float(s.dtype(0))) reject("operand 0 is i32: needs f32 or f64 (use cast)");
-  return {s.dtype(0), reduced_shape(s.attributes, s.shape(0))};
+  return {s.dtype(0), reduced_shape(s)};
 }
 
-Shape Reduction::reduced_shape(const Attributes& a, const Shape& x) {
+Shape Reduction::reduced_shape(const Signature& s) {
+  const Arguments a = arguments(s);
+  const Shape& x = s.shape(0);
   for (int axis : a.axes) normalise_axis(axis, x.rank());
   Shape out;
   for (int axis = -x.rank(); axis < 0; ++axis) {
     if (!reduced(a, axis))
       out.append(x[axis]);
-    else if (keepdims(a))
+    else if (a.keepdims)
       out.append(1);
   }
   return out;
 }
 
 Rows Reduction::rows(const Signature& s, const Type&, int, int axis) const {
-  if (reduced(s.attributes, axis)) return {RowRule::reduces, 0};
+  const Arguments a = arguments(s);
+  if (reduced(a, axis)) return {RowRule::reduces, 0};
   int vanished = 0;  // axes inside this one
-  if (!keepdims(s.attributes))
-    for (int i = axis + 1; i < 0; ++i) vanished += reduced(s.attributes, i);
+  if (!a.keepdims)
+    for (int i = axis + 1; i < 0; ++i) vanished += reduced(a, i);
   return {RowRule::keeps, axis + vanished};
 }
 
 Var Reduction::kept(const Call& c, Var v) {
-  if (keepdims(c.attributes())) return v;
+  const Arguments a = arguments(c);
+  if (a.keepdims) return v;
   Shape shape = c.shape(0);
-  for (int axis : c.attributes().axes) shape.set(axis, 1);
+  for (int axis : a.axes) shape.set(axis, 1);
   return reshape(v, shape);
 }
 
-Index Reduction::target(const Attributes& a, const Shape& x, Index i) {
+Index Reduction::target(const Attributes& attributes, const Shape& x, Index i) {
+  const Arguments a = arguments(attributes);
   Index to = 0, stride = 1;
   for (int axis = -1; axis >= -x.rank(); --axis) {
     if (!reduced(a, axis)) {
@@ -168,11 +179,11 @@ Index Reduction::target(const Attributes& a, const Shape& x, Index i) {
 }
 
 Var sum(Operand x, Axes axes, Reduce options) {
-  return record(sum_op(), {x}, {.axes = axes_of(x, axes, "sum"), .integers = {options.keepdims}});
+  return record(sum_op(), {x}, Sum::with({axes_of(x, axes, "sum"), options.keepdims}));
 }
 
 Var mean(Operand x, Axes axes, Reduce options) {
-  const Var total = record(sum_op(), {x}, {.axes = axes_of(x, axes, "mean"), .integers = {options.keepdims}});
+  const Var total = record(sum_op(), {x}, Sum::with({axes_of(x, axes, "mean"), options.keepdims}));
   const double out = static_cast<double>(total.size()), in = static_cast<double>(x.shape().size());
   return div(Operand(total, x.where()), out > 0 ? in / out : 1);  // how many went into each entry
 }

@@ -32,20 +32,19 @@ struct RunningSum {
   T value() const { return static_cast<T>(std::isfinite(sum) ? sum + lost : sum); }
 };
 
-// x -> its running sums along axes[0]; integers: reverse
-struct CumSum final : OpOf<CumSum> {
+// x -> its running sums along an axis
+struct CumSum final : OpOf<CumSum, OpWith<CumsumArguments>> {
   CumSum() : OpOf({.name = "cumsum", .linearity = Linearity::linear}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<CumsumArguments>(a); }
 
   Type infer(const Signature& s) const override {
     if (!is_float(s.dtype(0))) reject("operand 0 is i32: needs f32 or f64 (use cast)");
-    normalise_axis(s.attributes.axes[0], s.shape(0).rank());
+    normalise_axis(arguments(s).axis, s.shape(0).rank());
     return *s.in[0];
   }
   template <class T>
   void compute(const Kernel& k) const {
-    const int axis = k.attributes().axes[0];
-    const bool reverse = k.attributes().integers[0] != 0;
+    const int axis = arguments(k).axis;
+    const bool reverse = arguments(k).reverse;
     const Index outer = outside(k.out_shape(), axis), n = k.out_shape()[axis], inner = inside(k.out_shape(), axis);
     // Lines go side by side, some at a time, so that neighbours are read together.
     constexpr Index together = 64;
@@ -69,35 +68,39 @@ struct CumSum final : OpOf<CumSum> {
     });
   }
   Var vjp(const Call& c, int, Var g) const override {
-    return cumsum(g, c.attributes().axes[0], {.reverse = c.attributes().integers[0] == 0});
+    const auto [axis, reverse] = arguments(c);
+    return cumsum(g, axis, {.reverse = !reverse});
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+    return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {
-        {{Sample{{3, 4}}}, {.axes = {-1}, .integers = {0}}},    {{Sample{{3, 4}}}, {.axes = {-2}, .integers = {0}}},
-        {{Sample{{2, 3, 5}}}, {.axes = {-2}, .integers = {1}}}, {{Sample{{7}}}, {.axes = {-1}, .integers = {1}}},
-        {{Sample{{2, 0}}}, {.axes = {-1}, .integers = {0}}},    {{Sample{{0, 2}}}, {.axes = {-1}, .integers = {1}}}};
+    return {{{Sample{{3, 4}}}, with({.axis = -1})},
+            {{Sample{{3, 4}}}, with({.axis = -2})},
+            {{Sample{{2, 3, 5}}}, with({.axis = -2, .reverse = true})},
+            {{Sample{{7}}}, with({.axis = -1, .reverse = true})},
+            {{Sample{{2, 0}}}, with({.axis = -1})},
+            {{Sample{{0, 2}}}, with({.axis = -1, .reverse = true})}};
   }
   std::vector<Special> specials() const override {
     const Sample x{.shape = {3}, .values = {1, infinity, -infinity}};
-    return {{{x}, {.axes = {-1}, .integers = {0}}, {1, infinity, nan}, {{3, 2, 1}}},
-            {{x}, {.axes = {-1}, .integers = {1}}, {nan, nan, -infinity}, {{1, 2, 3}}},
-            {{Sample{.shape = {1}, .values = {2}}}, {.axes = {-1}, .integers = {0}}, {2}, {{1}}}};
+    return {{{x}, with({.axis = -1}), {1, infinity, nan}, {{3, 2, 1}}},
+            {{x}, with({.axis = -1, .reverse = true}), {nan, nan, -infinity}, {{1, 2, 3}}},
+            {{Sample{.shape = {1}, .values = {2}}}, with({.axis = -1}), {2}, {{1}}}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {}}}, {.axes = {-1}, .integers = {0}}, "axis -1 is out of range for 0 axes"},
-            {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
+    return {{{{Dtype::f32, {}}}, with({.axis = -1}), "axis -1 is out of range for 0 axes"},
+            {{{Dtype::i32, {2}}}, with({.axis = -1}), "operand 0 is i32"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const Index inner = inside(out.shape, a.axes[0]), extent = out.shape[a.axes[0]];
+    const auto [axis, reverse] = arguments(a);
+    const Index inner = inside(out.shape, axis), extent = out.shape[axis];
     for (Index i = 0; i < result.size(); ++i) {
       const Index start = i / inner / extent * extent * inner + i % inner, at = i / inner % extent;
       double total = 0;
       for (Index r = 0; r < extent; ++r)
-        if (a.integers[0] != 0 ? r >= at : r <= at) total += in[0].at(start + r * inner);
+        if (reverse ? r >= at : r <= at) total += in[0].at(start + r * inner);
       result.set(i, total);
     }
     return result;
@@ -105,20 +108,20 @@ struct CumSum final : OpOf<CumSum> {
 };
 [[gnu::init_priority(library_ops)]] const CumSum cumsum_instance;
 
-// x -> i32, the index along axes[0] of the largest (or smallest) of the elements up to each: of equal ones the last; a
+// x -> i32, the index along an axis of the largest (or smallest) of the elements up to each: of equal ones the last; a
 // NaN stays
 template <bool Largest>
-struct CumulativeExtremum final : Op {
-  CumulativeExtremum() : Op({.name = Largest ? "cumargmax" : "cumargmin", .linearity = Linearity::none}) {}
+struct CumulativeExtremum final : OpWith<AxisArgument> {
+  CumulativeExtremum() : OpWith({.name = Largest ? "cumargmax" : "cumargmin", .linearity = Linearity::none}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
-    normalise_axis(s.attributes.axes[0], s.shape(0).rank());
+    normalise_axis(arguments(s).axis, s.shape(0).rank());
     return {Dtype::i32, s.shape(0)};
   }
   void run(const Kernel& k) const override {
-    const int axis = k.attributes().axes[0];
+    const int axis = arguments(k).axis;
     const Index n = k.out_shape()[axis], inner = inside(k.out_shape(), axis);
     std::int32_t* out = k.out<std::int32_t>();
     if (k.out_shape().size() == 0) return;
@@ -139,24 +142,23 @@ struct CumulativeExtremum final : Op {
     });
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+    return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {
-        {{Sample{{3, 5}}}, {.axes = {-1}}}, {{Sample{{5, 3}}}, {.axes = {-2}}}, {{Sample{{2, 4, 3}}}, {.axes = {-2}}}};
+    return {{{Sample{{3, 5}}}, with({-1})}, {{Sample{{5, 3}}}, with({-2})}, {{Sample{{2, 4, 3}}}, with({-2})}};
   }
   std::vector<Special> specials() const override {
     const std::vector<double> up{0, 1, 1, 3}, down{0, 0, 2, 2};
-    return {{{Sample{.shape = {4}, .values = {1, 2, 0, 2}}}, {.axes = {-1}}, Largest ? up : down},
-            {{Sample{.shape = {4}, .values = {1, nan, 3, nan}}}, {.axes = {-1}}, {0, 1, 1, 3}},
-            {{Sample{{0, 2}}}, {.axes = {-2}}, {}}};
+    return {{{Sample{.shape = {4}, .values = {1, 2, 0, 2}}}, with({-1}), Largest ? up : down},
+            {{Sample{.shape = {4}, .values = {1, nan, 3, nan}}}, with({-1}), {0, 1, 1, 3}},
+            {{Sample{{0, 2}}}, with({-2}), {}}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {}}}, {.axes = {-1}}, "axis -1 is out of range for 0 axes"}};
+    return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const Index inner = inside(out.shape, a.axes[0]), n = out.shape[a.axes[0]];
+    const Index inner = inside(out.shape, arguments(a).axis), n = out.shape[arguments(a).axis];
     for (Index i = 0; i < result.size(); ++i) {
       const Index at = i / inner % n, start = i - at * inner;
       Index best = at;
@@ -188,7 +190,7 @@ Var scan(Var x, int axis, bool reverse, Combine combine) {
 Chosen chosen(const Op& op, const Operand& x, Axis axis, const char* name) {
   const int along = axis_of(x, axis, name);
   const Scope scope(x, name);
-  const Var indices = record(op, {x}, {.axes = {along}});
+  const Var indices = record(op, {x}, to_attributes(AxisArgument{along}));
   return {take_along(x, indices, along), indices};
 }
 
@@ -197,7 +199,7 @@ Chosen chosen(const Op& op, const Operand& x, Axis axis, const char* name) {
 const Op& cumsum_op() { return cumsum_instance; }
 
 Var cumsum(Operand x, Axis axis, Cumulate options) {
-  return record(cumsum_op(), {x}, {.axes = {axis_of(x, axis, "cumsum")}, .integers = {options.reverse}});
+  return record(cumsum_op(), {x}, CumSum::with({axis_of(x, axis, "cumsum"), options.reverse}));
 }
 
 Var cumprod(Operand x, Axis axis, Cumulate options) {

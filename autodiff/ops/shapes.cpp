@@ -25,24 +25,21 @@ struct Movement : Op {
   double tolerance(Dtype) const override { return 0; }
 };
 
-// x[..., trailing axes] -> x[..., new axes]; integers: how many trailing axes are replaced, the new extents
-struct Reshape final : Op {
-  Reshape() : Op({.name = "reshape", .linearity = Linearity::rule, .in_place = true}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<ReshapeArguments>(a); }
+// x[..., trailing axes] -> x[..., new axes]
+struct Reshape final : OpWith<ReshapeArguments> {
+  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::rule}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
-    const auto integers = std::span<const Index>(s.attributes.integers);
-    const int rank = s.shape(0).rank();
-    if (integers[0] < 0 || integers[0] > rank)
-      reject(fmt::format("cannot replace {} axes of {}", integers[0], to_string(s.shape(0))));
-    const int replaced = static_cast<int>(integers[0]), kept = rank - replaced;
-    const Shape target(integers.subspan(1));
-    if (s.shape(0).trailing(replaced).size() != target.size())
-      reject(fmt::format("{} has {} elements, {} has {}", to_string(s.shape(0)), s.shape(0).size(), to_string(target),
-                         target.size()));
-    return {s.dtype(0), s.shape(0).leading(kept).followed_by(target)};
+    const auto [replaced, target] = arguments(s);
+    const Shape& x = s.shape(0);
+    if (replaced < 0 || replaced > x.rank())
+      reject(fmt::format("cannot replace {} axes of {}", replaced, to_string(x)));
+    const int kept = x.rank() - static_cast<int>(replaced);
+    if (x.trailing(x.rank() - kept).size() != target.size())
+      reject(fmt::format("{} has {} elements, {} has {}", to_string(x), x.size(), to_string(target), target.size()));
+    return {s.dtype(0), x.leading(kept).followed_by(target)};
   }
   void run(const Kernel& k) const override {
     if (k.output != k.operands[0]) std::memcpy(k.output, k.operands[0], k.type.bytes());
@@ -59,14 +56,14 @@ struct Reshape final : Op {
     return {RowRule::mixes, 0};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{2, 6}}}, {.integers = {2, 3, 4}}},
-            {{Sample{{2, 6}}}, {.integers = {1, 3, 2}}},
-            {{Sample{{1, 1}}}, {.integers = {2}}},
-            {{Sample{{}}}, {.integers = {0, 1, 1}}},
-            {{Sample{{0, 3}}}, {.integers = {2, 3, 0}}}};
+    return {{{Sample{{2, 6}}}, with({2, {3, 4}})},
+            {{Sample{{2, 6}}}, with({1, {3, 2}})},
+            {{Sample{{1, 1}}}, with({2, {}})},
+            {{Sample{{}}}, with({0, {1, 1}})},
+            {{Sample{{0, 3}}}, with({2, {3, 0}})}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 3}}}, {.integers = {2, 4, 2}}, "[2, 3] has 6 elements, [4, 2] has 8"}};
+    return {{{{Dtype::f32, {2, 3}}}, with({2, {4, 2}}), "[2, 3] has 6 elements, [4, 2] has 8"}};
   }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
     return Array::of<double>(out.shape, in[0].data<double>());
@@ -74,12 +71,11 @@ struct Reshape final : Op {
 };
 [[gnu::init_priority(library_ops)]] const Reshape reshape_instance;
 
-// x -> integers: the target's extents; leading axes of x beyond those stay
-struct BroadcastTo final : Movement {
-  BroadcastTo() : Movement({.name = "broadcast_to", .linearity = Linearity::linear}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<BroadcastToArguments>(a); }
+// x -> x in a shape; leading axes of x beyond it stay
+struct BroadcastTo final : OpWith<BroadcastToArguments, Movement> {
+  BroadcastTo() : OpWith({.name = "broadcast_to", .linearity = Linearity::linear}) {}
   Type infer(const Signature& s) const override {
-    const Shape target(std::span<const Index>(s.attributes.integers)), &x = s.shape(0);
+    const Shape target = arguments(s).shape, &x = s.shape(0);
     const Shape whole = x.rank() > target.rank() ? x.leading(x.rank() - target.rank()).followed_by(target) : target;
     if (!broadcasts_to(x, whole)) reject(fmt::format("{} cannot be stretched to {}", to_string(x), to_string(target)));
     return {s.dtype(0), whole};
@@ -90,12 +86,12 @@ struct BroadcastTo final : Movement {
     return {s.shape(0)[axis] == out.shape[axis] ? RowRule::keeps : RowRule::mixes, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 1}}}, {.integers = {3, 4}}},    {{Sample{{4}}}, {.integers = {2, 3, 4}}},
-            {{Sample{{}}}, {.integers = {2, 2}}},        {{Sample{{2, 1, 3}}}, {.integers = {2, 5, 3}}},
-            {{Sample{{5, 1, 3}}}, {.integers = {4, 3}}}, {{Sample{{1, 3}}}, {.integers = {0, 3}}}};
+    return {{{Sample{{3, 1}}}, with({{3, 4}})},    {{Sample{{4}}}, with({{2, 3, 4}})},
+            {{Sample{{}}}, with({{2, 2}})},        {{Sample{{2, 1, 3}}}, with({{2, 5, 3}})},
+            {{Sample{{5, 1, 3}}}, with({{4, 3}})}, {{Sample{{1, 3}}}, with({{0, 3}})}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 3}}}, {.integers = {4, 3}}, "[2, 3] cannot be stretched to [4, 3]"}};
+    return {{{{Dtype::f32, {2, 3}}}, with({{4, 3}}), "[2, 3] cannot be stretched to [4, 3]"}};
   }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
@@ -115,55 +111,57 @@ struct BroadcastTo final : Movement {
 [[gnu::init_priority(library_ops)]] const BroadcastTo broadcast_to_instance;
 
 // axis -p + i of the result, p = number of axes listed, is axes[i] of x; further leading axes stay
-struct Transpose final : Movement {
-  Transpose() : Movement({.name = "transpose", .linearity = Linearity::linear}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<TransposeArguments>(a); }
+struct Transpose final : OpWith<TransposeArguments, Movement> {
+  Transpose() : OpWith({.name = "transpose", .linearity = Linearity::linear}) {}
 
-  static int source(const Attributes& a, int axis) {  // the axis of x that this axis of the output comes from
+  static int source(const Arguments& a, int axis) {  // the axis of x that this axis of the output comes from
     const int listed = static_cast<int>(a.axes.size());
     return axis < -listed ? axis : a.axes[static_cast<std::size_t>(axis + listed)];
   }
   Type infer(const Signature& s) const override {
-    const auto& axes = s.attributes.axes;
-    SmallList<int, max_rank> sorted = axes;
+    const Arguments a = arguments(s);
+    AxisList sorted = a.axes;
     sorted.sort();
     for (std::size_t i = 0; i < sorted.size(); ++i)
       if (sorted[i] != static_cast<int>(i) - static_cast<int>(sorted.size()) ||
           static_cast<int>(sorted.size()) > s.shape(0).rank())
-        reject(fmt::format("axes ({}) do not name the axes of {} once each", fmt::join(axes, ", "),
+        reject(fmt::format("axes ({}) do not name the axes of {} once each", fmt::join(a.axes, ", "),
                            to_string(s.shape(0))));
     Shape out = s.shape(0);
-    for (int axis = -out.rank(); axis < 0; ++axis) out.set(axis, s.shape(0)[source(s.attributes, axis)]);
+    for (int axis = -out.rank(); axis < 0; ++axis) out.set(axis, s.shape(0)[source(a, axis)]);
     return {s.dtype(0), out};
   }
-  Walk walk(const Attributes& a, const Shape& in, const Shape& out) const override {
+  Walk walk(const Attributes& attributes, const Shape& in, const Shape& out) const override {
+    const Arguments a = arguments(attributes);
     Walk way;
     for (int axis = -out.rank(); axis < 0; ++axis) way.add_axis(out[axis], stride_of(in, source(a, axis)));
     return way;
   }
   Var vjp(const Call& c, int, Var g) const override {
-    Attributes inverse = c.attributes();
-    const int listed = static_cast<int>(inverse.axes.size());
-    for (int axis = -listed; axis < 0; ++axis)
-      inverse.axes[static_cast<std::size_t>(source(c.attributes(), axis) + listed)] = axis;
-    return record(*this, {g}, inverse);
+    const Arguments a = arguments(c);
+    Arguments inverse = a;
+    const int listed = static_cast<int>(a.axes.size());
+    for (int axis = -listed; axis < 0; ++axis) inverse.axes[static_cast<std::size_t>(source(a, axis) + listed)] = axis;
+    return record(*this, {g}, with(inverse));
   }
   Rows rows(const Signature& s, const Type& out, int, int axis) const override {
+    const Arguments a = arguments(s);
     for (int to = -out.shape.rank(); to < 0; ++to)
-      if (source(s.attributes, to) == axis) return {RowRule::keeps, to};
+      if (source(a, to) == axis) return {RowRule::keeps, to};
     return {RowRule::mixes, 0};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 4}}}, {.axes = {-1, -2}}},
-            {{Sample{{2, 3, 4}}}, {.axes = {-2, -1, -3}}},
-            {{Sample{{2, 3, 4}}}, {.axes = {-1, -2}}},
+    return {{{Sample{{3, 4}}}, with({{-1, -2}})},
+            {{Sample{{2, 3, 4}}}, with({{-2, -1, -3}})},
+            {{Sample{{2, 3, 4}}}, with({{-1, -2}})},
             {{Sample{{}}}, {}},
-            {{Sample{{0, 3}}}, {.axes = {-1, -2}}}};
+            {{Sample{{0, 3}}}, with({{-1, -2}})}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-1, -1}}, "axes (-1, -1) do not name the axes of [2, 3] once each"}};
+    return {{{{Dtype::f32, {2, 3}}}, with({{-1, -1}}), "axes (-1, -1) do not name the axes of [2, 3] once each"}};
   }
-  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
+    const Arguments a = arguments(attributes);
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i) {
       Index rest = i, at = 0;
@@ -178,18 +176,27 @@ struct Transpose final : Movement {
 };
 [[gnu::init_priority(library_ops)]] const Transpose transpose_instance;
 
-// x -> x with the order along `axes` reversed; its own adjoint
-struct Flip final : Movement {
-  Flip() : Movement({.name = "flip", .linearity = Linearity::linear}) {}
+struct FlipArguments {
+  AxisList axes = {};
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("axes", axes);
+  }
+};
 
-  static bool flipped(const Attributes& a, int axis) {
+// x -> x with the order along `axes` reversed; its own adjoint
+struct Flip final : OpWith<FlipArguments, Movement> {
+  Flip() : OpWith({.name = "flip", .linearity = Linearity::linear}) {}
+
+  static bool flipped(const Arguments& a, int axis) {
     return std::find(a.axes.begin(), a.axes.end(), axis) != a.axes.end();
   }
   Type infer(const Signature& s) const override {
-    for (int axis : s.attributes.axes) normalise_axis(axis, s.shape(0).rank());
+    for (int axis : arguments(s).axes) normalise_axis(axis, s.shape(0).rank());
     return *s.in[0];
   }
-  Walk walk(const Attributes& a, const Shape& in, const Shape&) const override {
+  Walk walk(const Attributes& attributes, const Shape& in, const Shape&) const override {
+    const Arguments a = arguments(attributes);
     Walk way;
     for (int axis = -in.rank(); axis < 0; ++axis) {
       const Index stride = stride_of(in, axis);
@@ -200,25 +207,25 @@ struct Flip final : Movement {
   }
   Var vjp(const Call& c, int, Var g) const override { return record(*this, {g}, c.attributes()); }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    return {flipped(s.attributes, axis) ? RowRule::mixes : RowRule::keeps, axis};
+    return {flipped(arguments(s), axis) ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 4}}}, {.axes = {-1}}},        {{Sample{{3, 4}}}, {.axes = {-2}}},
-            {{Sample{{2, 3, 4}}}, {.axes = {-1, -2}}}, {{Sample{{2, 3, 4}}}, {.axes = {-1, -3}}},
-            {{Sample{{2, 3}}}, {.axes = {}}},          {{Sample{{}}}, {}},
-            {{Sample{{0, 3}}}, {.axes = {-1, -2}}}};
+    return {{{Sample{{3, 4}}}, with({{-1}})},        {{Sample{{3, 4}}}, with({{-2}})},
+            {{Sample{{2, 3, 4}}}, with({{-1, -2}})}, {{Sample{{2, 3, 4}}}, with({{-1, -3}})},
+            {{Sample{{2, 3}}}, with({{}})},          {{Sample{{}}}, {}},
+            {{Sample{{0, 3}}}, with({{-1, -2}})}};
   }
   std::vector<Special> specials() const override {
-    return {{{Sample{.shape = {3}, .values = {1, 2, 3}}}, {.axes = {-1}}, {3, 2, 1}, {{1, 1, 1}}}};
+    return {{{Sample{.shape = {3}, .values = {1, 2, 3}}}, with({{-1}}), {3, 2, 1}, {{1, 1, 1}}}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}}, "axis -3 is out of range for 2 axes"}};
+    return {{{{Dtype::f32, {2, 3}}}, with({{-3}}), "axis -3 is out of range for 2 axes"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i) {
       Index to = i;
-      for (int axis : a.axes) {
+      for (int axis : arguments(a).axes) {
         const Index stride = stride_of(out.shape, axis), here = i / stride % out.shape[axis];
         to += (out.shape[axis] - 1 - 2 * here) * stride;
       }
@@ -259,10 +266,7 @@ const Op& broadcast_to_op() { return broadcast_to_instance; }
 const Op& transpose_op() { return transpose_instance; }
 
 Var reshape(Operand x, const Extents& extents) {
-  const Shape shape = completed(x, extents);
-  Attributes attributes{.integers = {x.rank()}};
-  for (Index extent : shape.extents()) attributes.integers.push_back(extent);
-  return record(reshape_op(), {x}, attributes);
+  return record(reshape_op(), {x}, Reshape::with({x.rank(), completed(x, extents)}));
 }
 
 Var flatten(Operand x) { return reshape(x, {x.shape().size()}); }
@@ -271,9 +275,7 @@ Var broadcast_to(Operand x, const Shape& shape) {
   if (x.rank() > shape.rank())
     throw Error(fmt::format("[broadcast_to] {} cannot be stretched to {}  ({})", to_string(x.shape()), to_string(shape),
                             place_of(x)));
-  Attributes attributes;
-  for (Index extent : shape.extents()) attributes.integers.push_back(extent);
-  return record(broadcast_to_op(), {x}, attributes);
+  return record(broadcast_to_op(), {x}, BroadcastTo::with({shape}));
 }
 
 Var transpose(Operand x, Axes axes) {
@@ -282,26 +284,26 @@ Var transpose(Operand x, Axes axes) {
   if (axes.count() != static_cast<std::size_t>(rank))
     throw Error(fmt::format("[transpose] {} needs {} axes, got {}  ({})", to_string(x.shape()), rank, axes.count(),
                             place_of(x)));
-  Attributes attributes;
-  for (int axis : axes.named()) attributes.axes.push_back(axis < 0 ? axis : axis - rank);
-  return record(transpose_op(), {x}, attributes);
+  AxisList permuted;
+  for (int axis : axes.named()) permuted.push_back(axis < 0 ? axis : axis - rank);
+  return record(transpose_op(), {x}, Transpose::with({permuted}));
 }
 
 Var transpose(Operand x) {
-  Attributes attributes;
-  for (int axis = -1; axis >= -x.rank(); --axis) attributes.axes.push_back(axis);
-  return record(transpose_op(), {x}, attributes);
+  AxisList permuted;
+  for (int axis = -1; axis >= -x.rank(); --axis) permuted.push_back(axis);
+  return record(transpose_op(), {x}, Transpose::with({permuted}));
 }
 
 Var swapaxes(Operand x, Axis a, Axis b) {
   a = axis_of(x, a, "swapaxes");
   b = axis_of(x, b, "swapaxes");
-  Attributes attributes;
+  AxisList permuted;
   for (int axis = std::min<int>(a, b); axis < 0; ++axis)
-    attributes.axes.push_back(axis == a ? int(b) : axis == b ? int(a) : axis);
-  return record(transpose_op(), {x}, attributes);
+    permuted.push_back(axis == a ? int(b) : axis == b ? int(a) : axis);
+  return record(transpose_op(), {x}, Transpose::with({permuted}));
 }
 
-Var flip(Operand x, Axes axes) { return record(flip_op, {x}, {.axes = axes_of(x, axes, "flip")}); }
+Var flip(Operand x, Axes axes) { return record(flip_op, {x}, Flip::with({axes_of(x, axes, "flip")})); }
 
 }  // namespace wengert

@@ -159,14 +159,7 @@ struct SvdOp final : OpOf<SvdOp> {
 [[gnu::init_priority(library_ops)]] const SvdOp svd_op;
 
 // a [..., m, n] -> [..., n, m]
-struct Pinv final : OpOf<Pinv> {
-  struct Arguments {
-    double rtol = -1;
-    template <class Visit>
-    void fields(Visit&& visit) {
-      visit("rtol", rtol);
-    }
-  };
+struct Pinv final : OpOf<Pinv, OpWith<PinvOptions>> {
   Pinv() : OpOf({.name = "pinv", .linearity = Linearity::rule}) {}
 
   Type infer(const Signature& s) const override {
@@ -216,29 +209,28 @@ struct Pinv final : OpOf<Pinv> {
     return cost;
   }
   double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? 1e-5 : 1e-13; }
-  std::string describe(const Attributes& attributes) const override { return wengert::describe<Arguments>(attributes); }
 
   std::vector<Example> examples() const override {
-    const Attributes plain = to_attributes(Arguments{});
+    const Attributes plain = with({});
     return {{{Sample{.shape = {3, 3}, .values = {3, 0.3, -0.5, 0.7, -1.5, 0.4, -0.5, 0.4, 0.8}}}, plain},
             {{Sample{.shape = {3, 2}, .values = {2, 0.3, -0.5, 1, 0.7, 0.4}}}, plain},
             {{Sample{.shape = {2, 3}, .values = {2, 0.3, -0.5, 1, 0.7, 0.4}}}, plain},
             {{Sample{.shape = {2, 2, 2}, .values = {3, 1, 0.5, 1, -1.5, -0.5, -0.5, 2.5}}}, plain},
             {{Sample{.shape = {2, 2}, .values = {1, 1, -1, 1}}}, plain},  // equal singular values
-            {{Sample{{2, 3, 1}, 0.5, 2}}, to_attributes(Arguments{.rtol = 0.1})}};
+            {{Sample{{2, 3, 1}, 0.5, 2}}, with({.rtol = 0.1})}};
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
-    const Attributes plain = to_attributes(Arguments{});
+    const Attributes plain = with({});
     return {{{Sample{.shape = {2, 2}, .values = {1, 2, 2, 4}}}, plain, {0.04, 0.08, 0.08, 0.16}},
-            {{Sample{.shape = {2, 2}, .values = {4, 0, 0, 1}}}, to_attributes(Arguments{.rtol = 0.3}), {0.25, 0, 0, 0}},
+            {{Sample{.shape = {2, 2}, .values = {4, 0, 0, 1}}}, with({.rtol = 0.3}), {0.25, 0, 0, 0}},
             {{Sample{.shape = {2, 3}, .values = {0, 0, 0, 0, 0, 0}}}, plain, {0, 0, 0, 0, 0, 0}},
             {{Sample{.shape = {1, 2}, .values = {3, 4}}}, plain, {0.12, 0.16}, {{-0.0272, -0.0496}}},
             {{Sample{.shape = {1, 2}, .values = {infinity, 1}}}, plain, {nan, nan}},
             {{Sample{{2, 0}}}, plain, {}}};
   }
   std::vector<Reject> rejects() const override {
-    const Attributes plain = to_attributes(Arguments{});
+    const Attributes plain = with({});
     return {{{{Dtype::f32, {2}}}, plain, "operand 0 needs at least 2 axes, got shape [2]"},
             {{{Dtype::i32, {2, 2}}}, plain, "operand 0 is i32"}};
   }
@@ -262,7 +254,7 @@ struct Pinv final : OpOf<Pinv> {
 
  private:
   static double rtol_of(const Attributes& attributes, Dtype dtype, const Shape& a) {
-    const double rtol = arguments_of<Arguments>(attributes).rtol;
+    const double rtol = arguments(attributes).rtol;
     const double epsilon =
         dtype == Dtype::f32 ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
     return rtol >= 0 ? rtol : static_cast<double>(std::max(a[-2], a[-1])) * epsilon;
@@ -279,6 +271,6 @@ Svd svd(Operand a) {
   return {slice(all, -2, 0, m), squeeze(slice(all, -2, m, m + 1), -2), transposed(slice(all, -2, m + 1))};
 }
 
-Var pinv(Operand a, PinvOptions options) { return record(pinv_op, {a}, to_attributes(Pinv::Arguments{options.rtol})); }
+Var pinv(Operand a, PinvOptions options) { return record(pinv_op, {a}, to_attributes(options)); }
 
 }  // namespace wengert

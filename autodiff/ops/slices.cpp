@@ -16,17 +16,16 @@ namespace {
 
 Index slice_count(Index start, Index stop, Index step) { return stop > start ? (stop - start - 1) / step + 1 : 0; }
 
-// parts -> side by side along axes[0]; other axes of extent 1 are stretched
-struct Concat final : Op {
-  Concat() : Op({.name = "concat", .arity = -1, .linearity = Linearity::linear}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<ConcatArguments>(a); }
+// parts -> side by side along an axis; other axes of extent 1 are stretched
+struct Concat final : OpWith<ConcatArguments> {
+  Concat() : OpWith({.name = "concat", .arity = -1, .linearity = Linearity::linear}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
     if (s.arity() == 0) reject("needs at least one part");
     Type out = *s.in[0];
-    const int axis = normalise_axis(s.attributes.axes[0], out.shape.rank());
+    const int axis = normalise_axis(arguments(s).axis, out.shape.rank());
     Index total = 0;
     for (int i = 0; i < s.arity(); ++i) {
       const Shape& part = s.shape(i);
@@ -58,7 +57,7 @@ struct Concat final : Op {
     });
   }
   void run(const Kernel& k) const override {
-    const int axis = k.attributes().axes[0];
+    const int axis = arguments(k).axis;
     const Shape& out = k.out_shape();
     const Index runs = outside(out, axis), row = out[axis] * inside(out, axis);
     dispatch(k.type.dtype, [&]<class T>() {
@@ -82,32 +81,32 @@ struct Concat final : Op {
   }
 
   Var vjp(const Call& c, int i, Var g) const override {
-    const int axis = c.attributes().axes[0];
+    const int axis = arguments(c).axis;
     Index start = 0;
     for (int before = 0; before < i; ++before) start += c.shape(before)[axis];
     return slice(g, axis, start, start + c.shape(i)[axis]);
   }
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
-    if (axis == s.attributes.axes[0] || s.shape(operand)[axis] != out.shape[axis]) return {RowRule::mixes, 0};
+    if (axis == arguments(s).axis || s.shape(operand)[axis] != out.shape[axis]) return {RowRule::mixes, 0};
     return {RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{2, 3}}, Sample{{2, 2}}}, {.axes = {-1}}},
-            {{Sample{{2, 3}}, Sample{{4, 3}}, Sample{{1, 3}}}, {.axes = {-2}}},
-            {{Sample{{5, 2}}, Sample{{1, 1}}}, {.axes = {-1}}},
-            {{Sample{{2, 2, 3}}, Sample{{2, 1, 3}}}, {.axes = {-2}}},
-            {{Sample{{3}}}, {.axes = {-1}}},
-            {{Sample{{2, 0}}, Sample{{2, 2}}}, {.axes = {-1}}}};
+    return {{{Sample{{2, 3}}, Sample{{2, 2}}}, with({-1})},
+            {{Sample{{2, 3}}, Sample{{4, 3}}, Sample{{1, 3}}}, with({-2})},
+            {{Sample{{5, 2}}, Sample{{1, 1}}}, with({-1})},
+            {{Sample{{2, 2, 3}}, Sample{{2, 1, 3}}}, with({-2})},
+            {{Sample{{3}}}, with({-1})},
+            {{Sample{{2, 0}}, Sample{{2, 2}}}, with({-1})}};
   }
   std::vector<Reject> rejects() const override {
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
-    return {{{f32({2, 3}), f32({3, 3})}, {.axes = {-1}}, "parts do not fit along axis -2: [2, 3] and [3, 3]"},
-            {{f32({2, 3}), f32({3})}, {.axes = {-1}}, "parts differ in rank: [2, 3] and [3]"},
-            {{f32({2}), {Dtype::f64, {2}}}, {.axes = {-1}}, "parts differ in dtype: f32 and f64"},
-            {{f32({2, 3})}, {.axes = {-4}}, "axis -4 is out of range for 2 axes"}};
+    return {{{f32({2, 3}), f32({3, 3})}, with({-1}), "parts do not fit along axis -2: [2, 3] and [3, 3]"},
+            {{f32({2, 3}), f32({3})}, with({-1}), "parts differ in rank: [2, 3] and [3]"},
+            {{f32({2}), {Dtype::f64, {2}}}, with({-1}), "parts differ in dtype: f32 and f64"},
+            {{f32({2, 3})}, with({-4}), "axis -4 is out of range for 2 axes"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
-    const int axis = a.axes[0];
+    const int axis = arguments(a).axis;
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i) {
       Index place = i / inside(out.shape, axis) % out.shape[axis];
@@ -137,57 +136,54 @@ struct Concat final : Op {
 };
 [[gnu::init_priority(library_ops)]] const Concat concat_instance;
 
-// x -> its indices start, start + step, ... below stop along axes[0]; integers: start, stop, step, within the extent
-struct Slice final : Op {
-  Slice() : Op({.name = "slice", .linearity = Linearity::linear}) {}
-  std::string describe(const Attributes& a) const override { return wengert::describe<SliceArguments>(a); }
+// x -> its elements start, start + step, ... below stop along an axis
+struct Slice final : OpWith<SliceArguments> {
+  Slice() : OpWith({.name = "slice", .linearity = Linearity::linear}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
     Type out = *s.in[0];
-    const int axis = normalise_axis(s.attributes.axes[0], out.shape.rank());
-    const auto& i = s.attributes.integers;
-    if (i[2] < 1) reject(fmt::format("needs a step of at least 1, got {}", i[2]));
-    if (i[0] < 0 || i[0] > i[1] || i[1] > out.shape[axis])
-      reject(fmt::format("[{}, {}) leaves axis {} of {}", i[0], i[1], axis, to_string(out.shape)));
-    out.shape.set(axis, slice_count(i[0], i[1], i[2]));
+    const auto [along, start, stop, step] = arguments(s);
+    const int axis = normalise_axis(along, out.shape.rank());
+    if (step < 1) reject(fmt::format("needs a step of at least 1, got {}", step));
+    if (start < 0 || start > stop || stop > out.shape[axis])
+      reject(fmt::format("[{}, {}) leaves axis {} of {}", start, stop, axis, to_string(out.shape)));
+    out.shape.set(axis, slice_count(start, stop, step));
     return out;
   }
   void run(const Kernel& k) const override {
-    const int axis = k.attributes().axes[0];
-    const auto& integers = k.attributes().integers;
-    const Index step = k.out_shape()[axis] > 1 ? integers[2] : 1;  // of one element, it may be anything
+    const Arguments a = arguments(k);
+    const Index step = k.out_shape()[a.axis] > 1 ? a.step : 1;  // of one element, it may be anything
     Walk walk;
-    for (int a = -k.out_shape().rank(); a < 0; ++a)
-      walk.add_axis(k.out_shape()[a], stride_of(k.shape(0), a) * (a == axis ? step : 1));
-    walk.offset = integers[0] * stride_of(k.shape(0), axis);
+    for (int axis = -k.out_shape().rank(); axis < 0; ++axis)
+      walk.add_axis(k.out_shape()[axis], stride_of(k.shape(0), axis) * (axis == a.axis ? step : 1));
+    walk.offset = a.start * stride_of(k.shape(0), a.axis);
     dispatch(k.type.dtype, [&]<class T>() { gather_all(walk, k.in<T>(0), k.out_shape().size(), k.out<T>()); });
   }
   Var vjp(const Call& c, int, Var g) const override {
-    const int axis = c.attributes().axes[0];
-    const auto& integers = c.attributes().integers;
-    return embed(g, axis, c.shape(0)[axis], integers[0], integers[2]);
+    const Arguments a = arguments(c);
+    return embed(g, a.axis, c.shape(0)[a.axis], a.start, a.step);
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+    return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{4, 5}}}, {.axes = {-1}, .integers = {1, 4, 1}}},
-            {{Sample{{7, 2}}}, {.axes = {-2}, .integers = {1, 7, 3}}},
-            {{Sample{{2, 5, 3}}}, {.axes = {-2}, .integers = {0, 5, 2}}},
-            {{Sample{{3}}}, {.axes = {-1}, .integers = {2, 2, 1}}}};
+    return {{{Sample{{4, 5}}}, with({-1, 1, 4, 1})},
+            {{Sample{{7, 2}}}, with({-2, 1, 7, 3})},
+            {{Sample{{2, 5, 3}}}, with({-2, 0, 5, 2})},
+            {{Sample{{3}}}, with({-1, 2, 2, 1})}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {4}}}, {.axes = {-1}, .integers = {0, 5, 1}}, "[0, 5) leaves axis -1 of [4]"},
-            {{{Dtype::f32, {4}}}, {.axes = {-1}, .integers = {0, 4, 0}}, "needs a step of at least 1, got 0"}};
+    return {{{{Dtype::f32, {4}}}, with({-1, 0, 5, 1}), "[0, 5) leaves axis -1 of [4]"},
+            {{{Dtype::f32, {4}}}, with({-1, 0, 4, 0}), "needs a step of at least 1, got 0"}};
   }
-  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
-    const int axis = a.axes[0];
-    const Index inner = inside(out.shape, axis), extent = in[0].shape()[axis];
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
+    const Arguments a = arguments(attributes);
+    const Index inner = inside(out.shape, a.axis), extent = in[0].shape()[a.axis];
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i) {
-      const Index outer = i / inner / out.shape[axis], at = a.integers[0] + i / inner % out.shape[axis] * a.integers[2];
+      const Index outer = i / inner / out.shape[a.axis], at = a.start + i / inner % out.shape[a.axis] * a.step;
       result.set(i, in[0].at((outer * extent + at) * inner + i % inner));
     }
     return result;
@@ -195,28 +191,36 @@ struct Slice final : Op {
 };
 [[gnu::init_priority(library_ops)]] const Slice slice_instance;
 
-// x -> zeros of extent integers[0] along axes[0], with x at start, start + step, ...; integers: extent, start, step
-struct Embed final : Op {
-  Embed() : Op({.name = "embed", .linearity = Linearity::linear}) {}
+struct EmbedArguments {
+  Axis axis = -1;
+  Index extent = 0, start = 0, step = 1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("axis", axis), visit("extent", extent), visit("start", start), visit("step", step);
+  }
+};
+
+// x -> zeros of `extent` along an axis, with x at start, start + step, ...
+struct Embed final : OpWith<EmbedArguments> {
+  Embed() : OpWith({.name = "embed", .linearity = Linearity::linear}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
     Type out = *s.in[0];
-    const int axis = normalise_axis(s.attributes.axes[0], out.shape.rank());
-    const auto& i = s.attributes.integers;
+    const auto [along, extent, start, step] = arguments(s);
+    const int axis = normalise_axis(along, out.shape.rank());
     const Index count = out.shape[axis];
-    if (i[2] < 1) reject(fmt::format("needs a step of at least 1, got {}", i[2]));
-    if (i[1] < 0 || (count > 0 && (i[1] >= i[0] || count - 1 > (i[0] - 1 - i[1]) / i[2])))
-      reject(fmt::format("{} indices from {} by {} do not fit into an extent of {}", count, i[1], i[2], i[0]));
-    out.shape.set(axis, i[0]);
+    if (step < 1) reject(fmt::format("needs a step of at least 1, got {}", step));
+    if (start < 0 || (count > 0 && (start >= extent || count - 1 > (extent - 1 - start) / step)))
+      reject(fmt::format("{} indices from {} by {} do not fit into an extent of {}", count, start, step, extent));
+    out.shape.set(axis, extent);
     return out;
   }
   void run(const Kernel& k) const override {
-    const int axis = k.attributes().axes[0];
-    const auto& integers = k.attributes().integers;
-    const Index runs = outside(k.out_shape(), axis), inner = inside(k.out_shape(), axis);
-    const Index extent = integers[0], count = k.shape(0)[axis];
+    const Arguments a = arguments(k);
+    const Index runs = outside(k.out_shape(), a.axis), inner = inside(k.out_shape(), a.axis);
+    const Index extent = a.extent, count = k.shape(0)[a.axis];
     const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, extent * inner));
     dispatch(k.type.dtype, [&]<class T>() {
       parallel_pieces(runs, grain, [&](Index begin, Index end) {
@@ -224,37 +228,34 @@ struct Embed final : Op {
           T* out = k.out<T>() + r * extent * inner;
           std::fill(out, out + extent * inner, T(0));
           for (Index i = 0; i < count; ++i)
-            std::copy_n(k.in<T>(0) + (r * count + i) * inner, inner, out + (integers[1] + i * integers[2]) * inner);
+            std::copy_n(k.in<T>(0) + (r * count + i) * inner, inner, out + (a.start + i * a.step) * inner);
         }
       });
     });
   }
   Var vjp(const Call& c, int, Var g) const override {
-    const int axis = c.attributes().axes[0];
-    const auto& i = c.attributes().integers;
-    const Index count = c.shape(0)[axis];
-    return slice(g, axis, i[1], count == 0 ? i[1] : i[1] + (count - 1) * i[2] + 1, i[2]);
+    const Arguments a = arguments(c);
+    const Index count = c.shape(0)[a.axis];
+    return slice(g, a.axis, a.start, count == 0 ? a.start : a.start + (count - 1) * a.step + 1, a.step);
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+    return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{2, 3}}}, {.axes = {-1}, .integers = {5, 1, 1}}},
-            {{Sample{{3, 2}}}, {.axes = {-2}, .integers = {8, 1, 3}}},
-            {{Sample{{2, 0}}}, {.axes = {-1}, .integers = {3, 0, 1}}}};
+    return {{{Sample{{2, 3}}}, with({-1, 5, 1, 1})},
+            {{Sample{{3, 2}}}, with({-2, 8, 1, 3})},
+            {{Sample{{2, 0}}}, with({-1, 3, 0, 1})}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {3}}},
-             {.axes = {-1}, .integers = {5, 1, 2}},
-             "3 indices from 1 by 2 do not fit into an extent of 5"}};
+    return {{{{Dtype::f32, {3}}}, with({-1, 5, 1, 2}), "3 indices from 1 by 2 do not fit into an extent of 5"}};
   }
-  Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
-    const int axis = a.axes[0];
-    const Index inner = inside(out.shape, axis), count = in[0].shape()[axis];
+  Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
+    const Arguments a = arguments(attributes);
+    const Index inner = inside(out.shape, a.axis), count = in[0].shape()[a.axis];
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < in[0].size(); ++i) {
-      const Index outer = i / inner / count, at = a.integers[1] + i / inner % count * a.integers[2];
-      result.set((outer * a.integers[0] + at) * inner + i % inner, in[0].at(i));
+      const Index outer = i / inner / count, at = a.start + i / inner % count * a.step;
+      result.set((outer * a.extent + at) * inner + i % inner, in[0].at(i));
     }
     return result;
   }
@@ -268,7 +269,7 @@ const Op& slice_op() { return slice_instance; }
 
 Var concat(std::span<const Operand> parts, Axis axis, Where where) {
   if (parts.empty()) throw Error(fmt::format("[concat] needs at least one part  ({})", to_string(where)));
-  return record(concat_op(), parts, {.axes = {axis_of(parts[0], axis, "concat")}});
+  return record(concat_op(), parts, Concat::with({axis_of(parts[0], axis, "concat")}));
 }
 Var concat(std::initializer_list<Operand> parts, Axis axis, Where where) {
   return concat(std::span<const Operand>(parts.begin(), parts.size()), axis, where);
@@ -290,8 +291,7 @@ Var slice(Operand x, Axis axis, Integer start, Integer stop, Integer step) {
     return flip(slice(x, axis, lowest, lowest + (count == 0 ? 0 : steps * width + 1), width), axis);
   }
   const auto bound = [&](Index i) { return std::clamp<Index>(i < 0 ? i + extent : i, 0, extent); };
-  return record(slice_op(), {x},
-                {.axes = {axis}, .integers = {bound(start), std::max(bound(start), bound(stop)), step}});
+  return record(slice_op(), {x}, Slice::with({axis, bound(start), std::max(bound(start), bound(stop)), step}));
 }
 
 Var slice(Operand x, std::span<const AxisSlice> slices) {
@@ -319,7 +319,7 @@ Var select(Operand x, Axis axis, Integer i) {
 }
 
 Var embed(Operand x, Axis axis, Integer extent, Integer start, Integer step) {
-  return record(embed_op, {x}, {.axes = {axis_of(x, axis, "embed")}, .integers = {extent, start, step}});
+  return record(embed_op, {x}, Embed::with({axis_of(x, axis, "embed"), extent, start, step}));
 }
 
 }  // namespace wengert

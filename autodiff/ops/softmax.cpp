@@ -86,7 +86,7 @@ struct LogSumExp final : SharedReduction {
   LogSumExp() : SharedReduction({.name = "logsumexp", .linearity = Linearity::rule}) {}
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    return static_cast<std::size_t>(2 * buffer_size(s.attributes, s.shape(0))) * size_of(out.dtype);
+    return static_cast<std::size_t>(2 * buffer_size(arguments(s).axes, s.shape(0))) * size_of(out.dtype);
   }
   void run(const Kernel& k) const override {
     dispatch_float(k.type.dtype, [&]<class T>() {
@@ -105,12 +105,12 @@ struct LogSumExp final : SharedReduction {
   Var share(const Call& c) const override {
     const Var y = stop_gradient(kept(c, c.out())), nothing = equal(y, -infinity);
     const Var e = exp(c.in(0) - where(nothing, 0, y));
-    return e / (sum(e, c.attributes().axes, {.keepdims = true}) + nothing);
+    return e / (sum(e, arguments(c).axes, {.keepdims = true}) + nothing);
   }
   std::vector<Special> specials() const override {
     const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}, .integers = {0}}, {y}, {slope}};
+      return Special{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}, {slope}};
     };
     return {all({2, 2}, 2.6931471805599454, {0.5, 0.5}),
             all({1000, 1000}, 1000.6931471805599, {0.5, 0.5}),
@@ -121,13 +121,13 @@ struct LogSumExp final : SharedReduction {
             all({7}, 7, {1}),
             all({}, -infinity, {}),
             {{Sample{.shape = {2, 2}, .values = {-infinity, 0, -infinity, 0}}},
-             {.axes = {-2}, .integers = {0}},
+             with({.axes = {-2}}),
              {-infinity, std::log(2.0)},
              {{0, 0.5, 0, 0.5}}}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2, 3}}}, {.axes = {-3}, .integers = {0}}, "axis -3 is out of range for 2 axes"},
-            {{{Dtype::i32, {2}}}, {.axes = {-1}, .integers = {0}}, "operand 0 is i32"}};
+    return {{{{Dtype::f32, {2, 3}}}, with({.axes = {-3}}), "axis -3 is out of range for 2 axes"},
+            {{{Dtype::i32, {2}}}, with({.axes = {-1}}), "operand 0 is i32"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     std::vector<double> largest(static_cast<std::size_t>(out.shape.size()), -infinity);
@@ -145,20 +145,21 @@ struct LogSumExp final : SharedReduction {
 };
 [[gnu::init_priority(library_ops)]] const LogSumExp logsumexp_op;
 
-// x -> exp(x) / sum of exp(x) along axes[0], or its logarithm
+// x -> exp(x) / sum of exp(x) along an axis, or its logarithm
 template <bool Log>
-struct Softmax final : OpOf<Softmax<Log>> {
-  Softmax() : OpOf<Softmax>({.name = Log ? "log_softmax" : "softmax", .linearity = Linearity::rule}) {}
+struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
+  Softmax() : Softmax::OpOf({.name = Log ? "log_softmax" : "softmax", .linearity = Linearity::rule}) {}
+  using OpWith<AxisArgument>::arguments, OpWith<AxisArgument>::with;
 
   Type infer(const Signature& s) const override {
     if (!is_float(s.dtype(0))) reject("operand 0 is i32: needs f32 or f64 (use cast)");
-    normalise_axis(s.attributes.axes[0], s.shape(0).rank());
+    normalise_axis(arguments(s).axis, s.shape(0).rank());
     return *s.in[0];
   }
   template <class T>
   void compute(const Kernel& k) const {
     const Shape& x = k.shape(0);
-    const int axis = k.attributes().axes[0];
+    const int axis = arguments(k).axis;
     const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
     for_lines(k.in<T>(0), run, [&](const Lines<T>& lines, Index, Index) {
       const Weight<T> w(lines);
@@ -173,31 +174,30 @@ struct Softmax final : OpOf<Softmax<Log>> {
   }
   // The Jacobian of softmax is symmetric: both modes have one rule. Of its logarithm, I - 1 softmax' is not.
   static Var project(const Call& c, Var t) {
-    const int axis = c.attributes().axes[0];
+    const int axis = arguments(c).axis;
     const Var y = c.out();
     return y * (t - sum(t * y, axis, {.keepdims = true}));
   }
   Var vjp(const Call& c, int, Var g) const override {
     if (!Log) return project(c, g);
-    return g - exp(c.out()) * sum(g, c.attributes().axes[0], {.keepdims = true});
+    return g - exp(c.out()) * sum(g, arguments(c).axis, {.keepdims = true});
   }
   Var jvp(const Call& c, std::span<const Var> t) const override {
     if (!Log) return project(c, t[0]);
-    return t[0] - sum(t[0] * exp(c.out()), c.attributes().axes[0], {.keepdims = true});
+    return t[0] - sum(t[0] * exp(c.out()), arguments(c).axis, {.keepdims = true});
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+    return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 4}}}, {.axes = {-1}}},    {{Sample{{3, 4}}}, {.axes = {-2}}},
-            {{Sample{{2, 3, 5}}}, {.axes = {-2}}}, {{Sample{{37}}}, {.axes = {-1}}},
-            {{Sample{{2, 19}}}, {.axes = {-2}}},   {{Sample{{2, 0}}}, {.axes = {-1}}},
-            {{Sample{{0, 2}}}, {.axes = {-1}}}};
+    return {{{Sample{{3, 4}}}, with({-1})}, {{Sample{{3, 4}}}, with({-2})},  {{Sample{{2, 3, 5}}}, with({-2})},
+            {{Sample{{37}}}, with({-1})},   {{Sample{{2, 19}}}, with({-2})}, {{Sample{{2, 0}}}, with({-1})},
+            {{Sample{{0, 2}}}, with({-1})}};
   }
   std::vector<Special> specials() const override {
     const auto along = [](std::vector<double> x, std::vector<double> y, std::vector<double> slope) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, {.axes = {-1}}, Log ? logarithms(y) : y, {slope}};
+      return Special{{Sample{.shape = shape, .values = x}}, with({-1}), Log ? logarithms(y) : y, {slope}};
     };
     const std::vector<double> half{0.5, 0.5}, masked{0.5, 0, 0.5}, undefined{nan, nan};
     return {along({1000, 1000}, half, {0, 0}),
@@ -208,12 +208,12 @@ struct Softmax final : OpOf<Softmax<Log>> {
             along({5}, {1}, {0})};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {}}}, {.axes = {-1}}, "axis -1 is out of range for 0 axes"},
-            {{{Dtype::i32, {2}}}, {.axes = {-1}}, "operand 0 is i32"}};
+    return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"},
+            {{{Dtype::i32, {2}}}, with({-1}), "operand 0 is i32"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const Index inner = inside(out.shape, a.axes[0]), extent = out.shape[a.axes[0]];
+    const Index inner = inside(out.shape, arguments(a).axis), extent = out.shape[arguments(a).axis];
     for (Index i = 0; i < result.size(); ++i) {
       const Index start = i / inner / extent * extent * inner + i % inner;
       double total = 0;
@@ -235,11 +235,13 @@ struct Softmax final : OpOf<Softmax<Log>> {
 }  // namespace
 
 Var logsumexp(Operand x, Axes axes, Reduce options) {
-  return record(logsumexp_op, {x}, {.axes = axes_of(x, axes, "logsumexp"), .integers = {options.keepdims}});
+  return record(logsumexp_op, {x}, LogSumExp::with({axes_of(x, axes, "logsumexp"), options.keepdims}));
 }
-Var softmax(Operand x, Axis axis) { return record(softmax_op, {x}, {.axes = {axis_of(x, axis, "softmax")}}); }
+Var softmax(Operand x, Axis axis) {
+  return record(softmax_op, {x}, to_attributes(AxisArgument{axis_of(x, axis, "softmax")}));
+}
 Var log_softmax(Operand x, Axis axis) {
-  return record(log_softmax_op, {x}, {.axes = {axis_of(x, axis, "log_softmax")}});
+  return record(log_softmax_op, {x}, to_attributes(AxisArgument{axis_of(x, axis, "log_softmax")}));
 }
 
 }  // namespace wengert

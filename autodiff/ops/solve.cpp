@@ -14,15 +14,6 @@
 namespace wengert {
 namespace {
 
-struct Arguments {
-  bool transpose = false;
-  template <class Visit>
-  void fields(Visit&& visit) {
-    visit("transpose", transpose);
-  }
-};
-bool is_transposed(const Attributes& attributes) { return arguments_of<Arguments>(attributes).transpose; }
-
 template <class T>
 struct SolveWork {
   SolveWork(Parts& parts, Index n, Index columns) : lu(parts, n), x(parts.take<T>(n * columns)) {}
@@ -33,7 +24,7 @@ struct SolveWork {
 };
 
 // a [..., n, n], b [..., n, k] -> x with a x = b, or a' x = b
-struct Solve final : OpOf<Solve> {
+struct Solve final : OpOf<Solve, OpWith<SolveOptions>> {
   Solve() : OpOf({.name = "solve", .arity = 2, .linearity = Linearity::rule}) {}
 
   Type infer(const Signature& s) const override {
@@ -58,7 +49,7 @@ struct Solve final : OpOf<Solve> {
   void compute(const Kernel& k) const {
     const Index n = k.out_shape()[-2], columns = k.out_shape()[-1], size = n * columns;
     if (size == 0) return;
-    const bool transpose = is_transposed(k.attributes());
+    const bool transpose = arguments(k).transpose;
     const Lanes<3> systems = systems_of(k.signature, k.out_shape());
     const auto solve_one = [&](SolveWork<T>& w, Index system) {
       systems.visit(system, system + 1, [&](const auto& at, Index, const auto&) {
@@ -76,14 +67,14 @@ struct Solve final : OpOf<Solve> {
 
   // a x = b: the cotangent of b is u with a' u = g, that of a is -u x'.
   Var vjp(const Call& c, int i, Var g) const override {
-    const bool transpose = is_transposed(c.attributes());
+    const bool transpose = arguments(c).transpose;
     const Var u = solve(c.in(0), g, {.transpose = !transpose});
     if (i == 1) return u;
     return -(transpose ? matmul(c.out(), u, {.transpose_b = true}) : matmul(u, c.out(), {.transpose_b = true}));
   }
   // a dx = db - da x
   Var jvp(const Call& c, std::span<const Var> t) const override {
-    const bool transpose = is_transposed(c.attributes());
+    const bool transpose = arguments(c).transpose;
     const int rank = c.out_shape().rank();
     Var right = t[1].is_null() ? Var{} : full_stack(t[1], c.shape(1), rank);
     if (!t[0].is_null()) {
@@ -102,10 +93,9 @@ struct Solve final : OpOf<Solve> {
     return cost;
   }
   double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? 1e-5 : 1e-13; }
-  std::string describe(const Attributes& attributes) const override { return wengert::describe<Arguments>(attributes); }
 
   std::vector<Example> examples() const override {
-    const Attributes plain = to_attributes(Arguments{}), transpose = to_attributes(Arguments{.transpose = true});
+    const Attributes plain = with({}), transpose = with({.transpose = true});
     const Sample three{.shape = {3, 3}, .values = {0, 2, 0.5, 1.5, -1, 1, 0.3, 0.4, -2}};  // a 0 at the first pivot
     const Sample two{.shape = {2, 2}, .values = {1, 2, -1.5, 0.5}};
     const Sample many{.shape = {2, 2, 2}, .values = {1, 2, -1.5, 0.5, 0.2, -1, 2, 0.4}};
@@ -120,7 +110,7 @@ struct Solve final : OpOf<Solve> {
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
-    const Attributes plain = to_attributes(Arguments{});
+    const Attributes plain = with({});
     return {
         {{Sample{.shape = {2, 2}, .values = {0, 2, 4, 0}}, Sample{.shape = {2, 1}, .values = {2, 4}}},
          plain,
@@ -135,7 +125,7 @@ struct Solve final : OpOf<Solve> {
         {{Sample{.shape = {1, 1}, .values = {1}}, Sample{{1, 0}}}, plain, {}}};
   }
   std::vector<Reject> rejects() const override {
-    const Attributes plain = to_attributes(Arguments{});
+    const Attributes plain = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({2, 3}), f32({3, 1})}, plain, "needs square matrices, got [2, 3]"},
             {{f32({3, 3}), f32({2, 1})}, plain, "matrices and right-hand sides differ in rows: [3, 3] and [2, 1]"},
@@ -154,7 +144,7 @@ struct Solve final : OpOf<Solve> {
         return reference::Matrix::of(in[i], position_of(broadcast_walk(batch_of(in[i].shape()), batch), m));
       };
       const reference::Matrix a = matrix(0);
-      const reference::Matrix x = reference::solve(is_transposed(attributes) ? a.transposed() : a, matrix(1));
+      const reference::Matrix x = reference::solve(arguments(attributes).transpose ? a.transposed() : a, matrix(1));
       for (Index i = 0; i < size; ++i)
         result.set(m * size + i, static_cast<double>(x.entries[static_cast<std::size_t>(i)]));
     }
@@ -196,7 +186,7 @@ struct Solve final : OpOf<Solve> {
 }  // namespace
 
 Var solve(Operand a, Operand b, SolveOptions options) {
-  const Attributes attributes = to_attributes(Arguments{.transpose = options.transpose});
+  const Attributes attributes = to_attributes(options);
   if (a.is_number() || b.is_number() || a.rank() < 2 || b.rank() < 1) return record(solve_op, {a, b}, attributes);
   if (b.rank() > 1) return record(solve_op, {with_rank(a, b.rank()), with_rank(b, a.rank())}, attributes);
   const Scope scope(b);

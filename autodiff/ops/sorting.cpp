@@ -7,30 +7,28 @@
 #include <vector>
 
 #include "autodiff/kernels/strided.hpp"
-#include "autodiff/op.hpp"
-#include "autodiff/ops.hpp"
-#include "autodiff/ops/composite.hpp"
+#include "autodiff/ops/axes.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
 
-// x -> i32, the indices along axes[0] that sort x: ascending, equal ones in the order they came in, NaN last
-struct Argsort final : Op {
-  Argsort() : Op({.name = "argsort", .linearity = Linearity::none}) {}
+// x -> i32, the indices along an axis that sort x: ascending, equal ones in the order they came in, NaN last
+struct Argsort final : OpWith<AxisArgument> {
+  Argsort() : OpWith({.name = "argsort", .linearity = Linearity::none}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
-    normalise_axis(s.attributes.axes[0], s.shape(0).rank());
+    normalise_axis(arguments(s).axis, s.shape(0).rank());
     return {Dtype::i32, s.shape(0)};
   }
   // Along the last axis the result is sorted where it lies.
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    return stride_of(s.shape(0), s.attributes.axes[0]) == 1 ? 0 : out.bytes();
+    return stride_of(s.shape(0), arguments(s).axis) == 1 ? 0 : out.bytes();
   }
   void run(const Kernel& k) const override {
-    const Index stride = stride_of(k.shape(0), k.attributes().axes[0]), n = k.shape(0)[k.attributes().axes[0]];
+    const Index stride = stride_of(k.shape(0), arguments(k).axis), n = k.shape(0)[arguments(k).axis];
     if (k.out_shape().size() == 0) return;
     const auto out = k.out<std::int32_t>();
     dispatch(k.signature.dtype(0), [&]<class T>() {
@@ -54,35 +52,34 @@ struct Argsort final : Op {
     });
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
-    return {axis == s.attributes.axes[0] ? RowRule::mixes : RowRule::keeps, axis};
+    return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
   }
   Cost cost(const Signature& s, const Type& out) const override {
     Cost cost = Op::cost(s, out);
-    for (Index n = s.shape(0)[s.attributes.axes[0]]; n > 2; n /= 2) cost.flops += static_cast<double>(out.shape.size());
+    for (Index n = s.shape(0)[arguments(s).axis]; n > 2; n /= 2) cost.flops += static_cast<double>(out.shape.size());
     return cost;
   }
   std::vector<Example> examples() const override {
-    return {{{Sample{{3, 5}}}, {.axes = {-1}}},
-            {{Sample{{5, 3}}}, {.axes = {-2}}},
-            {{Sample{{2, 4, 3}}}, {.axes = {-2}}},
-            {{Sample{{2, 4, 3}}}, {.axes = {-3}}},
-            {{Sample{{100}}}, {.axes = {-1}}}};
+    return {{{Sample{{3, 5}}}, with({-1})},
+            {{Sample{{5, 3}}}, with({-2})},
+            {{Sample{{2, 4, 3}}}, with({-2})},
+            {{Sample{{2, 4, 3}}}, with({-3})},
+            {{Sample{{100}}}, with({-1})}};
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
-    return {
-        {{Sample{.shape = {6}, .values = {nan, infinity, -infinity, 1, nan, 0}}}, {.axes = {-1}}, {2, 5, 3, 1, 0, 4}},
-        {{Sample{.shape = {4}, .values = {1, 0, 1, -0.0}}}, {.axes = {-1}}, {1, 3, 0, 2}},
-        {{Sample{{0}}}, {.axes = {-1}}, {}},
-        {{Sample{{0, 2}}}, {.axes = {-1}}, {}},
-        {{Sample{{1}}}, {.axes = {-1}}, {0}}};
+    return {{{Sample{.shape = {6}, .values = {nan, infinity, -infinity, 1, nan, 0}}}, with({-1}), {2, 5, 3, 1, 0, 4}},
+            {{Sample{.shape = {4}, .values = {1, 0, 1, -0.0}}}, with({-1}), {1, 3, 0, 2}},
+            {{Sample{{0}}}, with({-1}), {}},
+            {{Sample{{0, 2}}}, with({-1}), {}},
+            {{Sample{{1}}}, with({-1}), {0}}};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {}}}, {.axes = {-1}}, "axis -1 is out of range for 0 axes"}};
+    return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const Index stride = stride_of(out.shape, a.axes[0]), n = out.shape[a.axes[0]];
+    const Index stride = stride_of(out.shape, arguments(a).axis), n = out.shape[arguments(a).axis];
     for (Index i = 0; i < out.shape.size(); ++i) {  // the element that lies at i goes to its rank
       const Index mine = i / stride % n, start = i - mine * stride;
       Index rank = 0;
@@ -98,18 +95,10 @@ struct Argsort final : Op {
 [[gnu::init_priority(library_ops)]] const Argsort argsort_op;
 
 // sorted [..., n], values [..., m] -> i32 [..., m]: how many of the sorted lie below each value (with right: not above)
-struct Searchsorted final : Op {
-  Searchsorted() : Op({.name = "searchsorted", .arity = 2, .linearity = Linearity::none}) {}
+struct Searchsorted final : OpWith<SearchsortedOptions> {
+  Searchsorted() : OpWith({.name = "searchsorted", .arity = 2, .linearity = Linearity::none}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
-  struct Arguments {
-    bool right = false;
-    template <class Visit>
-    void fields(Visit&& visit) {
-      visit("right", right);
-    }
-  };
-  std::string describe(const Attributes& a) const override { return wengert::describe<Arguments>(a); }
 
   Type infer(const Signature& s) const override {
     const Shape &sorted = s.shape(0), &values = s.shape(1);
@@ -122,7 +111,7 @@ struct Searchsorted final : Op {
   }
   void run(const Kernel& k) const override {
     const Shape &sorted = k.shape(0), &values = k.out_shape();
-    const bool right = arguments_of<Arguments>(k.attributes()).right;
+    const bool right = arguments(k).right;
     const Index n = sorted[-1], m = sorted.rank() == 1 ? std::max<Index>(1, values.size()) : values[-1];
     const Walk lists = sorted.rank() == 1 ? Walk{} : broadcast_walk(leading(sorted), leading(values));
     dispatch(k.signature.dtype(0), [&]<class T>() {
@@ -145,24 +134,24 @@ struct Searchsorted final : Op {
   std::vector<Example> examples() const override {
     std::vector<Example> all;
     for (const bool right : {false, true}) {
-      const Attributes side = to_attributes(Arguments{right});
+      const Attributes side = with({.right = right});
       all.push_back({{list({4}, {-1, 0, 0.5, 1}), Sample{{3, 2}}}, side});
       all.push_back({{list({2, 3}, {-1, 0, 1, -0.5, 0.1, 0.2}), Sample{{2, 5}}}, side});
       all.push_back({{list({1, 2}, {-0.3, 0.4}), Sample{{3, 2}}}, side});
     }
-    all.push_back({{list({2}, {-1, 1}), Sample{{}}}, to_attributes(Arguments{})});
-    all.push_back({{list({0}, {}), Sample{{3}}}, to_attributes(Arguments{})});
+    all.push_back({{list({2}, {-1, 1}), Sample{{}}}, with({})});
+    all.push_back({{list({0}, {}), Sample{{3}}}, with({})});
     return all;
   }
   std::vector<Special> specials() const override {
     using namespace special_values;
     const Sample sorted = list({5}, {1, 2, 2, infinity, nan}), values = list({6}, {-infinity, 1, 2, infinity, nan, 3});
-    return {{{sorted, values}, to_attributes(Arguments{}), {0, 0, 1, 3, 4, 3}},
-            {{sorted, values}, to_attributes(Arguments{.right = true}), {0, 1, 3, 4, 5, 3}},
-            {{list({0}, {}), Sample{.shape = {1}, .values = {2}}}, to_attributes(Arguments{}), {0}}};
+    return {{{sorted, values}, with({}), {0, 0, 1, 3, 4, 3}},
+            {{sorted, values}, with({.right = true}), {0, 1, 3, 4, 5, 3}},
+            {{list({0}, {}), Sample{.shape = {1}, .values = {2}}}, with({}), {0}}};
   }
   std::vector<Reject> rejects() const override {
-    const Attributes left = to_attributes(Arguments{});
+    const Attributes left = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({}), f32({2})}, left, "operand 0 needs at least one axis, got shape []"},
             {{f32({2, 3}), f32({3, 3})}, left, "leading axes differ: [2, 3] and values [3, 3]"},
@@ -172,7 +161,7 @@ struct Searchsorted final : Op {
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
     const Shape& sorted = in[0].shape();
-    const bool right = arguments_of<Arguments>(a).right;
+    const bool right = arguments(a).right;
     for (Index i = 0; i < result.size(); ++i) {
       const Index row = sorted.rank() == 1 ? 0 : i / out.shape[-1];
       const Index from = leading(sorted).size() == 1 ? 0 : row * sorted[-1];
@@ -192,7 +181,7 @@ struct Searchsorted final : Op {
 
 }  // namespace
 
-Var argsort(Operand x, Axis axis) { return record(argsort_op, {x}, {.axes = {axis_of(x, axis, "argsort")}}); }
+Var argsort(Operand x, Axis axis) { return record(argsort_op, {x}, Argsort::with({axis_of(x, axis, "argsort")})); }
 
 Var sort(Operand x, Axis axis) {
   axis = axis_of(x, axis, "sort");
@@ -222,7 +211,7 @@ Chosen topk(Operand x, Integer k, Axis axis, TopkOptions options) {
 }
 
 Var searchsorted(Operand sorted, Operand values, SearchsortedOptions options) {
-  return record(searchsorted_op, {sorted, values}, to_attributes(Searchsorted::Arguments{options.right}));
+  return record(searchsorted_op, {sorted, values}, to_attributes(options));
 }
 
 }  // namespace wengert

@@ -20,34 +20,30 @@ class Leaf final : public Op {
   Array reference(std::span<const Array>, const Attributes&, const Type& out) const override { return Array(out); }
 };
 
-// [] -> shape of the attributes
-struct Full final : Op {
-  Full() : Op({.name = "full", .arity = 0, .linearity = Linearity::none}) {}
+// [] -> an array of one value
+struct Full final : OpWith<FullArguments> {
+  Full() : OpWith({.name = "full", .arity = 0, .linearity = Linearity::none}) {}
   Type infer(const Signature& s) const override {
-    const Type type = stated_type(s.attributes);
-    const double value = s.attributes.reals[0];
-    if (type.dtype == Dtype::i32 && static_cast<double>(converted<std::int32_t>(value)) != value)
+    const auto [dtype, shape, value] = arguments(s);
+    if (dtype == Dtype::i32 && static_cast<double>(converted<std::int32_t>(value)) != value)
       reject(fmt::format("an i32 holds whole numbers from -2^31 to 2^31 - 1, got {}", value));
-    return type;
+    return {dtype, shape};
   }
   void run(const Kernel& k) const override {
     dispatch(k.type.dtype, [&]<class T>() {
-      const T value = converted<T>(k.attributes().reals[0]);
+      const T value = converted<T>(arguments(k).value);
       parallel_pieces(k.out_shape().size(), Index{1} << 15,
                       [&](Index begin, Index end) { std::fill(k.out<T>() + begin, k.out<T>() + end, value); });
     });
   }
   std::vector<Example> examples() const override {
-    return {{{}, full_attributes({Dtype::f64, {2, 3}}, 0.25)},
-            {{}, full_attributes({Dtype::f32, {}}, -3)},
-            {{}, full_attributes({Dtype::i32, {5}}, 7)}};
+    return {{{}, with({Dtype::f64, {2, 3}, 0.25})}, {{}, with({Dtype::f32, {}, -3})}, {{}, with({Dtype::i32, {5}, 7})}};
   }
   std::vector<Special> specials() const override {
-    return {{{}, full_attributes({Dtype::f64, {0}}, 1), {}},
-            {{}, full_attributes({Dtype::i32, {1}}, 2147483647), {2147483647}}};
+    return {{{}, with({Dtype::f64, {0}, 1}), {}}, {{}, with({Dtype::i32, {1}, 2147483647}), {2147483647}}};
   }
   std::vector<Reject> rejects() const override {
-    const auto whole = [](double value) { return full_attributes({Dtype::i32, {2}}, value); };
+    const auto whole = [](double value) { return with({Dtype::i32, {2}, value}); };
     return {{{}, whole(3e9), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got 3"},
             {{}, whole(0.5), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got 0.5"},
             {{}, whole(special_values::nan), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got nan"},
@@ -55,7 +51,7 @@ struct Full final : Op {
   }
   Array reference(std::span<const Array>, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < result.size(); ++i) result.set(i, a.reals[0]);
+    for (Index i = 0; i < result.size(); ++i) result.set(i, arguments(a).value);
     return result;
   }
 };
@@ -68,23 +64,5 @@ struct Full final : Op {
 const Op& input_op() { return input_leaf; }
 const Op& parameter_op() { return parameter_leaf; }
 const Op& full_op() { return full_instance; }
-
-void state_type(Attributes& attributes, const Type& type) {
-  attributes.integers.push_back(static_cast<Index>(type.dtype));
-  for (Index extent : type.shape.extents()) attributes.integers.push_back(extent);
-}
-
-Type stated_type(const Attributes& attributes, std::size_t extra) {
-  Type type{detail::dtype_numbered(attributes.integers[extra]), {}};
-  for (std::size_t i = extra + 1; i < attributes.integers.size(); ++i) type.shape.append(attributes.integers[i]);
-  return type;
-}
-
-Attributes full_attributes(const Type& type, double value) {
-  Attributes attributes;
-  state_type(attributes, type);
-  attributes.reals = {value};
-  return attributes;
-}
 
 }  // namespace wengert

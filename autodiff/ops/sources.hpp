@@ -7,10 +7,14 @@ namespace wengert {
 const Op& input_op();      // a value that was copied in, or declared
 const Op& parameter_op();  // a value in somebody else's memory
 const Op& full_op();       // an array filled with one number
-Attributes full_attributes(const Type& type, double value);
-
-// The type that attributes state as integers (dtype, extents...); `extra` integers in front are skipped.
-Type stated_type(const Attributes& attributes, std::size_t extra = 0);
-void state_type(Attributes& attributes, const Type& type);
+struct FullArguments {
+  Dtype dtype = Dtype::f32;
+  Shape shape = {};
+  double value = 0;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("dtype", dtype), visit("shape", shape), visit("value", value);
+  }
+};
 
 }  // namespace wengert

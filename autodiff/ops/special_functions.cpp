@@ -94,48 +94,51 @@ double polygamma_reference(int n, double x) {
                 {nan, nan, nan}}},
     [](auto x) { return each(x, digamma_of); }, [](Var t, Var x, Var) { return t * polygamma(1, x); });
 
-// An elementwise op of one operand and integer attributes.
-struct Family : ElementwiseOp {
+// An elementwise op of one operand and whole numbers.
+template <class Arguments>
+struct Family : OpWith<Arguments, ElementwiseOp> {
   explicit Family(std::string name)
-      : ElementwiseOp({.name = std::move(name), .linearity = Linearity::elementwise, .in_place = true}) {}
-  virtual double exact(double x, const Attributes& attributes) const = 0;
+      : OpWith<Arguments, ElementwiseOp>({.name = std::move(name), .linearity = Linearity::elementwise}) {}
+  virtual double exact(double x, const Arguments& arguments) const = 0;
   Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const final {
+    const Arguments arguments = Family::arguments(attributes);
     Array result(Dtype::f64, out.shape);
-    for (Index i = 0; i < result.size(); ++i) result.set(i, exact(in[0].at(i), attributes));
+    for (Index i = 0; i < result.size(); ++i) result.set(i, exact(in[0].at(i), arguments));
     return result;
   }
-  static int integer(const Attributes& a, std::size_t i) { return static_cast<int>(a.integers[i]); }
   static Special point(Attributes attributes, double x, double y, double slope) {
     return {{Sample{.shape = {1}, .values = {x}}}, attributes, {y}, {{slope}}};
   }
 };
 
-// x -> derivative integers[0] of digamma
-struct Polygamma final : Family {
+struct PolygammaArguments {
+  Index order = 0;  // of the derivative of digamma
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("order", order);
+  }
+};
+struct Polygamma final : Family<PolygammaArguments> {
   static constexpr int largest = 150;  // n! is near the largest double
 
   Polygamma() : Family("polygamma") {}
   Type infer(const Signature& s) const override {
-    if (const Index order = s.attributes.integers[0]; order < 0 || order > largest)
+    if (const Index order = arguments(s).order; order < 0 || order > largest)
       reject(fmt::format("the order goes from 0 to {}, got {}", largest, order));
     return ElementwiseOp::infer(s);
   }
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    const auto value = [](const Attributes& a, auto x) {
-      return each(x, [&](double lane) { return polygamma_of(integer(a, 0), lane); });
-    };
-    detail::map_block<1>(value, n, in, out, dtype, attributes);
+    const int order = static_cast<int>(arguments(attributes).order);
+    const auto value = [order](auto x) { return each(x, [=](double lane) { return polygamma_of(order, lane); }); };
+    detail::map_block<1>(value, n, in, out, dtype);
   }
-  Var chain(const Call& c, int, Var t) const override { return t * polygamma(integer(c.attributes(), 0) + 1, c.in(0)); }
+  Var chain(const Call& c, int, Var t) const override { return t * polygamma(arguments(c).order + 1, c.in(0)); }
   std::vector<Example> examples() const override {
     const Sample sample{{3, 5}, 0.5, 5};
-    return {{{sample}, {.integers = {0}}},
-            {{sample}, {.integers = {1}}},
-            {{sample}, {.integers = {2}}},
-            {{Sample{{7}, 1, 5}}, {.integers = {4}}}};
+    return {{{sample}, with({0})}, {{sample}, with({1})}, {{sample}, with({2})}, {{Sample{{7}, 1, 5}}, with({4})}};
   }
   std::vector<Special> specials() const override {
-    const Attributes one{.integers = {1}}, two{.integers = {2}};
+    const Attributes one = with({1}), two = with({2});
     return {point(one, 1, std::numbers::pi * std::numbers::pi / 6, -2.404113806319188570800),
             point(one, 0, infinity, -infinity),
             point(one, -1, infinity, -infinity),
@@ -148,16 +151,25 @@ struct Polygamma final : Family {
             point(two, nan, nan, nan)};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2}}}, {.integers = {-1}}, "the order goes from 0 to 150, got -1"},
-            {{{Dtype::f32, {2}}}, {.integers = {151}}, "the order goes from 0 to 150, got 151"},
-            {{{Dtype::i32, {2}}}, {.integers = {1}}, "needs f32 or f64"}};
+    return {{{{Dtype::f32, {2}}}, with({-1}), "the order goes from 0 to 150, got -1"},
+            {{{Dtype::f32, {2}}}, with({151}), "the order goes from 0 to 150, got 151"},
+            {{{Dtype::i32, {2}}}, with({1}), "needs f32 or f64"}};
   }
-  double exact(double x, const Attributes& a) const override { return polygamma_reference(integer(a, 0), x); }
+  double exact(double x, const PolygammaArguments& a) const override {
+    return polygamma_reference(static_cast<int>(a.order), x);
+  }
 };
 [[gnu::init_priority(library_ops)]] const Polygamma polygamma_op;
 
+struct IveArguments {
+  Index order = 0, derivative = 0;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("order", order), visit("derivative", derivative);
+  }
+};
 // exp(-|x|) I_n(x) and its derivatives. With s = sign(x): f_n' = (f_{n-1} + f_{n+1}) / 2 - s f_n, f_{-n} = f_n.
-struct Ive final : Family {
+struct Ive final : Family<IveArguments> {
   static constexpr int largest = 25;  // order, and order of derivative
 
   Ive() : Family("ive") {}
@@ -214,31 +226,31 @@ struct Ive final : Family {
   }
 
   Type infer(const Signature& s) const override {
-    for (Index i : s.attributes.integers)
+    const auto [order, derivative] = arguments(s);
+    for (Index i : {order, derivative})
       if (i < 0 || i > largest)
         reject(fmt::format("order and order of derivative go from 0 to {}, got {}", largest, i));
     return ElementwiseOp::infer(s);
   }
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    const auto lanes = [](const Attributes& a, auto x) {
-      return each(x, [&](double lane) { return value(integer(a, 0), integer(a, 1), lane); });
-    };
-    detail::map_block<1>(lanes, n, in, out, dtype, attributes);
+    const int order = static_cast<int>(arguments(attributes).order),
+              derivative = static_cast<int>(arguments(attributes).derivative);
+    const auto lanes = [=](auto x) { return each(x, [=](double lane) { return value(order, derivative, lane); }); };
+    detail::map_block<1>(lanes, n, in, out, dtype);
   }
   Var chain(const Call& c, int, Var t) const override {
-    Attributes next = c.attributes();
-    ++next.integers[1];
-    return t * record(*this, {c.in(0)}, next);
+    const auto [order, derivative] = arguments(c);
+    return t * record(*this, {c.in(0)}, with({order, derivative + 1}));
   }
   std::vector<Example> examples() const override {
     const auto sample = [](double low, double high) { return Sample{{3, 5}, low, high, {0}}; };
-    return {{{sample(-4, 4)}, {.integers = {0, 0}}},
-            {{sample(-4, 4)}, {.integers = {1, 0}}},
-            {{sample(-20, 60)}, {.integers = {0, 1}}},
-            {{sample(-4, 4)}, {.integers = {3, 2}}}};
+    return {{{sample(-4, 4)}, with({.order = 0})},
+            {{sample(-4, 4)}, with({.order = 1})},
+            {{sample(-20, 60)}, with({.order = 0, .derivative = 1})},
+            {{sample(-4, 4)}, with({.order = 3, .derivative = 2})}};
   }
   std::vector<Special> specials() const override {
-    const auto order = [](Index n) { return Attributes{.integers = {n, 0}}; };
+    const auto order = [](Index n) { return with({.order = n}); };
     const auto at_0 = [](Attributes attributes, double y, double slope) {  // exp(-|x|) has a kink there
       Special special = point(attributes, 0, y, slope);
       special.kink = true;
@@ -247,7 +259,7 @@ struct Ive final : Family {
     return {at_0(order(0), 1, 0),
             at_0(order(1), 0, 0.5),
             at_0(order(2), 0, 0),
-            at_0({.integers = {0, 1}}, 0, 1.5),
+            at_0(with({.order = 0, .derivative = 1}), 0, 1.5),
             point(order(0), 1, 0.46575960759364043, -0.25784919224393193),
             point(order(0), 1e4, 3.9894726746047314e-3, -1.9947862106984188e-7),
             point(order(1), -1e4, -3.9892731959836624e-3, -1.9944869852852435e-7),
@@ -256,17 +268,18 @@ struct Ive final : Family {
             point(order(0), nan, nan, nan)};
   }
   std::vector<Reject> rejects() const override {
-    return {{{{Dtype::f32, {2}}}, {.integers = {26, 0}}, "order and order of derivative go from 0 to 25, got 26"},
-            {{{Dtype::i32, {2}}}, {.integers = {1, 0}}, "needs f32 or f64"}};
+    return {{{{Dtype::f32, {2}}}, with({.order = 26}), "order and order of derivative go from 0 to 25, got 26"},
+            {{{Dtype::i32, {2}}}, with({.order = 1}), "needs f32 or f64"}};
   }
   // I_n(x) = (1/pi) integral over [0, pi] of exp(x cos a) cos(n a) da, by the trapezoid rule: exact to rounding.
-  double exact(double x, const Attributes& a) const override {
+  double exact(double x, const IveArguments& a) const override {
     constexpr int points = 256;
     const double s = x > 0 ? 1 : -1;
     double total = 0;
     for (int i = 0; i < points; ++i) {
       const double angle = 2 * std::numbers::pi * i / points, rate = std::cos(angle) - s;
-      total += std::exp(x * rate) * std::pow(rate, integer(a, 1)) * std::cos(integer(a, 0) * angle);
+      total += std::exp(x * rate) * std::pow(rate, static_cast<int>(a.derivative)) *
+               std::cos(static_cast<int>(a.order) * angle);
     }
     return total / points;
   }
@@ -277,8 +290,8 @@ struct Ive final : Family {
 
 Var lgamma(Operand x) { return record(lgamma_op, {x}); }
 Var digamma(Operand x) { return record(digamma_op, {x}); }
-Var polygamma(Integer n, Operand x) { return record(polygamma_op, {x}, {.integers = {n}}); }
-Var ive(Integer order, Operand x) { return record(ive_op, {x}, {.integers = {order, 0}}); }
+Var polygamma(Integer n, Operand x) { return record(polygamma_op, {x}, Polygamma::with({n})); }
+Var ive(Integer order, Operand x) { return record(ive_op, {x}, Ive::with({.order = order})); }
 Var i0e(Operand x) { return ive(0, x); }
 Var i1e(Operand x) { return ive(1, x); }
 

@@ -4,10 +4,14 @@
 
 #include <array>
 #include <limits>
+#include <regex>
 #include <string>
 #include <vector>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/ops/draws.hpp"
+#include "autodiff/ops/known.hpp"
+#include "autodiff/ops/sources.hpp"
 #include "tests/autodiff/helpers.hpp"
 
 using namespace wengert;
@@ -30,6 +34,31 @@ struct Arguments {
         visit("second", second), visit("side", side), visit("low", low), visit("high", high);
   }
 };
+
+struct NoArguments {
+  template <class Visit>
+  void fields(Visit&&) {}
+};
+
+// Calls f with `stated` changed in one number.
+template <class F>
+void for_each_change(const Attributes& stated, F&& f) {
+  const auto each = [&](auto list) {
+    for (std::size_t i = 0; i < (stated.*list).size(); ++i) {
+      Attributes changed = stated;
+      auto& value = (changed.*list)[i];
+      value = value + 1 == value ? 0 : value == 0 ? 1 : value == 1 ? 0 : value + 1;  // of a flag, the other one
+      f(changed);
+    }
+  };
+  each(&Attributes::axes), each(&Attributes::integers), each(&Attributes::reals);
+}
+
+std::string description(const Op& op, const Attributes& attributes) {
+  std::string text;
+  const std::string error = testing::error_of([&] { text = op.describe(attributes); });
+  return error == "nothing was thrown" ? text : error;
+}
 
 template <class F>
 void says(F&& f, const std::string& text) {
@@ -57,6 +86,60 @@ BOOST_AUTO_TEST_CASE(arguments_become_attributes_and_come_back) {
   BOOST_TEST((to_attributes(read) == attributes));
   BOOST_TEST(describe<Arguments>(attributes) ==
              "axis=-2 axes=[-3,-1] count=1099511627776 order=7 second side=1 low=-0.5 high=1e+300");
+}
+
+BOOST_AUTO_TEST_CASE(every_op_prints_its_arguments_by_name) {
+  const std::regex named("[a-z_]+(=[^ ]+)?( [a-z_]+(=[^ ]+)?)*");
+  int ops = 0;
+  for (const Op* op : registry()) {
+    bool printed = false, stated = false;
+    for (const Example& example : op->examples()) {
+      if (example.attributes.empty()) continue;
+      stated = true;
+      const std::string text = op->describe(example.attributes);
+      BOOST_TEST((text.empty() || std::regex_match(text, named)), op->name() << ": " << text);
+      printed |= !text.empty();
+      for_each_change(example.attributes, [&](const Attributes& changed) {  // nothing is left out
+        BOOST_TEST(description(*op, changed) != text, op->name() << ": " << text << " after a change");
+      });
+    }
+    BOOST_TEST(printed == stated, op->name());
+    ops += stated;
+  }
+  BOOST_TEST(ops > 30);
+}
+
+BOOST_AUTO_TEST_CASE(known_ops_state_their_arguments) {
+  const auto check = []<class Arguments>(const Op& op, const char* name, Arguments) {
+    BOOST_TEST(op.name() == name);
+    BOOST_TEST(&op == &op_named(name));
+    for (const Example& example : op.examples())
+      BOOST_TEST((to_attributes(arguments_of<Arguments>(example.attributes)) == example.attributes), name);
+  };
+  check(matmul_op(), "matmul", MatmulOptions{});
+  check(sum_op(), "sum", ReductionArguments{});
+  check(cumsum_op(), "cumsum", CumsumArguments{});
+  check(cast_op(), "cast", CastArguments{});
+  check(reshape_op(), "reshape", ReshapeArguments{});
+  check(broadcast_to_op(), "broadcast_to", BroadcastToArguments{});
+  check(transpose_op(), "transpose", TransposeArguments{});
+  check(concat_op(), "concat", ConcatArguments{});
+  check(slice_op(), "slice", SliceArguments{});
+  check(full_op(), "full", FullArguments{});
+  check(draw_uniform_op(), "draw_uniform", DrawArguments<UniformSettings>{});
+  check(draw_normal_op(), "draw_normal", DrawArguments<NormalSettings>{});
+  check(draw_gamma_op(), "draw_gamma", DrawArguments<GammaSettings>{});
+  check(draw_index_op(), "draw_index", DrawArguments<IndexSettings>{});
+  check(add_op(), "add", NoArguments{});
+  check(mul_op(), "mul", NoArguments{});
+  check(sigmoid_op(), "sigmoid", NoArguments{});
+  check(silu_op(), "silu", NoArguments{});
+  check(identity_op(), "identity", NoArguments{});
+  check(stop_gradient_op(), "stop_gradient", NoArguments{});
+}
+
+BOOST_AUTO_TEST_CASE(draws_alone_bring_rows) {
+  for (const Op* op : registry()) BOOST_TEST(op->brings_rows() == op->name().starts_with("draw_"), op->name());
 }
 
 BOOST_AUTO_TEST_CASE(axes_are_taken_however_they_are_held) {

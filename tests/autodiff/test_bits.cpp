@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/ops/known.hpp"
 #include "tests/autodiff/helpers.hpp"
 
 using namespace wengert;
@@ -226,4 +227,23 @@ BOOST_AUTO_TEST_CASE(nor_does_it_on_a_tape) {
     const Array one = (maximum(row, number) - row / number).value();
     BOOST_TEST(same_bits(one, reshape(slice(stretched, 0, i, i + 1), {700}).value()));
   }
+}
+
+BOOST_AUTO_TEST_CASE(ops_say_how_many_partial_sums_they_add) {
+  const auto partial_sums = [](Var y, const Op& op) {
+    const Call call(y.tape(), y.tape().index_of(y, {}));
+    BOOST_TEST(&call.op() == &op);
+    std::vector<const Type*> types;
+    for (int i = 0; i < call.arity(); ++i) types.push_back(&y.tape().node(y.tape().index_of(call.in(i), {})).type);
+    return op.partial_sums({types, call.attributes()}, y.type());
+  };
+  Tape tape;
+  const Var x = tape.zeros({400, 3}), w = tape.zeros({400, 5});
+  BOOST_TEST(partial_sums(matmul(x, w, {.transpose_a = true}), matmul_op()) == 4);
+  BOOST_TEST(partial_sums(matmul(transpose(x), w), matmul_op()) == 1);
+  BOOST_TEST(partial_sums(sum(x, 0), sum_op()) == 4);
+  BOOST_TEST(partial_sums(sum(x, 1), sum_op()) == 1);
+  BOOST_TEST(partial_sums(sum(x), sum_op()) == 4);
+  BOOST_TEST(partial_sums(sum(tape.zeros({200, 2, 400}), {0, 2}), sum_op()) == 4);  // the most of two sums
+  BOOST_TEST(partial_sums(x + 1, add_op()) == 1);
 }

@@ -207,8 +207,8 @@ BOOST_AUTO_TEST_CASE(a_rejected_gamma_tries_again_with_numbers_of_its_own) {
   for (Dtype dtype : {Dtype::f32, Dtype::f64})
     for (double a : {0.4, 1.0, 1.7}) {
       const Array x = draw(dtype, {1500, 7}, gamma_of(a));
-      Attributes attributes = draw_attributes(0, x.type());
-      attributes.reals = {a, 1};
+      const Attributes attributes = to_attributes(
+          DrawArguments<GammaSettings>{.dtype = dtype, .shape = x.shape(), .settings = {.shape = a, .rate = 1}});
       const std::vector<Array> state{draw_state(11, 4)};
       const Array wanted = op.reference(state, attributes, x.type());
       int differ = 0;  // a number on the verge of being rejected may fall to either side in f32
