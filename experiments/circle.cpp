@@ -15,12 +15,12 @@ namespace wengert::experiments::circle_study {
 
 Array train_score(Model& model, std::int64_t steps, bool once, const std::string& part) {
   const Index batch = std::min<Index>(500, model.k);
-  nn::Adam adam(model.score, {.lr = 1e-4, .average = 0.9999});
+  nn::Adam adam(model.score, {.lr = 1e-4, .common = {.ema_decay = 0.9999}});
   const auto loss = [&](Draw& draw, std::span<const Var> in) {
     const Var t = draw.uniform({batch, 1}, 1e-5, 1), z = draw.normal({batch, 2});
     return sde::denoising_loss(model.ve, model.score, in[0], t, z);
   };
-  auto step = compile(nn::train_step(adam, derive_seed(model.seed, training), {{Dtype::f32, {batch, 2}}}, loss));
+  nn::TrainStep step(adam, derive_seed(model.seed, training), {{Dtype::f32, {batch, 2}}}, loss);
   const Array losses = train(part, steps, step, Batches(model.patterns, batch, derive_seed(model.seed, order), once));
   if (losses.size() > 0) adam.exchange_averages();
   return losses;

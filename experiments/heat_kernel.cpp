@@ -107,11 +107,11 @@ double score_error(const Net& net) {
 template <class Net>
 Array train_score(Net& net, const Run& run, std::uint64_t part, Index batch, const std::string& name) {
   nn::Adam adam(net, {.lr = 1e-3});
-  auto step = compile(nn::train_step(adam, run.seed(part), [&](Draw& draw) {
+  nn::TrainStep step(adam, run.seed(part), [&](Draw& draw) {
     const Var x0 = draw.tape().full(Shape{batch, 1}, 0);
     const Var t = draw.uniform({batch, 1}, 1e-5, 1), z = draw.normal({batch, 1});
     return sde::denoising_loss(ve, score_of(net), x0, t, z);
-  }));
+  });
   return train("train " + name, run.options().steps(), step);
 }
 
@@ -259,7 +259,7 @@ void study(Run& run, const Faults& faults, Index batch, Index exact_count, Index
   std::vector<Losses> losses;
   Rng plain_rng(run.seed(plain)), embedded_rng(run.seed(embedded));
   nn::TimeMlp plain_net({.dimension = 1, .hidden = {8, 8, 8}, .activation = silu}, plain_rng);
-  nn::TimeEmbeddedNet embedded_net({.dimension = 1, .width = 8, .features = 256, .scale = 30}, embedded_rng);
+  nn::AdditiveTimeNet embedded_net({.dimension = 1, .width = 8, .features = 256, .scale = 30}, embedded_rng);
   learn(run, plain_net, plain, "plain", {derive_seed(run.seed(plain), 1), net_count, 100}, batch, faults, losses);
   if (!run.interrupted())
     learn(run, embedded_net, embedded, "embedded", {derive_seed(run.seed(embedded), 1), net_count, 100}, batch, faults,

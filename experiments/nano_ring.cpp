@@ -62,11 +62,11 @@ struct Polar {
 // As printed, the gradient is scaled by the loss.
 Array train_score(nn::Mlp& score, const Run& run, std::int64_t steps, Index batch, bool scaled) {
   nn::Adam adam(score, {.lr = 1e-3});
-  auto step = compile(nn::train_step(adam, run.seed(training), [&](Draw& draw) {
+  nn::TrainStep step(adam, run.seed(training), [&](Draw& draw) {
     const Var x0 = ring(draw, batch), t = draw.uniform({batch, 1}), z = draw.normal({batch, 2});
     const Var loss = sde::denoising_loss(vp, score_of(score), x0, t, z);
     return scaled ? stop_gradient(loss) * loss : loss;
-  }));
+  });
   return train(scaled ? "train as printed" : "train", steps, step,
                [&](double loss) { return scaled ? std::sqrt(loss) : loss; });
 }

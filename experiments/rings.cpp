@@ -56,11 +56,11 @@ Array rings(std::uint64_t seed) {
 }
 
 Array train_score(const nn::TimeMlp& score, nn::Adam& adam, const Run& run, const Array& data, Index batch) {
-  auto step = compile(nn::train_step(adam, run.seed(training), [&](Draw& draw) {
+  nn::TrainStep step(adam, run.seed(training), [&](Draw& draw) {
     const Var x0 = index_select(draw.tape().input(data), 0, draw.index({batch}, points));
     const Var t = draw.uniform({batch, 1}, 1e-5, 1), z = draw.normal({batch, 2});
     return sde::normalised_denoising_loss(ou, score, x0, t, z);
-  }));
+  });
   return train("train", run.options().steps(), step);
 }
 

@@ -30,11 +30,11 @@ struct Sizes {
 };
 
 Array train_score(const nn::TimeMlp& score, nn::Adam& adam, const Run& run, const Array& data) {
-  auto step = compile(nn::train_step(adam, run.seed(training), [&](Draw& draw) {
+  nn::TrainStep step(adam, run.seed(training), [&](Draw& draw) {
     const Var x0 = index_select(draw.tape().input(data), 0, draw.index({batch}, data.shape()[0]));
     const Var t = draw.uniform({batch, 1}, earliest, 1), z = draw.normal({batch, dimension});
     return sde::normalised_denoising_loss(ou, score, x0, t, z);
-  }));
+  });
   return train("train", run.options().steps(), step);
 }
 
@@ -79,10 +79,10 @@ Tuning tune(const nn::Frozen<nn::TimeMlp>& base, const Run& run, const Data& dat
       return sde::proximal_loss(student, teacher, gradient, sde::perturb(ou, x0, t, z), t,
                                 {.beta = 5, .lambda = 0.001, .near = 0.1});
     };
-    auto step = compile(nn::train_step(adam, seed, [&](Draw& draw) {
+    nn::TrainStep step(adam, seed, [&](Draw& draw) {
       const sde::ProximalLoss parts = loss(draw, index_select(draw.tape().input(kept), 0, draw.index({batch}, count)));
       return nn::Loss{parts.loss, {{"proximity", parts.proximity}, {"direction", parts.direction}}};
-    }));
+    });
     const Index steps = sizes.inner_epochs * std::max<Index>(1, count / batch);
     const Array losses = train(fmt::format("tune, round {}", round), steps, step);
     Tape tape;

@@ -37,20 +37,20 @@ void update_range(const Factors& f, Index size, const T* gradient, T* w, T* m, T
 
 }  // namespace
 
-Optimizer::Settings Adam::checked(const AdamOptions& o, Dtype dtype) {
+const AdamOptions& Adam::checked(const AdamOptions& o, Dtype dtype) {
   at_least_0("Adam", "lr", o.lr, dtype);
   fraction("Adam", "beta1", o.beta1);
   fraction("Adam", "beta2", o.beta2);
   at_least_0("Adam", "eps", o.eps, dtype);
   at_least_0("Adam", "weight_decay", o.weight_decay, dtype);
-  return {o.clip, o.average};
+  return o;
 }
 
 Adam::Adam(Module& module, const AdamOptions& settings)
-    : Optimizer(module, 2, checked(settings, trained_dtype(module))), options(settings) {}
+    : Optimizer(module, 2, checked(settings, trained_dtype(module)).common), options(settings) {}
 
-Optimizer::Settings Adam::read(std::int64_t update) {
-  const Settings settings = checked(options, dtype());
+OptimizerOptions Adam::read(std::int64_t update) {
+  checked(options, dtype());
   const double k = static_cast<double>(update);
   factors_ = {options.beta1, options.beta2, options.lr / (1 - std::pow(options.beta1, k)),
               1 / std::sqrt(1 - std::pow(options.beta2, k)),
@@ -58,7 +58,7 @@ Optimizer::Settings Adam::read(std::int64_t update) {
               std::max(options.eps, dtype() == Dtype::f32 ? double{std::numeric_limits<float>::min()}
                                                           : std::numeric_limits<double>::min()),
               1 - options.lr * options.weight_decay};
-  return settings;
+  return options.common;
 }
 
 void Adam::update_piece(Index begin, Index size, const void* gradient) {

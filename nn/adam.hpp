@@ -8,8 +8,7 @@ namespace wengert::nn {
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   double weight_decay = 0;  // decoupled: no part of the gradient
-  Clip clip{};
-  double average = 0;  // decay of moving averages of the parameters; 0: none are kept
+  OptimizerOptions common{};
 };
 
 // Update k = 1, 2, ...:
@@ -23,8 +22,8 @@ class Adam final : public Optimizer {
   AdamOptions options;  // read at every step
 
  private:
-  static Settings checked(const AdamOptions& options, Dtype dtype);
-  Settings read(std::int64_t update) override;
+  static const AdamOptions& checked(const AdamOptions& options, Dtype dtype);
+  OptimizerOptions read(std::int64_t update) override;
   void update_piece(Index begin, Index size, const void* gradient) override;
 
   // What an update multiplies by.

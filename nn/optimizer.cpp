@@ -25,10 +25,11 @@ constexpr Index small = Index{1} << 14;  // elements that are not worth waking a
 // the gradient's norm.
 constexpr Index block = 1024;
 
-void check_all(const Clip& clip, double average) {
+void check(const OptimizerOptions& common) {
+  const Clip& clip = common.clip;
   if (!(clip.value > 0) || !(clip.norm > 0))
     throw Error(fmt::format("[clip] needs a value and a norm above 0, got {} and {}", clip.value, clip.norm));
-  fraction("average", "a decay", average);
+  fraction("ema_decay", "a number", common.ema_decay);
 }
 
 template <class T>
@@ -126,8 +127,8 @@ const char* name_of(StepOutcome outcome) {
   return "";
 }
 
-Optimizer::Optimizer(Module& module, int moments, const Settings& settings)
-    : store_((check_all(settings.clip, settings.average), gather(module))), averages_(store_->dtype(), {0}) {
+Optimizer::Optimizer(Module& module, int moments, const OptimizerOptions& common)
+    : store_((check(common), gather(module))), averages_(store_->dtype(), {0}) {
   for (const auto& [name, parameter] : module.trained()) slots_.push_back(parameter->slot());
   for (int i = 0; i < moments; ++i) moments_.emplace_back(store_->dtype(), Shape{store_->size()});
   squares_.resize(static_cast<std::size_t>((store_->size() + block - 1) / block));
@@ -161,10 +162,10 @@ void Optimizer::prepare(double share) {
   if (exchanged_) throw Error("[step] the parameters are exchanged with their averages: exchange them again first");
   const FloatingPointMode mode;  // rates and corrections are numbers of the update, too
   share_ = share;
-  settings_ = read(updates_ + 1);
-  check_all(settings_.clip, settings_.average);
+  common_ = read(updates_ + 1);
+  check(common_);
   if (clips_twice()) clipped_squares_.resize(squares_.size());
-  if (settings_.average > 0 && averages_.size() == 0) {
+  if (common_.ema_decay > 0 && averages_.size() == 0) {
     averages_ = Array(dtype(), {store_->size()});
     std::memcpy(averages_.raw(), store_->at(0), averages_.type().bytes());
   }
@@ -187,9 +188,7 @@ void Optimizer::for_pieces(std::span<const Array> gradients, int thread, int thr
   }
 }
 
-bool Optimizer::clips_twice() const {
-  return std::isfinite(settings_.clip.value) && std::isfinite(settings_.clip.norm);
-}
+bool Optimizer::clips_twice() const { return std::isfinite(common_.clip.value) && std::isfinite(common_.clip.norm); }
 
 // The norm of the whole gradient, on every thread; a NaN or an infinity where an entry is one, and only there.
 template <class T>
@@ -201,7 +200,7 @@ double Optimizer::measure(std::span<const Array> gradients, int thread, int thre
   const bool twice = clips_twice();
   clear(squares_);
   if (twice) clear(clipped_squares_);
-  const T share = static_cast<T>(share_), largest = static_cast<T>(settings_.clip.value);
+  const T share = static_cast<T>(share_), largest = static_cast<T>(common_.clip.value);
   for_pieces(gradients, thread, threads, [&](Index, Index size, const void* gradient, Index which) {
     const T* from = static_cast<const T*>(gradient);
     squares_[static_cast<std::size_t>(which)] += sum_of_squares(from, size);
@@ -217,15 +216,15 @@ double Optimizer::measure(std::span<const Array> gradients, int thread, int thre
 
 template <class T>
 void Optimizer::apply(double norm, std::span<const Array> gradients, int thread, int threads) {
-  const bool by_value = std::isfinite(settings_.clip.value), by_norm = std::isfinite(settings_.clip.norm);
-  const T largest = static_cast<T>(settings_.clip.value), share = static_cast<T>(share_);
+  const bool by_value = std::isfinite(common_.clip.value), by_norm = std::isfinite(common_.clip.norm);
+  const T largest = static_cast<T>(common_.clip.value), share = static_cast<T>(share_);
   T factor = 1;
   if (by_norm) {
     const double before =
         by_value ? std::sqrt(std::accumulate(clipped_squares_.begin(), clipped_squares_.end(), 0.0)) : share_ * norm;
-    factor = static_cast<T>(std::min(1.0, settings_.clip.norm / (before + 1e-6)));
+    factor = static_cast<T>(std::min(1.0, common_.clip.norm / (before + 1e-6)));
   }
-  const T decay = static_cast<T>(settings_.average);
+  const T decay = static_cast<T>(common_.ema_decay);
   const bool as_it_is = !by_value && !by_norm && share_ == 1;
   T* averages = decay > 0 ? averages_.data<T>().data() : nullptr;
   for_pieces(gradients, thread, threads, [&](Index begin, Index size, const void* gradient, Index) {
@@ -277,7 +276,8 @@ StepOutcome Optimizer::finish() {
 }
 
 void Optimizer::exchange_averages() {
-  if (averages_.size() == 0) throw Error("[average] no averages are kept: set the optimizer's option `average`");
+  if (averages_.size() == 0)
+    throw Error("[exchange_averages] no averages are kept: set the optimizer's option ema_decay");
   dispatch_float(dtype(), [&]<class T>() {
     std::swap_ranges(averages_.data<T>().begin(), averages_.data<T>().end(), store_->edit<T>().begin());
   });

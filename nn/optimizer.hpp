@@ -24,6 +24,12 @@ struct Clip {
   double norm = std::numeric_limits<double>::infinity();
 };
 
+// What every optimizer has besides its own options, as their `common`.
+struct OptimizerOptions {
+  Clip clip{};
+  double ema_decay = 0;  // of exponential moving averages of the parameters, in [0, 1); 0: none are kept
+};
+
 // What became of a step. Where the loss or an entry of its gradient was a NaN or infinite nothing was updated: neither
 // parameters, nor moments, averages and the number of updates.
 enum class StepOutcome { updated, loss_not_finite, gradient_not_finite };
@@ -67,17 +73,12 @@ class Optimizer {
   void exchange_averages();
 
  protected:
-  // What update number 1, 2, ... has in common with all optimizers.
-  struct Settings {
-    Clip clip{};
-    double average = 0;  // decay of the moving averages; 0: none are kept
-  };
-  // Checks the settings, then gathers the module's trained parameters into one store; the module may go, the store
+  // Checks the options, then gathers the module's trained parameters into one store; the module may go, the store
   // stays. `moments` arrays of its size are kept, zeros at first.
-  Optimizer(Module& module, int moments, const Settings& settings);
+  Optimizer(Module& module, int moments, const OptimizerOptions& common);
 
-  // Reads and checks the options.
-  virtual Settings read(std::int64_t update) = 0;
+  // Reads and checks the options, for update number 1, 2, ...
+  virtual OptimizerOptions read(std::int64_t update) = 0;
   // Elements [begin, begin + size) of the store: w and the moments move by `gradient`, which is clipped already.
   virtual void update_piece(Index begin, Index size, const void* gradient) = 0;
 
@@ -107,7 +108,7 @@ class Optimizer {
   std::vector<Array> moments_;  // at the store's offsets
   Array averages_;
   std::vector<double> squares_, clipped_squares_;  // of the gradient, for each block
-  Settings settings_;
+  OptimizerOptions common_;
   double share_ = 1, norm_ = 0;
   StepOutcome outcome_ = StepOutcome::updated;
   bool exchanged_ = false;

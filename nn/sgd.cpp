@@ -18,18 +18,18 @@ void update_range(const SgdOptions& o, Index size, const T* gradient, T* w, T* m
 
 }  // namespace
 
-Optimizer::Settings Sgd::checked(const SgdOptions& o, Dtype dtype) {
+const SgdOptions& Sgd::checked(const SgdOptions& o, Dtype dtype) {
   at_least_0("Sgd", "lr", o.lr, dtype);
   fraction("Sgd", "momentum", o.momentum);
   at_least_0("Sgd", "weight_decay", o.weight_decay, dtype);
   if (o.nesterov && o.momentum == 0) throw Error("[Sgd] nesterov needs momentum > 0");
-  return {o.clip, o.average};
+  return o;
 }
 
 Sgd::Sgd(Module& module, const SgdOptions& settings)
-    : Optimizer(module, 1, checked(settings, trained_dtype(module))), options(settings) {}
+    : Optimizer(module, 1, checked(settings, trained_dtype(module)).common), options(settings) {}
 
-Optimizer::Settings Sgd::read(std::int64_t) { return checked(options, dtype()); }
+OptimizerOptions Sgd::read(std::int64_t) { return checked(options, dtype()).common; }
 
 void Sgd::update_piece(Index begin, Index size, const void* gradient) {
   dispatch_float(dtype(), [&]<class T>() {

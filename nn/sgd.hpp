@@ -9,8 +9,7 @@ struct SgdOptions {
   double lr = 1e-2, momentum = 0;
   bool nesterov = false;    // needs momentum > 0
   double weight_decay = 0;  // g + weight_decay w is the gradient
-  Clip clip{};
-  double average = 0;  // decay of moving averages of the parameters; 0: none are kept
+  OptimizerOptions common{};
 };
 
 // m <- momentum m + g,  w <- w - lr m, or w - lr (g + momentum m) with nesterov
@@ -22,8 +21,8 @@ class Sgd final : public Optimizer {
   SgdOptions options;  // read at every step
 
  private:
-  static Settings checked(const SgdOptions& options, Dtype dtype);
-  Settings read(std::int64_t update) override;
+  static const SgdOptions& checked(const SgdOptions& options, Dtype dtype);
+  OptimizerOptions read(std::int64_t update) override;
   void update_piece(Index begin, Index size, const void* gradient) override;
 };
 

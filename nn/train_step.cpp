@@ -13,17 +13,6 @@
 
 namespace wengert::nn {
 
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Loss(Draw&)>& loss,
-                           Where where) {
-  TrainStepRecipe recipe{optimizer, seed, {}, {}, where};
-  if (loss) recipe.loss = [loss](Draw& draw, std::span<const Var>) { return loss(draw); };
-  return recipe;
-}
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs, const LossFunction& loss,
-                           Where where) {
-  return {optimizer, seed, loss, std::move(inputs), where};
-}
-
 namespace {
 
 // The means of the metrics as nodes; their names go to `found`.
@@ -49,37 +38,41 @@ std::vector<Var> means_of(const std::vector<Metric>& metrics, const Tape& tape, 
 
 }  // namespace
 
-TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options) {
-  if (!recipe.loss) throw Error(fmt::format("[train_step] needs a loss, got none  ({})", to_string(recipe.where)));
+TrainStep::TrainStep(Optimizer& optimizer, std::uint64_t seed, const std::function<Loss(Draw&)>& loss,
+                     const CompileOptions& options, Where where)
+    : TrainStep(optimizer, seed, {},
+                loss ? [loss](Draw& draw, std::span<const Var>) { return loss(draw); } : LossFunction{}, options,
+                where) {}
+
+TrainStep::TrainStep(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs, const LossFunction& loss,
+                     const CompileOptions& options, Where where)
+    : optimizer_(&optimizer),
+      seed_(seed),
+      loss_(loss),
+      where_(where),
+      inputs_(std::move(inputs)),
+      plan_(compiled(options)),
+      state_(draw_state(seed, 0)) {}
+
+// The plan of the optimizer's gradients, the loss and the metrics, whose names it enters.
+Plan TrainStep::compiled(const CompileOptions& options) {
+  if (!loss_) throw Error(fmt::format("[train_step] needs a loss, got none  ({})", to_string(where_)));
   std::vector<Type> types{draw_state(0, 0).type()};
-  types.insert(types.end(), recipe.inputs.begin(), recipe.inputs.end());
-  std::vector<MetricValue> metrics;
+  types.insert(types.end(), inputs_.begin(), inputs_.end());
   const auto record = [&](std::span<const Var> inputs) {
     Draw draw(inputs[0]);
-    const Loss loss = recipe.loss(draw, inputs.subspan(1));
-    draw.tape().index_of(loss.value, recipe.where, "train_step");
-    std::vector<Var> outputs = recipe.optimizer.gradients_of({loss.value, recipe.where}, "train_step");
+    const Loss loss = loss_(draw, inputs.subspan(1));
+    draw.tape().index_of(loss.value, where_, "train_step");
+    std::vector<Var> outputs = optimizer_->gradients_of({loss.value, where_}, "train_step");
     outputs.push_back(loss.value);
-    const std::vector<Var> means = means_of(loss.metrics, draw.tape(), metrics);
+    const std::vector<Var> means = means_of(loss.metrics, draw.tape(), metrics_);
     outputs.insert(outputs.end(), means.begin(), means.end());
     return outputs;
   };
-  const Dtype dtype = recipe.optimizer.parameters()[0].type.dtype;
   CompileOptions numbered = options;
   for (std::size_t& input : numbered.rows) ++input;  // the state of the draws comes first
-  Plan plan = wengert::compile(record, std::span<const Type>(types), numbered, dtype);
-  return {std::move(plan), std::move(metrics), recipe};
+  return compile(record, std::span<const Type>(types), numbered, optimizer_->parameters()[0].type.dtype);
 }
-
-TrainStep::TrainStep(Plan plan, std::vector<MetricValue> metrics, const TrainStepRecipe& recipe)
-    : plan_(std::move(plan)),
-      optimizer_(&recipe.optimizer),
-      seed_(recipe.seed),
-      loss_(recipe.loss),
-      where_(recipe.where),
-      inputs_(recipe.inputs),
-      metrics_(std::move(metrics)),
-      state_(draw_state(recipe.seed, 0)) {}
 
 // The plan would count the state of the draws among its inputs.
 void TrainStep::give(std::span<const PlanInput> inputs) {

@@ -1,9 +1,9 @@
 // One step of training as a plan: draws, loss, gradient and update in one run.
 //
 //   nn::Adam adam(score);
-//   auto step = compile(nn::train_step(adam, seed, [&](Draw& draw) {
+//   nn::TrainStep step(adam, seed, [&](Draw& draw) {
 //     return dsm(ring(draw, 5000), draw.uniform({5000, 1}), draw.normal({5000, 2}));
-//   }));
+//   });
 //   for (...) {
 //     double loss = step.run();
 //     if (step.outcome() != nn::StepOutcome::updated) throw Error(nn::explain_nonfinite(step));
@@ -43,20 +43,6 @@ struct Loss {
 };
 using LossFunction = std::function<Loss(Draw&, std::span<const Var>)>;
 
-// What is to be compiled. The loss may read inputs of the given types besides its draws. The step keeps a copy of it,
-// with which explain_nonfinite() records it again: what the loss captured by reference must live as long as the step.
-struct TrainStepRecipe {
-  Optimizer& optimizer;
-  std::uint64_t seed;
-  LossFunction loss;
-  std::vector<Type> inputs{};
-  Where where = Where::current();  // the line that errors of the whole name
-};
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, const std::function<Loss(Draw&)>& loss,
-                           Where where = Where::current());
-TrainStepRecipe train_step(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs, const LossFunction& loss,
-                           Where where = Where::current());
-
 // A metric of a run: its mean over elements and micro-batches.
 struct MetricValue {
   std::string name;
@@ -65,6 +51,17 @@ struct MetricValue {
 
 class TrainStep {
  public:
+  // Compiles the loss and its gradient. The loss may read inputs of the given types besides its draws; options.rows
+  // counts these. The step keeps a copy of it, with which explain_nonfinite() records it again: what the loss captured
+  // by reference must live as long as the step, and so must the optimizer. Throws Error, with the line of the call,
+  // unless the loss is one float that depends on a parameter of the optimizer: a module that the loss captured by value
+  // would not train. Parameters that it does not read have the gradient 0. A metric without a name, with that of
+  // another, or of i32 is an Error with the metric's line.
+  TrainStep(Optimizer& optimizer, std::uint64_t seed, const std::function<Loss(Draw&)>& loss,
+            const CompileOptions& options = {}, Where where = Where::current());
+  TrainStep(Optimizer& optimizer, std::uint64_t seed, std::vector<Type> inputs, const LossFunction& loss,
+            const CompileOptions& options = {}, Where where = Where::current());
+
   // Draws with the next step number, 0 at first; the loss; the update by its gradient with the optimizer's options as
   // they are now. Returns the loss; outcome() says whether there was an update. A run that throws changes nothing: its
   // draws are those of the next run, and gradients that wait go on waiting.
@@ -93,8 +90,6 @@ class TrainStep {
   std::string explain() const { return plan_.explain(); }
   std::string profile(std::span<const PlanInput> inputs = {}, int runs = 20);  // without the update
 
-  TrainStep(Plan plan, std::vector<MetricValue> metrics, const TrainStepRecipe& recipe);
-
  private:
   friend std::string explain_nonfinite(const TrainStep& step);
   // A run or a micro-batch whose loss or gradient was not finite: its draws and inputs.
@@ -108,17 +103,19 @@ class TrainStep {
   // Draws, loss and gradient, added to those that wait; then the update, if there is to be one. Returns the mean loss.
   double forward(std::span<const PlanInput> inputs, bool update);
 
-  Plan plan_;
+  Plan compiled(const CompileOptions& options);
+
   Optimizer* optimizer_;
   std::uint64_t seed_;
   LossFunction loss_;
   Where where_;
   std::vector<Type> inputs_;
+  std::vector<MetricValue> metrics_;
+  Plan plan_;
   std::uint32_t number_ = 0;
   int waiting_ = 0;  // micro-batches since the last run
   StepOutcome outcome_ = StepOutcome::updated;
   double gradient_norm_ = 0;
-  std::vector<MetricValue> metrics_;
   std::optional<Bad> bad_;  // the first one since the run before the last one
   Array state_;
   std::vector<PlanInput> given_;
@@ -129,11 +126,5 @@ class TrainStep {
 // that made one is named with its line (see provenance.hpp), in the loss or else in its gradient. Empty where all was
 // finite.
 std::string explain_nonfinite(const TrainStep& step);
-
-// Throws Error, with the line of train_step(), unless the loss is one float that depends on a parameter of the
-// optimizer: a module that the loss captured by value would not train. Parameters that it does not read have the
-// gradient 0. A metric without a name, with that of another, or of i32 is an Error with the metric's line. The
-// optimizer must outlive the step. options.rows counts the recipe's inputs.
-TrainStep compile(const TrainStepRecipe& recipe, const CompileOptions& options = {});
 
 }  // namespace wengert::nn

@@ -33,12 +33,12 @@ struct Model {
   std::uint64_t seed;
   sde::VeConstant ve;
   Array patterns = study_data(fmt::format("circle_{}", k));
-  nn::ScoreNet score = fresh(seed, ve);
+  nn::ScaledScoreNet score = fresh(seed, ve);
   Array losses{};
 
-  static nn::ScoreNet fresh(std::uint64_t seed, const sde::VeConstant& ve) {
+  static nn::ScaledScoreNet fresh(std::uint64_t seed, const sde::VeConstant& ve) {
     Rng rng(derive_seed(seed, weights));
-    return nn::ScoreNet({.standard_deviation = [ve](Var t) { return ve.std(t); }}, rng);
+    return nn::ScaledScoreNet({.standard_deviation = [ve](Var t) { return ve.std(t); }}, rng);
   }
   sde::Empirical<sde::VeConstant> exact() const { return {ve, patterns}; }
   std::string title() const { return fmt::format("K = {}", k); }

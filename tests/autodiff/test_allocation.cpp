@@ -223,11 +223,11 @@ BOOST_AUTO_TEST_CASE(a_training_step_allocates_nothing) {
     const Threads guard(count);
     Rng rng(1);
     nn::Mlp net({.in = 3, .hidden = {64, 64}, .out = 1, .activation = silu}, rng);
-    nn::Adam adam(net, {.clip = {.norm = 1}, .average = 0.9});
-    auto step = compile(nn::train_step(adam, 1, [&](Draw& draw) {
+    nn::Adam adam(net, {.common = {.clip = {.norm = 1}, .ema_decay = 0.9}});
+    nn::TrainStep step(adam, 1, [&](Draw& draw) {
       const Var error = net(draw.normal({1000, 3}));
       return nn::Loss{mean(square(error)), {{"within", abs(error) < 0.1}, {"largest", max(abs(error))}}};
-    }));
+    });
     double shown = 0;
     BOOST_TEST(allocations_of([&] {
                  step.run();

@@ -56,12 +56,12 @@ std::set<std::string> names_of(const std::vector<const Op*>& ops) {
 const std::set<std::string> registered = names_of(registry());
 const nn::Mlp net = network();
 const Arrays values = computed(net);
-Plan plan = planned(net);
-const Array planned_value = plan.run({batch()})[0];
+Plan of_net = planned(net);
+const Array planned_value = of_net.run({batch()})[0];
 Jit by_jit = jit([](Vars in) { return std::vector<Var>{net(in[0])}; });
 nn::Mlp trained = network();
 nn::Adam adam(trained, {.lr = 1e-2});
-auto step = nn::compile(nn::train_step(adam, 1, [](Draw& d) { return mean(square(trained(d.normal({64, 4})))); }));
+nn::TrainStep step(adam, 1, [](Draw& d) { return mean(square(trained(d.normal({64, 4})))); });
 const double first_loss = step.run();
 const std::string refusal = error_of([] {
   Tape tape;
@@ -79,7 +79,7 @@ struct LastWords {
   ~LastWords() {
     set_threads(2);
     step.run();
-    if (same_bits(plan.run({batch()})[0], planned_value) && same_bits(by_jit({batch()})[0], planned_value) &&
+    if (same_bits(of_net.run({batch()})[0], planned_value) && same_bits(by_jit({batch()})[0], planned_value) &&
         same_bits(computed(net), values))
       return;
     std::fputs("a plan gave something else after main\n", stderr);
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(every_op_of_the_library_exists_before_any_initialiser) {
 BOOST_AUTO_TEST_CASE(objects_of_namespace_scope_compute_before_main) {
   const Threads guard(2);
   BOOST_TEST(same_bits(values, computed(network())));
-  BOOST_TEST(same_bits(plan.run({batch()})[0], planned_value));
+  BOOST_TEST(same_bits(of_net.run({batch()})[0], planned_value));
   BOOST_TEST(same_bits(by_jit({batch()})[0], planned_value));
   BOOST_TEST(first_loss > 0);
   BOOST_TEST(step.number() == 1U);

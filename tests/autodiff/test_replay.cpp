@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(two_plans_read_one_store_and_a_step_changes_it_for_both) {
   nn::Mlp net = network();
   nn::Adam adam(net, {.lr = 0.1});
   Plan plan = compile([&](Vars in) { return Outputs{net(in[0])}; }, {batch_of_3});
-  auto step = compile(nn::train_step(adam, 1, [&](Draw& draw) { return mean(square(net(draw.normal({50, 3})))); }));
+  nn::TrainStep step(adam, 1, [&](Draw& draw) { return mean(square(net(draw.normal({50, 3})))); });
   const Array x = random_array(Dtype::f32, {200, 3}, 1), before = plan.run({x})[0];
   step.run();
   BOOST_TEST(!same_bits(plan.run({x})[0], before));
@@ -453,7 +453,7 @@ BOOST_AUTO_TEST_CASE(a_plan_of_a_jit_stays_where_it_is) {
 
 BOOST_AUTO_TEST_CASE(parameters_exchanged_with_their_averages) {
   nn::Mlp net = network();
-  nn::Sgd sgd(net, {.lr = 1, .average = 0.5});
+  nn::Sgd sgd(net, {.lr = 1, .common = {.ema_decay = 0.5}});
   const Array x = random_array(Dtype::f32, {200, 3}, 1);
   Plan plan = compile([&](Vars in) { return Outputs{net(in[0])}; }, {batch_of_3});
   for (int i = 0; i < 2; ++i) {

@@ -51,9 +51,9 @@ std::vector<Index> products(const std::string& explanation, Index columns, Index
 
 Var spread(Var t) { return sqrt(1 - exp(-2 * t)); }
 
-nn::ScoreNet circle(Dtype dtype, std::uint64_t seed = 1) {
+nn::ScaledScoreNet circle(Dtype dtype, std::uint64_t seed = 1) {
   Rng rng(seed);
-  return nn::ScoreNet({.standard_deviation = spread, .dtype = dtype}, rng);
+  return nn::ScaledScoreNet({.standard_deviation = spread, .dtype = dtype}, rng);
 }
 
 // Networks on x [B,2] and one t [1,1].
@@ -65,13 +65,13 @@ std::vector<Network> networks(Dtype dtype, std::uint64_t seed = 1) {
   Rng rng(seed);
   const nn::TimeMlp plain({.dimension = 2, .hidden = {24, 24}, .activation = silu, .dtype = dtype}, rng);
   const nn::TimeMlp wide({.dimension = 2, .hidden = {40, 40}, .activation = relu, .features = 64, .dtype = dtype}, rng);
-  const nn::TimeEmbeddedNet embedded({.dimension = 2, .dtype = dtype}, rng);
+  const nn::AdditiveTimeNet embedded({.dimension = 2, .dtype = dtype}, rng);
   const nn::SinusoidalFeatures features(16, 1000, dtype);
   const nn::Mlp mlp({.in = 18, .hidden = {33, 33}, .out = 2, .activation = tanh, .dtype = dtype}, rng);
-  return {{"ScoreNet", circle(dtype, seed)},
+  return {{"ScaledScoreNet", circle(dtype, seed)},
           {"TimeMlp", plain},
           {"TimeMlp with features", wide},
-          {"TimeEmbeddedNet", embedded},
+          {"AdditiveTimeNet", embedded},
           {"Mlp with features on both sides of x", [=](Var x, Var t) {
              const Var e = features(t);
              return mlp(concat({slice(e, 1, 0, 5), x, slice(e, 1, 5, 16)}, -1));
@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(layers_become_one_with_weights_of_any_layout) {
 }
 
 BOOST_AUTO_TEST_CASE(the_circle_network_needs_two_large_products_for_its_rows) {
-  const nn::ScoreNet net = circle(Dtype::f32);
+  const nn::ScaledScoreNet net = circle(Dtype::f32);
   const auto f = [&](Vars in) { return std::vector<Var>{net(in[0], in[1])}; };
   Plan plan = compile(f, {{Dtype::f32, {90, 2}}, {Dtype::f32, {1, 1}}}, {.rows = {0}});
   const std::string text = plan.explain();
@@ -393,7 +393,6 @@ BOOST_AUTO_TEST_CASE(a_training_step_counts_its_own_inputs) {
   nn::TimeMlp net({.dimension = 2, .hidden = {8}, .activation = tanh}, rng);
   nn::Adam adam(net);
   const auto loss = [&](Draw&, Vars in) { return mean(square(net(in[0], in[1]))); };
-  auto step =
-      compile(nn::train_step(adam, 1, {{Dtype::f32, {200, 2}}, {Dtype::f32, {200, 1}}}, loss), {.rows = {0, 1}});
+  nn::TrainStep step(adam, 1, {{Dtype::f32, {200, 2}}, {Dtype::f32, {200, 1}}}, loss, {.rows = {0, 1}});
   BOOST_TEST(contains(step.explain(), "rows of the batch: 200"), step.explain());
 }

@@ -97,9 +97,8 @@ int main(int count, char** arguments) {
   nn::Mlp net({.in = 68, .hidden = {256, 256, 256, 256}, .out = 4, .activation = relu}, rng);
   nn::Adam adam(net);
   const Array x = Rng(2).normal({Dtype::f32, {32, 68}}), y = Rng(3).normal({Dtype::f32, {32, 4}});
-  auto step = compile(nn::train_step(adam, 1, {x.type(), y.type()}, [&](Draw&, std::span<const Var> given) {
-    return mean(square(net(given[0]) - given[1]));
-  }));
+  nn::TrainStep step(adam, 1, {x.type(), y.type()},
+                     [&](Draw&, std::span<const Var> given) { return mean(square(net(given[0]) - given[1])); });
   const auto run = [&](Times& times) {
     for (int i = 0; i < 50; ++i) step.run({x, y});
     for (int i = 0; i < steps; ++i) {

@@ -31,9 +31,9 @@ class Point {
         adam_(net_),
         x_(Rng(2).normal({Dtype::f32, {batch, in}})),
         y_(Rng(3).normal({Dtype::f32, {batch, out}})),
-        step_(compile(nn::train_step(adam_, 1, {x_.type(), y_.type()}, [this](Draw&, std::span<const Var> given) {
+        step_(nn::TrainStep(adam_, 1, {x_.type(), y_.type()}, [this](Draw&, std::span<const Var> given) {
           return mean(square(net_(given[0]) - given[1]));
-        }))) {}
+        })) {}
 
   // Seconds a step, over some steps.
   double time(int steps) {

@@ -98,7 +98,7 @@ int main(int count, char** arguments) {
 
   nn::Mlp nano = network(3, {64, 64, 64, 64, 64}, 2);
   nn::Adam nano_adam(nano);
-  auto nano_step = compile(nn::train_step(nano_adam, 1, [&](Draw& draw) { return nano_loss(nano, draw); }));
+  nn::TrainStep nano_step(nano_adam, 1, [&](Draw& draw) { return nano_loss(nano, draw); });
   measure({"nano, eager", 40,
            [&] {
              tape.rewind(mark);
@@ -112,8 +112,8 @@ int main(int count, char** arguments) {
   nn::Adam regression_adam(regression);
   const Array x = Rng(2).normal({Dtype::f32, {32, 68}}), y = Rng(3).normal({Dtype::f32, {32, 4}});
   const auto loss = [&](Var in, Var out) { return mean(square(regression(in) - out)); };
-  auto regression_step = compile(nn::train_step(regression_adam, 1, {x.type(), y.type()},
-                                                [&](Draw&, std::span<const Var> in) { return loss(in[0], in[1]); }));
+  nn::TrainStep regression_step(regression_adam, 1, {x.type(), y.type()},
+                                [&](Draw&, std::span<const Var> in) { return loss(in[0], in[1]); });
   measure({"regress, eager", 300,
            [&] {
              tape.rewind(mark);

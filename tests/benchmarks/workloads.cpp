@@ -29,7 +29,7 @@ Workload training(const std::string& name, const std::string& what, Net made, co
                   const Loss& loss) {
   auto all = std::make_shared<Training<Net>>(std::move(made), options);
   all->step = std::make_unique<nn::TrainStep>(
-      compile(nn::train_step(all->adam, 1, [&, all = all.get()](Draw& draw) { return loss(all->net, draw); })));
+      nn::TrainStep(all->adam, 1, [&, all = all.get()](Draw& draw) { return loss(all->net, draw); }));
   const auto run = [all] {
     all->step->run();
     return Index{0};
@@ -83,10 +83,10 @@ Workload w2() {
 Workload w3(const std::string& name, Index batch) {
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
-  nn::ScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
+  nn::ScaledScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
   const Array patterns = on_circle(batch);
-  return training(name, "circle: " + std::to_string(batch) + " x ScoreNet 128", std::move(net),
-                  {.lr = 1e-4, .average = 0.9999}, [=](const nn::ScoreNet& score, Draw& draw) {
+  return training(name, "circle: " + std::to_string(batch) + " x ScaledScoreNet 128", std::move(net),
+                  {.lr = 1e-4, .common = {.ema_decay = 0.9999}}, [=](const nn::ScaledScoreNet& score, Draw& draw) {
                     const Var x0 = draw.tape().input(patterns), t = draw.uniform({batch, 1}, earliest, 1),
                               z = draw.normal({batch, 2});
                     return sde::denoising_loss(process, score, x0, t, z);
@@ -123,7 +123,7 @@ Workload w5a() {
 }
 Workload w5b() {
   Rng rng(1);
-  return heat("W5b", "heat kernel: 1024 x 256 Fourier features, 8", nn::TimeEmbeddedNet({}, rng));
+  return heat("W5b", "heat kernel: 1024 x 256 Fourier features, 8", nn::AdditiveTimeNet({}, rng));
 }
 
 // A student moves away from its teacher where a reward says so, and stays near it elsewhere.
@@ -172,7 +172,7 @@ Workload sampling(const std::string& name, const std::string& what, Net net, con
 Workload w6() {
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
-  nn::ScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
+  nn::ScaledScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
   return sampling("W6", "circle: 1000 steps of 1500 by Euler-Maruyama", std::move(net), sde::EulerMaruyama{}, process,
                   on_circle(1500), sde::Grid::uniform(1, 1e-5, 1000));
 }
@@ -187,14 +187,14 @@ Workload w9() {
 // The energy landscape of the trained network: log densities on a grid of 75 x 75 points.
 Workload w7() {
   struct All {
-    nn::ScoreNet net;
+    nn::ScaledScoreNet net;
     std::optional<sde::FlowWithDivergence> flow{};
     std::optional<sde::Integrator> integrator{};
   };
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
-  auto all =
-      std::make_shared<All>(All{nn::ScoreNet({.standard_deviation = [=](Var t) { return process.std(t); }}, rng)});
+  auto all = std::make_shared<All>(
+      All{nn::ScaledScoreNet({.standard_deviation = [=](Var t) { return process.std(t); }}, rng)});
   NamedArrays weights;
   for (const auto& [name, array] : read_safetensors(TRAINED_CIRCLE))
     if (name.starts_with("w/")) weights.emplace_back(name.substr(2), array);

@@ -193,17 +193,17 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_no_update_ends_it_with_op_and_line) {
   Rng rng(1);
   nn::Linear layer(1, 1, rng);
   nn::Sgd sgd(layer);
-  auto step = compile(nn::train_step(sgd, 1, [&](Draw& draw) {
+  nn::TrainStep step(sgd, 1, [&](Draw& draw) {
     const Var y = layer(draw.normal({1, 1}));
     return sum(sqrt(y - y));
-  }));
+  });
   std::string error;
   printed(2, [&] { error = error_of([&] { train("train", 10, step); }); });
   BOOST_TEST(contains(error, "training step 1: the gradient by weight is not finite, with the draws of step 0: ["),
              error);
   BOOST_TEST(contains(error, "in the derivative of [sqrt]"), error);
   BOOST_TEST(contains(error, "(test_progress.cpp:"), error);
-  auto finite = compile(nn::train_step(sgd, 1, [&](Draw& draw) { return sum(square(layer(draw.normal({1, 1})))); }));
+  nn::TrainStep finite(sgd, 1, [&](Draw& draw) { return sum(square(layer(draw.normal({1, 1})))); });
   Array losses;
   printed(2, [&] { losses = train("train", 3, finite, [](double loss) { return loss > 0 ? 7.0 : 0.0; }); });
   BOOST_TEST(same_bits(losses, Array::of<float>({3}, {7, 7, 7})));
@@ -217,8 +217,8 @@ BOOST_AUTO_TEST_CASE(metrics_of_a_compiled_step_are_shown) {
     return nn::Loss{sum(square(layer(draw.normal({1, 1})))),
                     {{"given", in.empty() ? draw.tape().full(Shape{}, 5) : in[0]}}};
   };
-  auto drawn = compile(nn::train_step(sgd, 1, [&](Draw& draw) { return loss(draw, {}); }));
-  auto given = compile(nn::train_step(sgd, 1, {{Dtype::f32, {1}}}, loss));
+  nn::TrainStep drawn(sgd, 1, [&](Draw& draw) { return loss(draw, {}); });
+  nn::TrainStep given(sgd, 1, {{Dtype::f32, {1}}}, loss);
   std::string shown = printed(2, [&] { train("train", 3, drawn); });
   BOOST_TEST(contains(shown, "  given 5  "), shown);
   const auto number = [](std::int64_t i) { return Array::of<float>({1}, {static_cast<float>(i)}); };

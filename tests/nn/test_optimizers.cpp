@@ -1,5 +1,5 @@
-// Optimizers: updates against their equations, clipping, averages, micro-batches; eager and planned, on any number of
-// threads.
+// Optimizers: updates against their equations, clipping, averages, micro-batches; every one, by the table in
+// optimizers.hpp: what it refuses, what is not finite, eager and planned on any number of threads.
 #define BOOST_TEST_MODULE optimizers
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -12,6 +12,8 @@
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
 #include "tests/autodiff/helpers.hpp"
+#include "tests/nn/classes.hpp"
+#include "tests/nn/optimizers.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
@@ -27,6 +29,7 @@ class Vector final : public nn::Module {
 };
 
 using Row = std::vector<double>;
+using optimizers::infinity, optimizers::not_a_number;
 
 Row step(nn::Optimizer& optimizer, Vector& at, const Row& gradient) {
   Tape tape(Dtype::f64);
@@ -66,8 +69,10 @@ BOOST_AUTO_TEST_CASE(momentum_and_nesterov) {
 
 BOOST_AUTO_TEST_CASE(clipping_by_value_then_by_norm) {
   Vector by_value = vector(0, 0), by_norm = vector(0, 0), by_both = vector(0, 0), loose = vector(0, 0);
-  nn::Sgd value(by_value, {.lr = 1, .clip = {.value = 2}}), norm(by_norm, {.lr = 1, .clip = {.norm = 1}}),
-      both(by_both, {.lr = 1, .clip = {.value = 3, .norm = 1}}), wide(loose, {.lr = 1, .clip = {.norm = 100}});
+  nn::Sgd value(by_value, {.lr = 1, .common = {.clip = {.value = 2}}}),
+      norm(by_norm, {.lr = 1, .common = {.clip = {.norm = 1}}}),
+      both(by_both, {.lr = 1, .common = {.clip = {.value = 3, .norm = 1}}}),
+      wide(loose, {.lr = 1, .common = {.clip = {.norm = 100}}});
   check_row(step(value, by_value, {-3, 1}), {2, -1});
   check_row(step(norm, by_norm, {3, -4}), {-3 / (5 + 1e-6), 4 / (5 + 1e-6)});
   check_row(step(both, by_both, {3, -4}), {-3 / (std::sqrt(18) + 1e-6), 3 / (std::sqrt(18) + 1e-6)});
@@ -76,8 +81,8 @@ BOOST_AUTO_TEST_CASE(clipping_by_value_then_by_norm) {
 
 BOOST_AUTO_TEST_CASE(averages_follow_the_parameters) {
   Vector at = vector(1, 0);
-  nn::Sgd sgd(at, {.lr = 1, .average = 0.75});
-  BOOST_TEST(contains(error_of([&] { sgd.exchange_averages(); }), "[average] no averages are kept"));
+  nn::Sgd sgd(at, {.lr = 1, .common = {.ema_decay = 0.75}});
+  BOOST_TEST(contains(error_of([&] { sgd.exchange_averages(); }), "[exchange_averages] no averages are kept"));
   at.w.set(Array::of<double>({2}, {0, 8}));  // averages start from what is there at the first step
   step(sgd, at, {-4, 0});
   step(sgd, at, {-4, 4});
@@ -95,70 +100,36 @@ BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
   BOOST_TEST(contains(error_of([&] { nn::Sgd(at, {.lr = -1}); }), "[Sgd] needs lr >= 0"));
   BOOST_TEST(contains(error_of([&] { nn::Sgd(at, {.nesterov = true}); }), "nesterov needs momentum > 0"));
   nn::Adam adam(at);
-  adam.options.clip.norm = 0;
+  adam.options.common.clip.norm = 0;
   BOOST_TEST(contains(error_of([&] { step(adam, at, {1, 1}); }), "[clip] needs a value and a norm above 0"));
-  adam.options = {.average = 1};
-  BOOST_TEST(contains(error_of([&] { step(adam, at, {1, 1}); }), "[average] needs a decay in [0, 1)"));
+  adam.options = {.common = {.ema_decay = 1}};
+  BOOST_TEST(contains(error_of([&] { step(adam, at, {1, 1}); }), "[ema_decay] needs a number in [0, 1)"));
 }
 
-namespace {
-
-// Every option of an optimizer that is a number: where it is, what an Error calls it, what it refuses.
-template <class Options>
-struct Option {
-  std::string name;
-  std::function<void(Options&, double)> set;
-  std::vector<double> refused;
-};
-
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
-                 infinity = std::numeric_limits<double>::infinity();
-const std::vector<double> no_size{not_a_number, infinity, -infinity, -1e-9, 1e39};  // the last is infinite in f32
-const std::vector<double> no_fraction{not_a_number, infinity, -infinity, -1e-9, 1, 2};
-const std::vector<double> no_limit{not_a_number, -infinity, -1, 0};
-
-template <class Options>
-std::vector<Option<Options>> common_options(const std::string& optimizer) {
-  return {{"[" + optimizer + "] needs lr ", [](Options& o, double x) { o.lr = x; }, no_size},
-          {"[" + optimizer + "] needs weight_decay ", [](Options& o, double x) { o.weight_decay = x; }, no_size},
-          {"[clip] needs a value ", [](Options& o, double x) { o.clip.value = x; }, no_limit},
-          {"[clip] needs a value and a norm ", [](Options& o, double x) { o.clip.norm = x; }, no_limit},
-          {"[average] needs a decay ", [](Options& o, double x) { o.average = x; }, no_fraction}};
+BOOST_AUTO_TEST_CASE(every_optimizer_is_in_the_table) {
+  std::set<std::string> known;
+  for (const OptimizerKind& kind : every_optimizer()) known.insert(kind.name);
+  BOOST_TEST(known.size() > 1U);
+  for (const std::string& name : classes_of("Optimizer"))
+    BOOST_TEST(known.count(name) == 1U, name << " is not in tests/nn/optimizers.hpp");
 }
 
 // At construction, where the module stays free, and at every step.
-template <class Optimizer, class Options>
-void check_refusals(std::vector<Option<Options>> options, const std::vector<Option<Options>>& more) {
-  options.insert(options.end(), more.begin(), more.end());
-  for (const Option<Options>& option : options)
-    for (double value : option.refused) {
+BOOST_AUTO_TEST_CASE(no_option_is_a_number_that_none_should_have) {
+  for (const OptimizerKind& kind : every_optimizer())
+    for (const optimizers::Refusal& each : kind.refusals) {
       Vector at(Array::of<float>({2}, {1, 0}));
-      Options bad;
-      option.set(bad, value);
-      const std::string refusal = error_of([&] { Optimizer optimizer(at, bad); });
-      BOOST_TEST(contains(refusal, option.name), option.name << value << ": " << refusal);
+      const std::string refusal = error_of([&] { each.with_it(at); });
+      BOOST_TEST(contains(refusal, each.said), each.said << each.value << ": " << refusal);
       BOOST_TEST(!at.w.slot().store->held());
-      Optimizer optimizer(at);
-      auto step = compile(nn::train_step(optimizer, 1, [&](Draw& draw) { return sum(at.w.on(draw.tape())); }));
-      optimizer.options = bad;
+      const auto optimizer = each.with_defaults(at);
+      nn::TrainStep step(*optimizer, 1, [&](Draw& draw) { return sum(at.w.on(draw.tape())); });
+      each.set(*optimizer);
       BOOST_TEST(error_of([&] { step.run(); }) == refusal);
       Tape tape;
-      BOOST_TEST(error_of([&] { optimizer.step(sum(at.w.on(tape))); }) == refusal);
+      BOOST_TEST(error_of([&] { optimizer->step(sum(at.w.on(tape))); }) == refusal);
       BOOST_TEST(numbers(at.w.value()) == (Row{1, 0}));
     }
-}
-
-}  // namespace
-
-BOOST_AUTO_TEST_CASE(no_option_is_a_number_that_none_should_have) {
-  using nn::AdamOptions, nn::SgdOptions;
-  check_refusals<nn::Adam, AdamOptions>(common_options<AdamOptions>("Adam"),
-                                        {{"[Adam] needs beta1 ", [](auto& o, double x) { o.beta1 = x; }, no_fraction},
-                                         {"[Adam] needs beta2 ", [](auto& o, double x) { o.beta2 = x; }, no_fraction},
-                                         {"[Adam] needs eps ", [](auto& o, double x) { o.eps = x; }, no_size}});
-  check_refusals<nn::Sgd, SgdOptions>(
-      common_options<SgdOptions>("Sgd"),
-      {{"[Sgd] needs momentum ", [](auto& o, double x) { o.momentum = x; }, no_fraction}});
 }
 
 BOOST_AUTO_TEST_CASE(adam_without_eps_leaves_what_has_no_gradient) {
@@ -199,8 +170,7 @@ Stepped step_along(const Array& gradient, const nn::SgdOptions& options, bool pl
   const auto loss = [&](Var slope) { return with_gradient(at.w.on(slope.tape()), slope); };
   Stepped result;
   if (planned) {
-    auto step =
-        compile(nn::train_step(sgd, 1, {gradient.type()}, [&](Draw&, std::span<const Var> in) { return loss(in[0]); }));
+    nn::TrainStep step(sgd, 1, {gradient.type()}, [&](Draw&, std::span<const Var> in) { return loss(in[0]); });
     result.loss = step.run({gradient});
     result.outcome = step.outcome();
     result.norm = step.gradient_norm();
@@ -222,7 +192,8 @@ bool updated(const Stepped& step) { return step.outcome == nn::StepOutcome::upda
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_norm_is_that_of_the_whole_gradient) {
-  const nn::SgdOptions all[] = {{}, {.clip = {.norm = 0.5}}, {.clip = {.value = 0.1, .norm = 0.5}}};
+  const nn::SgdOptions all[] = {
+      {}, {.common = {.clip = {.norm = 0.5}}}, {.common = {.clip = {.value = 0.1, .norm = 0.5}}}};
   for (Dtype dtype : {Dtype::f32, Dtype::f64})
     for (Index size : {1, 31, 32, 33, 1000, 5000}) {
       const Array gradient = random_array(dtype, {size}, 1);
@@ -240,7 +211,7 @@ BOOST_AUTO_TEST_CASE(the_norm_is_that_of_the_whole_gradient) {
 BOOST_AUTO_TEST_CASE(squares_that_overflow_are_no_infinity) {
   for (bool planned : {false, true}) {
     const Stepped huge =
-        step_along(Array::of<double>({3}, {3e200, -4e200, 0}), {.lr = 1, .clip = {.norm = 1}}, planned);
+        step_along(Array::of<double>({3}, {3e200, -4e200, 0}), {.lr = 1, .common = {.clip = {.norm = 1}}}, planned);
     BOOST_TEST(updated(huge));
     BOOST_CHECK_CLOSE_FRACTION(huge.norm, 5e200, 1e-12);
     check_row(huge.parameters, {-0.6, 0.8, 0});
@@ -250,10 +221,11 @@ BOOST_AUTO_TEST_CASE(squares_that_overflow_are_no_infinity) {
 }
 
 BOOST_AUTO_TEST_CASE(one_entry_that_is_not_finite_lets_nothing_move) {
-  const nn::SgdOptions all[] = {{.lr = 1},
-                                {.lr = 1, .clip = {.value = 0.5}},
-                                {.lr = 1, .clip = {.norm = 0.5}},
-                                {.lr = 1, .momentum = 0.9, .clip = {.value = 0.5, .norm = 0.5}, .average = 0.5}};
+  const nn::SgdOptions all[] = {
+      {.lr = 1},
+      {.lr = 1, .common = {.clip = {.value = 0.5}}},
+      {.lr = 1, .common = {.clip = {.norm = 0.5}}},
+      {.lr = 1, .momentum = 0.9, .common = {.clip = {.value = 0.5, .norm = 0.5}, .ema_decay = 0.5}}};
   for (Dtype dtype : {Dtype::f32, Dtype::f64})
     for (double bad : {not_a_number, infinity, -infinity})
       for (Index where : {0, 1100, 2019})
@@ -273,19 +245,21 @@ BOOST_AUTO_TEST_CASE(one_entry_that_is_not_finite_lets_nothing_move) {
 }
 
 BOOST_AUTO_TEST_CASE(moments_and_averages_outlive_what_is_not_finite) {
-  Vector whole(Array(Dtype::f64, {2})), broken(Array(Dtype::f64, {2}));
-  const nn::AdamOptions options{.lr = 0.1, .average = 0.5};
-  nn::Adam one(whole, options), other(broken, options);
-  for (const Row& gradient : {Row{1, 2}, Row{not_a_number, 1}, Row{3, -1}, Row{infinity, 0}, Row{0.5, 0.5}}) {
-    if (std::isfinite(gradient[0])) step(one, whole, gradient);
-    Tape tape(Dtype::f64);
-    const Array slope = Array::of<double>({2}, {gradient[0], gradient[1]});
-    other.step(with_gradient(broken.w.on(tape), tape.input(slope)));
-    BOOST_TEST(numbers(whole.w.value()) == numbers(broken.w.value()));
-  }
-  BOOST_TEST(other.updates() == 3);
-  const nn::WithAverages first(one), second(other);
-  BOOST_TEST(numbers(whole.w.value()) == numbers(broken.w.value()));
+  for (const OptimizerKind& kind : every_optimizer())
+    for (const OptimizerKind::Make& make : kind.make) {
+      Vector whole(Array(Dtype::f64, {2})), broken(Array(Dtype::f64, {2}));
+      const auto one = make(whole), other = make(broken);
+      for (const Row& gradient : {Row{1, 2}, Row{not_a_number, 1}, Row{3, -1}, Row{infinity, 0}, Row{0.5, 0.5}}) {
+        if (std::isfinite(gradient[0])) step(*one, whole, gradient);
+        Tape tape(Dtype::f64);
+        const Array slope = Array::of<double>({2}, {gradient[0], gradient[1]});
+        other->step(with_gradient(broken.w.on(tape), tape.input(slope)));
+        BOOST_TEST(numbers(whole.w.value()) == numbers(broken.w.value()), kind.name);
+      }
+      BOOST_TEST(other->updates() == 3);
+      const nn::WithAverages first(*one), second(*other);
+      BOOST_TEST(numbers(whole.w.value()) == numbers(broken.w.value()), kind.name);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_loss_that_reads_no_parameter_is_refused) {
@@ -300,7 +274,7 @@ BOOST_AUTO_TEST_CASE(a_loss_that_reads_no_parameter_is_refused) {
   const auto none = [](Draw& draw) { return mean(draw.normal({4, 2})); };
   const auto check = [&](const auto& loss) {
     const int line = __LINE__ + 1;
-    const std::string planned = error_of([&] { compile(nn::train_step(sgd, 1, loss)); });
+    const std::string planned = error_of([&] { nn::TrainStep(sgd, 1, loss); });
     BOOST_TEST(contains(planned, "[train_step] " + said), planned);
     BOOST_TEST(contains(planned, "(test_optimizers.cpp:" + std::to_string(line) + ")"), planned);
     Tape tape;
@@ -331,8 +305,6 @@ namespace {
 constexpr std::uint64_t seed = 5;
 constexpr int steps = 5;
 
-using MakeOptimizer = std::function<std::unique_ptr<nn::Optimizer>(nn::Module&)>;
-
 nn::Mlp network() {
   Rng rng(1);
   return nn::Mlp({.in = 2, .hidden = {70, 50}, .out = 2, .activation = tanh}, rng);
@@ -350,7 +322,7 @@ std::vector<Array> state(nn::Mlp& net, nn::Optimizer& optimizer) {
   return all;
 }
 
-std::vector<Array> eagerly(const MakeOptimizer& make) {
+std::vector<Array> eagerly(const OptimizerKind::Make& make) {
   nn::Mlp net = network();
   const auto optimizer = make(net);
   for (std::uint32_t i = 0; i < steps; ++i) {
@@ -361,10 +333,10 @@ std::vector<Array> eagerly(const MakeOptimizer& make) {
   return state(net, *optimizer);
 }
 
-std::vector<Array> planned(const MakeOptimizer& make) {
+std::vector<Array> planned(const OptimizerKind::Make& make) {
   nn::Mlp net = network();
   const auto optimizer = make(net);
-  auto step = compile(nn::train_step(*optimizer, seed, [&](Draw& draw) { return loss_of(net, draw); }));
+  nn::TrainStep step(*optimizer, seed, [&](Draw& draw) { return loss_of(net, draw); });
   for (int i = 0; i < steps; ++i) step.run();
   return state(net, *optimizer);
 }
@@ -372,27 +344,15 @@ std::vector<Array> planned(const MakeOptimizer& make) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(plans_and_threads_change_no_bit) {
-  const MakeOptimizer makers[] = {
-      [](nn::Module& m) {
-        return std::make_unique<nn::Adam>(
-            m, nn::AdamOptions{.weight_decay = 0.01, .clip = {.value = 0.02, .norm = 0.1}, .average = 0.9});
-      },
-      [](nn::Module& m) {
-        return std::make_unique<nn::Sgd>(
-            m, nn::SgdOptions{.momentum = 0.9, .nesterov = true, .clip = {.norm = 0.1}, .average = 0.5});
-      },
-      [](nn::Module& m) {
-        return std::make_unique<nn::Sgd>(m, nn::SgdOptions{.clip = {.value = 0.01}, .average = 0.5});
-      },
-  };
-  for (const MakeOptimizer& make : makers) {
-    const std::vector<Array> wanted = eagerly(make);
-    for (int count : {1, 2, 3, 7}) {
-      const Threads guard(count);
-      BOOST_TEST(same_bits(eagerly(make), wanted));
-      BOOST_TEST(same_bits(planned(make), wanted));
+  for (const OptimizerKind& kind : every_optimizer())
+    for (const OptimizerKind::Make& make : kind.make) {
+      const std::vector<Array> wanted = eagerly(make);
+      for (int count : {1, 2, 3, 7}) {
+        const Threads guard(count);
+        BOOST_TEST(same_bits(eagerly(make), wanted), kind.name);
+        BOOST_TEST(same_bits(planned(make), wanted), kind.name);
+      }
     }
-  }
 }
 
 BOOST_AUTO_TEST_CASE(micro_batches_make_the_mean_gradient) {
@@ -404,8 +364,8 @@ BOOST_AUTO_TEST_CASE(micro_batches_make_the_mean_gradient) {
   };
   const auto make = [&](Index rows, nn::Mlp& net, nn::Adam& adam) {
     const Type type{Dtype::f64, {rows, 2}};
-    return compile(nn::train_step(adam, seed, {type, type},
-                                  [&](Draw&, std::span<const Var> in) { return mean(square(net(in[0]) - in[1])); }));
+    return nn::TrainStep(adam, seed, {type, type},
+                         [&](Draw&, std::span<const Var> in) { return mean(square(net(in[0]) - in[1])); });
   };
   Rng rng(1);
   nn::Mlp one({.in = 2, .hidden = {30}, .out = 2, .activation = tanh, .dtype = Dtype::f64}, rng), many = one;
@@ -430,11 +390,11 @@ namespace {
 // Plain descent that keeps on which threads its pieces ran. (A team may come out of other threads the next time.)
 class Watched final : public nn::Optimizer {
  public:
-  Watched(nn::Module& module, nn::Clip clip) : Optimizer(module, 0, {clip, 0}), clip_(clip) {}
+  Watched(nn::Module& module, nn::Clip clip) : Optimizer(module, 0, {.clip = clip}), clip_(clip) {}
   std::size_t team() const { return seen_.size(); }
 
  private:
-  Settings read(std::int64_t) override { return {clip_, 0}; }
+  nn::OptimizerOptions read(std::int64_t) override { return {.clip = clip_}; }
   void update_piece(Index begin, Index size, const void* gradient) override {
     {
       const std::lock_guard lock(mutex_);
@@ -469,7 +429,7 @@ std::vector<Array> trained_parameters(nn::Mlp& net) {
 std::vector<Array> updated_by(int parts, const nn::Clip& clip) {
   nn::Mlp net = wide_network();
   Watched optimizer(net, clip);
-  auto step = compile(nn::train_step(optimizer, seed, [&](Draw& draw) { return wide_loss(net, draw); }));
+  nn::TrainStep step(optimizer, seed, [&](Draw& draw) { return wide_loss(net, draw); });
   for (int i = 0; i < 2; ++i) {
     for (int part = 1; part < parts; ++part) step.accumulate();
     step.run();

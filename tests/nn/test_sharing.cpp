@@ -92,8 +92,7 @@ template <class Net, class From>
 void check_assignment(Net& to, const From& assign, const Net& wanted) {
   nn::Sgd sgd(to, {.lr = 1});
   Plan plan = compile([&](std::span<const Var> in) { return std::vector<Var>{to(in[0])}; }, {point.type()});
-  auto step =
-      compile(nn::train_step(sgd, 1, {point.type()}, [&](Draw&, std::span<const Var> in) { return sum(to(in[0])); }));
+  nn::TrainStep step(sgd, 1, {point.type()}, [&](Draw&, std::span<const Var> in) { return sum(to(in[0])); });
   Tape tape;
   const auto [name, last] = to.trained().back();
   const Var before = last->on(tape);
@@ -205,7 +204,7 @@ BOOST_AUTO_TEST_CASE(options_that_are_refused_leave_the_module_free) {
   Vector inner(16);
   Around both(inner);
   BOOST_TEST(contains(error_of([&] { nn::Sgd sgd(inner, {.lr = NAN}); }), "[Sgd] needs lr"));
-  BOOST_TEST(contains(error_of([&] { nn::Adam adam(inner, {.clip = {.norm = -1}}); }),
+  BOOST_TEST(contains(error_of([&] { nn::Adam adam(inner, {.common = {.clip = {.norm = -1}}}); }),
                       "[clip] needs a value and a norm above 0"));
   nn::Sgd sgd(both);
   BOOST_TEST(sgd.parameters().size() == 2U);

@@ -31,7 +31,7 @@ Result finished(Net& net, nn::Adam& adam, std::vector<double> losses) {
   return result;
 }
 
-constexpr nn::AdamOptions settings{.lr = 1e-2, .weight_decay = 0.01, .average = 0.9};
+constexpr nn::AdamOptions settings{.lr = 1e-2, .weight_decay = 0.01, .common = {.ema_decay = 0.9}};
 
 template <class Net, class Loss>
 Result eagerly(Net net, const Loss& loss) {
@@ -50,7 +50,8 @@ Result eagerly(Net net, const Loss& loss) {
 template <class Net, class Loss>
 Result planned(Net net, const Loss& loss, const CompileOptions& options) {
   nn::Adam adam(net, settings);
-  auto step = compile(nn::train_step(adam, seed, [&](Draw& draw) { return loss(net, draw); }), options);
+  nn::TrainStep step(
+      adam, seed, [&](Draw& draw) { return loss(net, draw); }, options);
   std::vector<double> losses;
   for (std::uint32_t i = 0; i < steps; ++i) losses.push_back(step.run());
   return finished(net, adam, losses);
@@ -91,9 +92,9 @@ const auto normalised = [](Index dimension, const sde::Ou& process) {
 void check_circle(Index batch) {
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
-  const nn::ScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
+  const nn::ScaledScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
   const Array points = on_circle(batch);
-  check_steps(net, [=](const nn::ScoreNet& score, Draw& draw) {
+  check_steps(net, [=](const nn::ScaledScoreNet& score, Draw& draw) {
     const Var x0 = draw.tape().input(points);
     return sde::denoising_loss(process, score, x0, draw.uniform({batch, 1}, 1e-5, 1), draw.normal({batch, 2}));
   });
@@ -143,7 +144,7 @@ BOOST_AUTO_TEST_CASE(heat_kernel) {
 }
 BOOST_AUTO_TEST_CASE(heat_kernel_embedded) {
   Rng rng(1);
-  check_heat(nn::TimeEmbeddedNet({}, rng));
+  check_heat(nn::AdditiveTimeNet({}, rng));
 }
 
 BOOST_AUTO_TEST_CASE(fine_tuning) {

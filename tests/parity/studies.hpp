@@ -59,11 +59,11 @@ inline Study rings(const std::string& name, Dtype dtype, const NamedArrays& weig
 inline Study circle(const std::string& name, Dtype dtype, const NamedArrays& weights, Index width, Index features) {
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
-  const auto net = loaded(nn::ScoreNet({.width = width,
-                                        .features = features,
-                                        .standard_deviation = [=](Var t) { return process.std(t); },
-                                        .dtype = dtype},
-                                       rng),
+  const auto net = loaded(nn::ScaledScoreNet({.width = width,
+                                              .features = features,
+                                              .standard_deviation = [=](Var t) { return process.std(t); },
+                                              .dtype = dtype},
+                                             rng),
                           name, weights);
   return {net, [net](Var x, Var t) { return (*net)(x, t); }, process};
 }
@@ -93,7 +93,7 @@ inline Study study(const std::string& name, Dtype dtype, const NamedArrays& weig
     return detail::heat_kernel(
         nn::TimeMlp({.dimension = 1, .hidden = {8, 8, 8}, .activation = silu, .dtype = dtype}, rng), name, weights);
   if (name == "heat_embed")
-    return detail::heat_kernel(nn::TimeEmbeddedNet({.features = 16, .dtype = dtype}, rng), name, weights);
+    return detail::heat_kernel(nn::AdditiveTimeNet({.features = 16, .dtype = dtype}, rng), name, weights);
   if (name == "nano") return detail::nano(name, dtype, weights);
   throw Error("no study " + name);
 }

@@ -64,9 +64,8 @@ void check_eagerly(const Case& c, nn::Optimizer& optimizer, const std::string& n
 
 void check_planned(const Case& c, nn::Optimizer& optimizer, const std::string& name) {
   const std::vector<Array> first = Batches(c.reference).at(0);
-  auto step =
-      compile(nn::train_step(optimizer, 1, {first[0].type(), first[1].type(), first[2].type()},
-                             [&](Draw&, std::span<const Var> in) { return c.study.loss(in[0], in[1], in[2]); }));
+  nn::TrainStep step(optimizer, 1, {first[0].type(), first[1].type(), first[2].type()},
+                     [&](Draw&, std::span<const Var> in) { return c.study.loss(in[0], in[1], in[2]); });
   check_steps(c, optimizer, name, [&](const std::vector<Array>& batch) {
     return step.run({batch[0], batch[1], batch[2]});
   });
@@ -82,7 +81,7 @@ void check_all(const std::string& network, Dtype dtype) {
     };
     const Case by_adam{fresh(), reference, tolerance}, by_adamw{fresh(), reference, tolerance},
         smooth{fresh(), reference, tolerance};
-    nn::Adam adam(*by_adam.study.module, {.lr = 1e-3, .average = 0.9});
+    nn::Adam adam(*by_adam.study.module, {.lr = 1e-3, .common = {.ema_decay = 0.9}});
     check(by_adam, adam, "adam");
     {
       const nn::WithAverages averages(adam);
@@ -91,7 +90,7 @@ void check_all(const std::string& network, Dtype dtype) {
     by_adam.check_parameters("opt/adam/step10/");
     nn::Adam adamw(*by_adamw.study.module, {.lr = 1e-3, .weight_decay = 0.01});
     check(by_adamw, adamw, "adamw");
-    nn::Adam slow(*smooth.study.module, {.lr = 1e-3, .average = 0.9999});
+    nn::Adam slow(*smooth.study.module, {.lr = 1e-3, .common = {.ema_decay = 0.9999}});
     check(smooth, slow, "adam");
     const nn::WithAverages averages(slow);
     smooth.check_parameters("opt/ema0.9999/");
@@ -127,7 +126,7 @@ BOOST_DATA_TEST_CASE(fine_tuning, data::make(both), name) {
     const sde::RewardGradient gradient = [&](Var x, Var t) { return -teacher(x, t); };
     return sde::proximal_loss(student, teacher, gradient, in[0], in[1], {.beta = 5, .lambda = 0.001}).loss;
   };
-  auto step = compile(nn::train_step(adam, 1, {{dtype, {32, 4}}, {dtype, {32, 1}}}, loss));
+  nn::TrainStep step(adam, 1, {{dtype, {32, 4}}, {dtype, {32, 1}}}, loss);
   Array losses(Dtype::f64, {steps}), wanted_losses(Dtype::f64, {steps});
   for (Index i = 0; i < steps; ++i) {
     losses.set(i, step.run({parity::row(reference["x"], i, {32, 4}), parity::row(reference["t"], i, {32, 1})}));

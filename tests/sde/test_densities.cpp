@@ -209,7 +209,8 @@ BOOST_AUTO_TEST_CASE(a_network_in_f32_serves_a_state_in_f64) {
 
 BOOST_AUTO_TEST_CASE(densities_have_the_same_bits_on_any_threads) {
   Rng rng(4);
-  const nn::ScoreNet net({.width = 128, .features = 16, .standard_deviation = [](Var t) { return sqrt(t); }}, rng);
+  const nn::ScaledScoreNet net({.width = 128, .features = 16, .standard_deviation = [](Var t) { return sqrt(t); }},
+                               rng);
   const sde::Ode flow = sde::probability_flow(sde::VeConstant{.sigma = 1}, sde::in_dtype(Dtype::f32, std::cref(net)));
   const Array points = plane_points(250);
   for (Index probes : {0, 2}) {

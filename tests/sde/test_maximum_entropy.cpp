@@ -48,11 +48,11 @@ int steps_to(double factor, double sign) {
   Student student;
   nn::Adam adam(student, {.lr = 1e-2});
   const sde::RewardGradient gradient = [sign](Var x, Var t) { return -sign * normal_score(x, t); };
-  auto step = compile(nn::train_step(adam, 3, [&](Draw& draw) {
+  nn::TrainStep step(adam, 3, [&](Draw& draw) {
     const Var t = draw.uniform({256, 1}, 1e-5, near);
     const Var x = sde::perturb(ou, data_sd * draw.normal({256, 2}), t, draw.normal({256, 2}));
     return sde::proximal_loss(student, normal_score, gradient, x, t, {.beta = 1, .lambda = 1, .near = near}).loss;
-  }));
+  });
   int steps = 0;
   while (steps < 2000 && relative_error(student, factor) > 0.03)
     for (int i = 0; i < 50; ++i, ++steps) step.run();

@@ -50,7 +50,7 @@ Array normal(Index n, Index d, double std, Dtype dtype = Dtype::f64) {
 // A network whose time is embedded, and scores of it for any rows.
 struct Networks {
   Rng rng{3};
-  nn::ScoreNet circle{{.width = 32, .features = 16, .standard_deviation = [](Var t) { return sqrt(t); }}, rng};
+  nn::ScaledScoreNet circle{{.width = 32, .features = 16, .standard_deviation = [](Var t) { return sqrt(t); }}, rng};
   nn::TimeMlp rings{{.dimension = 2, .hidden = {40, 40}, .activation = relu, .features = 8}, rng};
 };
 

@@ -1,4 +1,4 @@
-#include "nn/time_mlp.hpp"
+#include "nn/networks/time_mlp.hpp"
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"

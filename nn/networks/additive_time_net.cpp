@@ -1,4 +1,4 @@
-#include "nn/time_embedded_net.hpp"
+#include "nn/networks/additive_time_net.hpp"
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
@@ -7,15 +7,15 @@
 namespace wengert::nn {
 namespace {
 
-const TimeEmbeddedNetOptions& checked(const TimeEmbeddedNetOptions& o) {
-  positive("TimeEmbeddedNet", "dimension", o.dimension);
-  positive("TimeEmbeddedNet", "width", o.width);
+const AdditiveTimeNetOptions& checked(const AdditiveTimeNetOptions& o) {
+  positive("AdditiveTimeNet", "dimension", o.dimension);
+  positive("AdditiveTimeNet", "width", o.width);
   return o;
 }
 
 }  // namespace
 
-TimeEmbeddedNet::TimeEmbeddedNet(const TimeEmbeddedNetOptions& o, Rng& rng)
+AdditiveTimeNet::AdditiveTimeNet(const AdditiveTimeNetOptions& o, Rng& rng)
     : features_({.width = checked(o).features,
                  .scale = o.scale,
                  .first = FourierOptions::First::sine,
@@ -29,13 +29,13 @@ TimeEmbeddedNet::TimeEmbeddedNet(const TimeEmbeddedNetOptions& o, Rng& rng)
   name_parameters();
 }
 
-Var TimeEmbeddedNet::operator()(Operand x, Operand t) const {
+Var AdditiveTimeNet::operator()(Operand x, Operand t) const {
   const InModule scope(*this, x);
-  check_points_and_times("TimeEmbeddedNet", x, t, dimension_);
+  check_points_and_times("AdditiveTimeNet", x, t, dimension_);
   return decoder_(silu(encoder_(x) + silu(time_(features_(t)))));
 }
 
-void TimeEmbeddedNet::children(Visitor& visit) {
+void AdditiveTimeNet::children(Visitor& visit) {
   visit("time_embedder.0", features_);
   visit("time_embedder.1", time_);
   visit("encoder.0", encoder_);

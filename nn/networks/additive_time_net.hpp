@@ -1,11 +1,11 @@
-// TimeEmbeddedNet: one hidden layer to which Fourier features of time are added.
+// AdditiveTimeNet: one hidden layer to which Fourier features of time are added.
 #pragma once
 #include "nn/features.hpp"
 #include "nn/linear.hpp"
 
 namespace wengert::nn {
 
-struct TimeEmbeddedNetOptions {
+struct AdditiveTimeNetOptions {
   Index dimension = 1;   // of the points
   Index width = 8;       // of the hidden layer
   Index features = 256;  // of time
@@ -15,10 +15,10 @@ struct TimeEmbeddedNetOptions {
 
 // x [B,d], t [B,1] or [1,1] -> [B,d]: linear(silu(linear(x) + silu(linear(features(t)))));
 // time_embedder.0.W, time_embedder.1.*, encoder.0.*, decoder.1.*
-class TimeEmbeddedNet final : public Module {
+class AdditiveTimeNet final : public Module {
  public:
   // Throws Error when a width is not positive, or as FourierFeatures does.
-  TimeEmbeddedNet(const TimeEmbeddedNetOptions& options, Rng& rng);
+  AdditiveTimeNet(const AdditiveTimeNetOptions& options, Rng& rng);
 
   Var operator()(Operand x, Operand t) const;
   void children(Visitor& visit) override;

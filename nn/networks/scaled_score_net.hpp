@@ -1,5 +1,5 @@
-// ScoreNet: the network of time-dependent score matching on small point sets: Fourier features of time through two
-// layers, hidden layers with one LayerNorm, and an output over the standard deviation of the transition.
+// ScaledScoreNet: the network of time-dependent score matching on small point sets: Fourier features of time through
+// two layers, hidden layers with one LayerNorm, and an output over the standard deviation of the transition.
 #pragma once
 #include <functional>
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace wengert::nn {
 
-struct ScoreNetOptions {
+struct ScaledScoreNetOptions {
   Index dimension = 2;                           // of the points
   Index layers = 4;                              // the projection of [x, time] and layers - 1 hidden ones; at least 2
   Index width = 128;                             // of these
@@ -25,10 +25,10 @@ struct ScoreNetOptions {
 //   e = silu(linear(silu(linear(features(t))))),  h = linear([x, e]),  h = silu(linear(h)) for every hidden layer, the
 //   last one with a LayerNorm before silu,  score = linear(h) / standard_deviation(t)
 // time_embed.0.freqs, time_embed.1.*, time_embed.3.*, input_proj.*, hidden.0.*, hidden.2.*, ..., output.*
-class ScoreNet final : public Module {
+class ScaledScoreNet final : public Module {
  public:
   // Throws Error when a width is not positive, there are fewer than 2 layers, or there is no standard deviation.
-  ScoreNet(const ScoreNetOptions& options, Rng& rng);
+  ScaledScoreNet(const ScaledScoreNetOptions& options, Rng& rng);
 
   Var operator()(Operand x, Operand t) const;
   void children(Visitor& visit) override;

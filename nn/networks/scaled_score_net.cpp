@@ -1,4 +1,4 @@
-#include "nn/score_net.hpp"
+#include "nn/networks/scaled_score_net.hpp"
 
 #include <fmt/format.h>
 
@@ -9,17 +9,17 @@
 namespace wengert::nn {
 namespace {
 
-const ScoreNetOptions& checked(const ScoreNetOptions& o) {
-  if (!o.standard_deviation) throw Error("[ScoreNet] needs the standard deviation of the transition");
-  if (o.layers < 2) throw Error(fmt::format("[ScoreNet] needs at least 2 layers, got {}", o.layers));
-  positive("ScoreNet", "dimension", o.dimension);
-  positive("ScoreNet", "width", o.width);
+const ScaledScoreNetOptions& checked(const ScaledScoreNetOptions& o) {
+  if (!o.standard_deviation) throw Error("[ScaledScoreNet] needs the standard deviation of the transition");
+  if (o.layers < 2) throw Error(fmt::format("[ScaledScoreNet] needs at least 2 layers, got {}", o.layers));
+  positive("ScaledScoreNet", "dimension", o.dimension);
+  positive("ScaledScoreNet", "width", o.width);
   return o;
 }
 
 }  // namespace
 
-ScoreNet::ScoreNet(const ScoreNetOptions& o, Rng& rng)
+ScaledScoreNet::ScaledScoreNet(const ScaledScoreNetOptions& o, Rng& rng)
     : features_({.width = checked(o).features, .scale = o.scale, .dtype = o.dtype}, rng),
       first_(o.features, o.features, rng, o.dtype),
       second_(o.features, o.features, rng, o.dtype),
@@ -36,11 +36,11 @@ ScoreNet::ScoreNet(const ScoreNetOptions& o, Rng& rng)
   name_parameters();
 }
 
-Var ScoreNet::operator()(Operand x, Operand t) const {
+Var ScaledScoreNet::operator()(Operand x, Operand t) const {
   const InModule scope(*this, x);
-  check_points_and_times("ScoreNet", x, t, dimension_);
+  check_points_and_times("ScaledScoreNet", x, t, dimension_);
   const Var deviation = standard_deviation_(t.var());
-  check_shape("ScoreNet", "standard_deviation", deviation, t.shape(), t);
+  check_shape("ScaledScoreNet", "standard_deviation", deviation, t.shape(), t);
   const Var time = silu(second_(silu(first_(features_(t)))));
   Var h = project_(concat({x, time}, -1));
   for (std::size_t i = 0; i < hidden_.size(); ++i) {
@@ -51,7 +51,7 @@ Var ScoreNet::operator()(Operand x, Operand t) const {
   return output_(h) / deviation;
 }
 
-void ScoreNet::children(Visitor& visit) {
+void ScaledScoreNet::children(Visitor& visit) {
   visit("time_embed.0", features_);
   visit("time_embed.1", first_);
   visit("time_embed.3", second_);
