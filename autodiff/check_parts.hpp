@@ -13,8 +13,9 @@ Array draw(const Sample& sample, Dtype dtype, std::mt19937_64& random);
 // "[0, 2]": where element i lies, in C order.
 std::string place_in(const Shape& shape, Index i);
 
-// check_plans() of a call as it stands, with about 200 rows where its rows() let the first axis of operands be those of
-// a batch (the other operands are parameters), and under vmap over 200 slices.
+// check_plans() of a call, to second derivatives in f64 and first ones in f32: as it stands, with 200 rows where its
+// rows() let the first axis of operands be those of a batch (the other operands are parameters), and under vmap over
+// 200 slices.
 CheckReport check_example_in_plans(const Op& op, const Example& example, Dtype dtype);
 
 // The same of a special point as it stands.
