@@ -9,6 +9,13 @@
 #include "autodiff/plan/stages.hpp"
 
 namespace wengert {
+
+// Under a name that no user of the namespace meets: plan.hpp does not open wengert::plan.
+class Plan::Executor final : public plan::Executor {
+ public:
+  using plan::Executor::Executor;
+};
+
 namespace {
 
 void check_rows(std::span<const std::size_t> rows, std::span<const Type> inputs) {
@@ -32,12 +39,12 @@ Plan::PassInfo apply(const plan::Pass& pass, plan::Graph& graph) {
 
 }  // namespace
 
-Plan::Plan(std::unique_ptr<plan::Executor> executor) : executor_(std::move(executor)) {}
+Plan::Plan(std::unique_ptr<Executor> executor) : executor_(std::move(executor)) {}
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
 Plan::~Plan() = default;
 
-plan::Executor& Plan::executor() const {
+Plan::Executor& Plan::executor() const {
   if (!executor_) throw Error("[plan] this Plan was moved from");
   return *executor_;
 }
@@ -69,7 +76,7 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
     if (options.rewrites || !pass.rewrites) applied.push_back(apply(pass, graph));
   plan::Schedule schedule = plan::make_schedule(graph, options);
   schedule.passes = std::move(applied);
-  return Plan(std::make_unique<plan::Executor>(std::move(schedule)));
+  return Plan(std::make_unique<Plan::Executor>(std::move(schedule)));
 }
 
 Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options, Dtype dtype) {

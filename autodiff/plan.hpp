@@ -30,9 +30,6 @@
 namespace wengert {
 
 class Barrier;
-namespace plan {
-class Executor;
-}
 
 // An input of one run: an array, or memory of the caller's, aligned or not. It must live until run() returns.
 struct PlanInput {
@@ -103,11 +100,12 @@ class Plan {
     return profile(std::span<const PlanInput>(inputs.begin(), inputs.size()), runs);
   }
 
-  explicit Plan(std::unique_ptr<plan::Executor> executor);  // as compile() makes it
+  class Executor;
+  explicit Plan(std::unique_ptr<Executor> executor);  // as compile() makes it
 
  private:
-  plan::Executor& executor() const;
-  std::unique_ptr<plan::Executor> executor_;
+  Executor& executor() const;
+  std::unique_ptr<Executor> executor_;
 };
 
 struct CompileOptions {
