@@ -44,7 +44,7 @@ Array samples_of(const Model& model, const sde::Field& score, const Array& start
   sde::Integrator sampler(sde::EulerMaruyama{}, sde::ReverseSde({sde::reverse(model.ve, score).drift, noise}, score));
   return sample("sample " + model.title(), sampler, start,
                 faults.step ? sde::Grid::uniform(1, to - h, times) : sde::Grid::uniform(1, to, times - 1),
-                {.noise = sde::Noise::drawn(derive_seed(model.seed, sampling)), .last_mean = true});
+                {.noise = sde::Noise::drawn(derive_seed(model.seed, sampling)), .denoise_last = true});
 }
 
 Energies energies(const Model& model, const Array& points) {
@@ -86,7 +86,7 @@ void report_samples(Run& run, const Model& model, const std::string& start, cons
 }
 
 // Samples as the windows have them, by the text's sampler, and the corrected ones, of which pictures are drawn; the
-// same of the energies by the text's law at t = 1 and by the true one.
+// same of the energies by the text's distribution at t = 1 and by the true one.
 Landscape explore(Run& run, const Model& model, const Faults& faults, const Counts& counts) {
   Landscape result;
   const Faults text{.noise = faults.noise, .start = true, .step = true};
@@ -249,7 +249,8 @@ int main(int count, char** arguments) {
   const bool& noise = options.fault("noise", "reverse noise sigma^2 dW; the same where sigma is 1");
   const bool& start = options.fault("start", "samples start on the circle");
   const bool& step = options.fault("step", "a step of the sampler beyond its grid");
-  const bool& prior = options.fault("prior", "N(0, I) taken for the law at t = 1 in the energies that are drawn");
+  const bool& prior =
+      options.fault("prior", "N(0, I) taken for the distribution at t = 1 in the energies that are drawn");
   const bool& shift = options.fault("shift", "energies of patterns and of centres counted from different zeros");
   const bool& shuffle = options.fault("shuffle", "patterns shuffled once, not for each epoch");
   const bool& bessel =

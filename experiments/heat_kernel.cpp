@@ -1,7 +1,7 @@
 // Diffusion and denoising on the line: the heat kernel, whose score is known, and two small networks that learn it.
 //
 // From x_0 = 0 the process dx = 1.1^t dW spreads to N(0, s(t)^2). The exact score -x / s(t)^2 and networks trained by
-// the loss mean((s score + z)^2) run it backwards, by the ordinary and by the stochastic equation.
+// the loss mean((s score + z)^2) run it backwards, by the ODE and by the SDE.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -89,7 +89,7 @@ Both exact_reversal(const Start& start, const Faults& faults) {
           reverse_paths(Equation::sde, faults.drift ? halved : score, start, faults.noise, width)};
 }
 
-// The squared error of s score against -x / s, weighted by the true law over |x| <= 3 s; the mean over t.
+// The squared error of s score against -x / s, weighted by the true distribution over |x| <= 3 s; the mean over t.
 template <class Net>
 double score_error(const Net& net) {
   double total = 0;
@@ -180,10 +180,10 @@ void draw_forward(Run& run, const Faults& faults) {
     each.value = 0.05 * k;
     kernels.panels[0].layers.emplace_back(std::move(each));
   }
-  run.figure(
-      "kernels", kernels,
-      "The heat kernel from t = .05 to 1: a normal law that starts at a point and widens like the square root of "
-      "t at first, faster later, since the diffusivity grows as 1.1^{2t}.");
+  run.figure("kernels", kernels,
+             "The heat kernel from t = .05 to 1: a normal distribution that starts at a point and widens like the "
+             "square root of "
+             "t at first, faster later, since the diffusivity grows as 1.1^{2t}.");
   Figure forward{.panels = {}, .width = 360, .height = 300};
   Tape tape;
   Draw draw(tape, run.seed(forward_noise));
@@ -212,12 +212,12 @@ void explain_faults(Run& run, const Start& start, const Both& corrected) {
   };
   run.fault({"noise",
              "The stochastic solver draws its noise by rand_like, uniform on (0, 1), instead of from a normal "
-             "law: every step pushes to the right, with a twelfth of the variance.",
+             "distribution: every step pushes to the right, with a twelfth of the variance.",
              {{"mean at t = .25, SDE", mean(noise.sde[2]), mean(corrected.sde[2])},
               {"standard deviation at t = .25, SDE", sd(noise.sde[2]), sd(corrected.sde[2])}}},
             beside(noise, 2, false), "The stochastic reversal at t = .25 with uniform and with normal noise.");
   run.fault({"drift",
-             "With the exact score the stochastic equation takes the ordinary one's drift, half of what it "
+             "With the exact score the SDE takes the ODE's drift, half of what it "
              "needs: noise is added that nothing takes away.",
              {{"standard deviation at t = .05, SDE", sd(drift.sde[3]), sd(corrected.sde[3])}}},
             beside(drift, 3, false), "The stochastic reversal at t = .05 with half of the drift and with all of it.");
@@ -226,7 +226,7 @@ void explain_faults(Run& run, const Start& start, const Both& corrected) {
              "reached 1.0496 at t = 1.",
              {{"standard deviation at t = .75, ODE", sd(narrow.ode[0]), sd(corrected.ode[0])},
               {"standard deviation at t = .05, ODE", sd(narrow.ode[3]), sd(corrected.ode[3])}}},
-            beside(narrow, 3, true), "The ordinary reversal at t = .05 from both starts: the error stays to the end.");
+            beside(narrow, 3, true), "The reversed ODE at t = .05 from both starts: the error stays to the end.");
   Figure widths{.panels = {{.x = {"x", line}, .y = {"density", Range{0, 0.45}}}}, .width = 760};
   for (bool printed : {true, false}) {
     Line each = curve([&](double x) { return normal_density(x, kernel_width(1, printed)); }, line);
@@ -243,7 +243,8 @@ void explain_faults(Run& run, const Start& start, const Both& corrected) {
 
 void study(Run& run, const Faults& faults, Index batch, Index exact_count, Index net_count) {
   run.paragraph(
-      "A point on the line is smeared out by the process dx = 1.1^t dW; the heat kernel is its law at every time, and "
+      "A point on the line is smeared out by the process dx = 1.1^t dW; the heat kernel is its distribution at every "
+      "time, and "
       "its score -x/s² is known exactly. Running the process backwards with the exact score shows what a perfect "
       "denoiser does; two networks of a few dozen weights, one that reads the bare time and one with Fourier features "
       "of it, show what learning costs.");
@@ -254,7 +255,7 @@ void study(Run& run, const Faults& faults, Index batch, Index exact_count, Index
   const Both shown = run.options().as_printed() ? exact_reversal(exact, faults) : corrected;
   report_paths(run, "exact", shown);
   run.figure("reverse_exact", reverse_figure(shown, faults.width),
-             "Reverse paths by the exact score in 200 steps: the ordinary equation above, the stochastic one below.");
+             "Reverse paths by the exact score in 200 steps: the ODE above, the SDE below.");
 
   std::vector<Losses> losses;
   Rng plain_rng(run.seed(plain)), embedded_rng(run.seed(embedded));

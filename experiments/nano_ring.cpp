@@ -138,7 +138,8 @@ void explain_fault(Run& run, const Array& losses, Index batch) {
 void study(Run& run, Index batch, Index count, bool scaled) {
   run.paragraph(
       "A diffusion model in a hundred lines: a variance-preserving process turns a ring, denser along the diagonals, "
-      "into a normal law; a network of five small layers learns the score; the reversed equation draws the ring "
+      "into a normal distribution; a network of five small layers learns the score; the reversed equation draws the "
+      "ring "
       "again.");
   Rng rng(run.seed(weights));
   nn::Mlp score(network, rng);

@@ -1,7 +1,7 @@
 // Diffusion models, an introduction: an Ornstein-Uhlenbeck process spreads two half rings, a network learns its score.
 //
-// The process dX = -X/2 dt + dW/2 takes 2048 points of two arcs to a blob that is no standard normal law. A ReLU
-// network on the point and one sine and cosine of t learns the score by a loss weighted with the variance;
+// The process dX = -X/2 dt + dW/2 takes 2048 points of two arcs to a blob that is no standard normal distribution. A
+// ReLU network on the point and one sine and cosine of t learns the score by a loss weighted with the variance;
 // predictor-corrector steps and the probability flow bring the rings back.
 #include <fmt/format.h>
 
@@ -64,7 +64,7 @@ Array train_score(const nn::TimeMlp& score, nn::Adam& adam, const Run& run, cons
   return train("train", run.options().steps(), step);
 }
 
-// Points with the law of X_1, the data's spread by the process; or from N(0, I), as printed.
+// Points with the distribution of X_1, the data's spread by the process; or from N(0, I), as printed.
 Array ends(const Run& run, const Array& data, Index count, bool normal) {
   Tape tape;
   Draw draw(tape, run.seed(starts));
@@ -231,7 +231,7 @@ void draw_samples(Run& run, const Score& score, const Array& data, const Faults&
   };
   run.figure(
       "samples",
-      {.panels = {over_data(from_normal, "from N(0, I)"), over_data(from_truth, "from the law of X_1"),
+      {.panels = {over_data(from_normal, "from N(0, I)"), over_data(from_truth, "from the distribution of X_1"),
                   over_data(by_song, "norm-ratio steps"), over_data(by_flow, "probability flow")},
        .width = 380},
       "1024 samples each over the data. Langevin steps of the text's size are too long for the thin rings and leave "
@@ -244,13 +244,13 @@ void draw_samples(Run& run, const Score& score, const Array& data, const Faults&
       printed_and_corrected(over_data(from_normal, ""), over_data(from_truth, "")),
       "Predictor-corrector samples from both starts.");
   const Array closed = first_rows(from_truth, 1024);
-  run.fault(
-      {"grid",
-       "The grid of times is arange(0, 1, .01), which stops one step before t = 1: points with the law of X_1 meet "
-       "the score of t = .99 first.",
-       {{"energy distance to the data", energy_distance(open, data), energy_distance(closed, data)}}},
-      printed_and_corrected(over_data(open, ""), over_data(closed, "")),
-      "Samples on the half-open and on the closed grid, from the same start and with the same noise.");
+  run.fault({"grid",
+             "The grid of times is arange(0, 1, .01), which stops one step before t = 1: points with the distribution "
+             "of X_1 meet "
+             "the score of t = .99 first.",
+             {{"energy distance to the data", energy_distance(open, data), energy_distance(closed, data)}}},
+            printed_and_corrected(over_data(open, ""), over_data(closed, "")),
+            "Samples on the half-open and on the closed grid, from the same start and with the same noise.");
 }
 
 void study(Run& run, const Faults& faults, Index batch, Index count, Index cells, Index frames) {

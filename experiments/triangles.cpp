@@ -154,7 +154,8 @@ void report_samples(Run& run, const Data& data, const Summary& base, const Summa
 void study(Run& run, const Faults& faults, const Sizes& sizes) {
   run.paragraph(
       "A diffusion model samples what its data have most of. Fine-tuning for entropy pushes it to the rims of what its "
-      "data allow: each round raises the law to a power below one, for which minus the score is gradient enough; no "
+      "data allow: each round raises the distribution to a power below one, for which minus the score is gradient "
+      "enough; no "
       "density and no new data are needed. Triangles make a small world of it, since three inequalities decide whether "
       "three lengths are one.");
   const Data data;

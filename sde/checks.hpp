@@ -31,7 +31,7 @@ bool is_empty(const F& f) {
     return false;
 }
 
-// Throws Error, with the line that recorded `got`, unless it has the type of `like`: what merely stretches to it would
+// Throws Error, with the line that recorded `got`, unless it has the type of `like`: what is only broadcast to it would
 // give every row or every coordinate the same number.
 void check_like(std::string_view owner, std::string_view what, Var got, Var like);
 // The same for what may also be one number for each row, as a function of times [1,1] or [B,1] is.

@@ -11,7 +11,7 @@
 
 namespace wengert::sde {
 
-// p_t(x) = 1/n sum_i N(x; mean(t) x_i, std(t)^2 I). Callable as a score.
+// p_t(x) = 1/n sum_i N(x; mean_scale(t) x_i, std(t)^2 I). Callable as a score.
 template <Process P>
 class Empirical {
  public:
@@ -30,11 +30,11 @@ class Empirical {
            (std::log(n) + 0.5 * d * std::log(2 * std::numbers::pi)) - d * log(s);
   }
 
-  // grad log p_t(x) = (mean(t) sum_i w_i x_i - x) / std(t)^2, w the softmax of the exponents: [B,d].
+  // grad log p_t(x) = (mean_scale(t) sum_i w_i x_i - x) / std(t)^2, w the softmax of the exponents: [B,d].
   Var operator()(Operand x, Operand t) const {
     const Scope scope(x);
     const Var centre = matmul(softmax(exponents(x, t), 1), points_beside(x));
-    return (process_.mean(t) * centre - x) / square(process_.std(t));
+    return (process_.mean_scale(t) * centre - x) / square(process_.std(t));
   }
 
  private:
@@ -43,9 +43,9 @@ class Empirical {
     return points.dtype() == x.var().dtype() ? points : cast(points, x.var().dtype());
   }
 
-  // -|x - mean(t) x_i|^2 / (2 std(t)^2), [B,n]: coordinate by coordinate, so that nothing cancels.
+  // -|x - mean_scale(t) x_i|^2 / (2 std(t)^2), [B,n]: coordinate by coordinate, so that nothing cancels.
   Var exponents(Operand x, Operand t) const {
-    const Var points = transpose(points_beside(x)), m = process_.mean(t);
+    const Var points = transpose(points_beside(x)), m = process_.mean_scale(t);
     Var distance;  // squared
     for (Index j = 0; j < points.extent(0); ++j) {
       const Var part = square(slice(x, 1, j, j + 1) - m * slice(points, 0, j, j + 1));

@@ -16,7 +16,7 @@
 namespace wengert::sde {
 
 // dy/dt = f(y, t). Written for one array as f(Var x, Var t) -> Var, or as f(const State& y, Var t) -> State. Throws
-// Error for an empty function, and where it gives other types than the state's: what merely stretches is no derivative
+// Error for an empty function, and where it gives other types than the state's: what is only broadcast is no derivative
 // of it.
 class Ode {
  public:
@@ -85,7 +85,7 @@ struct ReverseSde : Sde {
   Field score;
 };
 
-// dx = (f - g^2 score) dt + g dW with t falling (Anderson, "Reverse-time diffusion equation models", 1982).
+// dx = (f - g^2 score) dt + g dW with t decreasing (Anderson, "Reverse-time diffusion equation models", 1982).
 template <Process P>
 ReverseSde reverse(const P& process, const Field& score) {
   const Sde ahead = forward(process);
@@ -95,7 +95,7 @@ ReverseSde reverse(const P& process, const Field& score) {
   return {{drift, ahead.diffusion}, score};
 }
 
-// dx/dt = f - g^2 score / 2: the ordinary equation with the same law at every time (Song et al., "Score-based
+// dx/dt = f - g^2 score / 2: the ODE with the same distribution at every time (Song et al., "Score-based
 // generative modeling through stochastic differential equations", ICLR 2021).
 template <Process P>
 Ode probability_flow(const P& process, const Field& score) {

@@ -1,5 +1,5 @@
-// The Euler-Maruyama method: x + h drift + sqrt|h| diffusion z (Maruyama, 1955). With a reverse equation and a falling
-// grid it samples by score-based diffusion.
+// The Euler-Maruyama method: x + h drift + sqrt|h| diffusion z (Maruyama, 1955). With a reverse equation and a
+// decreasing grid it samples by score-based diffusion.
 #pragma once
 #include "sde/equation.hpp"
 #include "sde/method.hpp"

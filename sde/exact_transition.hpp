@@ -1,4 +1,4 @@
-// Paths of a process by its exact transitions: no error of discretisation, on any grid of rising times from 0 on.
+// Paths of a process by its exact transitions: no error of discretisation, on any grid of increasing times from 0 on.
 #pragma once
 #include "sde/method.hpp"
 #include "sde/process.hpp"

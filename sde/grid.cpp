@@ -29,10 +29,10 @@ Grid Grid::reversed() const { return Grid({times_.rbegin(), times_.rend()}); }
 
 Grid::Grid(std::vector<double> times) : times_(std::move(times)) {
   if (times_.size() < 2) throw Error(fmt::format("[grid] needs at least two times, got {}", times_.size()));
-  const bool rising = times_[1] > times_[0];
+  const bool increasing = times_[1] > times_[0];
   for (std::size_t i = 0; i < times_.size(); ++i) {
     if (!std::isfinite(times_[i])) throw Error(fmt::format("[grid] time {} is {}", i, times_[i]));
-    if (i > 0 && (rising ? times_[i] <= times_[i - 1] : times_[i] >= times_[i - 1]))
+    if (i > 0 && (increasing ? times_[i] <= times_[i - 1] : times_[i] >= times_[i - 1]))
       throw Error(fmt::format("[grid] times are not strictly monotone: {} follows {}", times_[i], times_[i - 1]));
   }
 }

@@ -27,6 +27,18 @@ std::pair<double, double> ends_of(const Times& times) {
   return {tolerance.from, tolerance.to};
 }
 
+// Unless there is a state, of one floating dtype, whose arrays are [B,...] of rank 2 or more, with the same B.
+void check_state(const Owner& solver, std::span<const Array> state) {
+  if (state.empty()) solver.refuse("needs a state of at least one array");
+  for (const Array& part : state) {
+    const Type& type = part.type();
+    if (!is_float(type.dtype) || type.dtype != state[0].dtype() || type.shape.rank() < 2 ||
+        type.shape[0] != state[0].shape()[0])
+      solver.refuse(fmt::format("needs a state of f32 or f64 of shapes [B,...] with the same B, got {} beside {}",
+                                to_string(type), to_string(state[0].type())));
+  }
+}
+
 // Whether a time to save is none of those that every run over these times meets.
 bool needs_polynomial(const Times& times, std::span<const double> save_at) {
   const auto [from, to] = ends_of(times);
@@ -118,7 +130,7 @@ class Run {
       if (h == 0 && !std::isfinite(error))
         return fail(Outcome::not_finite, "the step gave " + plans_.describe_step(inputs_));
       if (h == 0) return fail(Outcome::step_too_small, "a step that meets the tolerance is below the resolution of t");
-      error = attempt(h, control.next(), options_.last_mean && control.is_last());
+      error = attempt(h, control.next(), options_.denoise_last && control.is_last());
       if (control.accept(error))
         take(h, control.t());
       else
@@ -232,6 +244,12 @@ class Run {
 
 }  // namespace
 
+StepperPlans& Integrator::last() const {
+  if (last_ >= plans_.size())
+    throw Error(fmt::format("[{}] has no plan before the first run", stepper_ ? stepper_->name : "integrator"));
+  return *plans_[last_];
+}
+
 StepperPlans& Integrator::compiled(std::span<const Array> state, const Times& times, const RunOptions& options) {
   const Stepper& stepper = *stepper_;
   const Noise& noise = options.noise;
@@ -245,7 +263,11 @@ StepperPlans& Integrator::compiled(std::span<const Array> state, const Times& ti
   for (const Array& part : state) key.types.push_back(part.type());
   for (const Array& each : options.fixed) key.types.push_back(each.type());
   if (!noise.is_none() && !noise.is_drawn()) key.noise.assign(static_cast<std::size_t>(stepper.draws), state[0].type());
-  return plans_.find(key, [&] { return std::make_unique<StepperPlans>(stepper, key); });
+  const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const auto& each) { return each->key() == key; });
+  const std::size_t index = static_cast<std::size_t>(found - plans_.begin());
+  if (found == plans_.end()) plans_.push_back(std::make_unique<StepperPlans>(stepper, key));
+  last_ = index;  // where it throws, what was met last stays
+  return *plans_[index];
 }
 
 Solution Integrator::run(std::vector<Array> state, const Times& times, const RunOptions& options, Where where) {

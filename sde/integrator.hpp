@@ -22,7 +22,6 @@
 #include "sde/grid.hpp"
 #include "sde/method.hpp"
 #include "sde/noise.hpp"
-#include "sde/plans.hpp"
 #include "sde/solution.hpp"
 #include "sde/stepper_plans.hpp"
 #include "sde/tolerance.hpp"
@@ -33,7 +32,7 @@ struct RunOptions {
   Noise noise{};               // for methods that draw; Error where there is none
   std::vector<Array> fixed{};  // what the state takes along
   Observer observe{};          // after accepted steps
-  bool last_mean = false;      // the last step of a grid without noise: the mean of what is reached
+  bool denoise_last = false;   // the last step of a grid without noise: the mean of what is reached
 
   // Times whose states Solution::saved is to hold, in the order of the run. Other times than those of a grid need a
   // method with dense output; steps and states stay what they are.
@@ -65,10 +64,11 @@ class Integrator {
 
  private:
   StepperPlans& compiled(std::span<const Array> state, const Times& times, const RunOptions& options);
-  StepperPlans& last() const { return plans_.last(stepper_ ? std::string_view(stepper_->name) : "integrator"); }
+  StepperPlans& last() const;
 
   std::unique_ptr<const Stepper> stepper_;
-  ByKey<PlanKey, StepperPlans> plans_{};
+  std::vector<std::unique_ptr<StepperPlans>> plans_{};
+  std::size_t last_ = 0;  // the plans that were met last
 };
 
 }  // namespace wengert::sde

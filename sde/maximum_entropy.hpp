@@ -1,7 +1,7 @@
-// Fine-tuning of a score model towards the largest entropy that the support of its law allows (De Santi et al.,
-// "Provable maximum entropy manifold exploration via diffusion models", ICML 2025). The first variation of the entropy
-// at a law p is -log p, whose gradient is minus the score: no density is needed. A round of mirror descent from p_{k-1}
-// maximises the linear reward with that gradient,
+// Fine-tuning of a score model towards the largest entropy that the support of its distribution allows (De Santi et
+// al., "Provable maximum entropy manifold exploration via diffusion models", ICML 2025). The first variation of the
+// entropy at a distribution p is -log p, whose gradient is minus the score: no density is needed. A round of mirror
+// descent from p_{k-1} maximises the linear reward with that gradient,
 //
 //   p_k = argmax <-log p_{k-1}, p> - alpha KL(p | p_{k-1}),   which is   p_k ~ p_{k-1}^(1 - 1/alpha),
 //

@@ -20,7 +20,7 @@ Var Ou::diffusion(Operand t) const {
   return sigma + 0 * t;
 }
 
-Var Ou::mean(Operand t) const {
+Var Ou::mean_scale(Operand t) const {
   check();
   const Scope scope(t);
   return exp(-theta * t);
@@ -38,8 +38,8 @@ double Ou::prior_std() const {
 }
 
 void Ou::check() const {
-  check_option(is_positive(theta), "ou", "theta", "positive and finite", theta);
-  check_option(is_positive(sigma), "ou", "sigma", "positive and finite", sigma);
+  check_option(is_positive(theta), name, "theta", "positive and finite", theta);
+  check_option(is_positive(sigma), name, "sigma", "positive and finite", sigma);
 }
 
 }  // namespace wengert::sde

@@ -1,6 +1,6 @@
 // Losses that make a network a score: denoising score matching (Vincent, "A connection between score matching and
 // denoising autoencoders", 2011). x0 and z, from N(0, I), are [B,d], t [B,1] or [1,1]; a score maps (x [B,d], t) to
-// [B,d]. Throw Error on other shapes, which might stretch to those in silence, and on an empty score.
+// [B,d]. Throw Error on other shapes, which might be broadcast to those in silence, and on an empty score.
 #pragma once
 #include "sde/process.hpp"
 
@@ -34,7 +34,7 @@ Var denoising_loss(const P& process, const Score& score, Operand x0, Operand t, 
 template <Process P, class Score>
 Var normalised_denoising_loss(const P& process, const Score& score, Operand x0, Operand t, Operand z) {
   check_arguments("normalised_denoising_loss", process, score, x0, t, z);
-  const Var centre = process.mean(t) * x0, xt = centre + process.std(t) * z, variance = square(process.std(t));
+  const Var centre = process.mean_scale(t) * x0, xt = centre + process.std(t) * z, variance = square(process.std(t));
   const Var target = -(xt - centre) / (variance + 1e-9);
   const Var weight = maximum(variance, 1e-6);
   return mean(weight / (mean(weight) + 1e-6) * square(target - score_at("normalised_denoising_loss", score, xt, t)));

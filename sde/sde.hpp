@@ -1,5 +1,7 @@
-// Processes, equations, solvers, likelihoods.
+// Processes, equations, methods, likelihoods; and the lists of processes and methods, which tests walk.
 #pragma once
+#include <tuple>
+
 #include "sde/dormand_prince.hpp"
 #include "sde/empirical.hpp"
 #include "sde/euler.hpp"
@@ -17,3 +19,11 @@
 #include "sde/uniform_circle.hpp"
 #include "sde/ve.hpp"
 #include "sde/vp.hpp"
+
+namespace wengert::sde {
+
+using Processes = std::tuple<Ou, VeConstant, VeExponential, Vp>;
+using Methods = std::tuple<Euler, Heun, Rk4, DormandPrince, EulerMaruyama, StochasticHeun, PredictorCorrector,
+                           ExactTransition, HeunLeftEnd>;
+
+}  // namespace wengert::sde

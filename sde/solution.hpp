@@ -13,7 +13,7 @@ namespace wengert::sde {
 enum class Outcome {
   reached,         // the end
   not_finite,      // the equation gave NaN or an infinity
-  step_too_small,  // no step that a number can tell from none meets the tolerance
+  step_too_small,  // a step that meets the tolerance is below the resolution of t
   too_many_steps
 };
 const char* name_of(Outcome outcome);  // "reached", ...

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
 #include <limits>
 
 #include "autodiff/error.hpp"
-#include "sde/plans.hpp"
+#include "autodiff/provenance.hpp"
+#include "autodiff/tape.hpp"
 
 namespace wengert::sde {
 namespace {
@@ -33,6 +35,27 @@ State larger(const State& a, const State& b) {
   std::vector<Var> parts;
   for (std::size_t i = 0; i < a.size(); ++i) parts.push_back(maximum(a[i], b[i]));
   return State(std::move(parts));
+}
+
+// Throws Error in a method's name unless the types are those of the arrays.
+void check_parts(std::string_view method, const State& got, std::span<const Var> wanted) {
+  if (got.size() != wanted.size())
+    throw Error(fmt::format("[{}] a step gives {} arrays for a state of {}", method, got.size(), wanted.size()));
+  for (std::size_t i = 0; i < wanted.size(); ++i) check_like(method, "what a step gives", got[i], wanted[i]);
+}
+
+// Of f on these values, some output of which is not finite, in an eager repetition.
+std::string describe_nonfinite(const PlanFunction& f, std::span<const PlanInput> inputs, Dtype dtype) {
+  Tape tape(dtype);
+  std::vector<Var> values;
+  for (const PlanInput& input : inputs) {
+    Array array(*input.type);
+    std::memcpy(array.raw(), input.data, array.type().bytes());
+    values.push_back(tape.input(array));
+  }
+  for (Var output : f(values))
+    if (const std::string origin = nonfinite_origin(output); !origin.empty()) return "NaN or an infinity: " + origin;
+  return "NaN or an infinity";
 }
 
 void append(std::vector<Var>& outputs, const State& state) {
@@ -155,7 +178,10 @@ State StepperPlans::state_of(std::span<const Var> inputs) const {
 Plan StepperPlans::compiled(const PlanFunction& f, std::span<const Type> more) const {
   std::vector<Type> types = key_.types;
   types.insert(types.end(), more.begin(), more.end());
-  return compile_rows(f, types, first_array, dtype());
+  CompileOptions options;
+  for (std::size_t i = first_array; i < types.size(); ++i)
+    if (types[i].shape.rank() > 0 && types[i].shape[0] == types[first_array].shape[0]) options.rows.push_back(i);
+  return compile(f, types, options, dtype());
 }
 
 std::string StepperPlans::describe_start(std::span<const PlanInput> inputs) {
@@ -166,10 +192,14 @@ std::string StepperPlans::describe_step(std::span<const PlanInput> inputs) {
 }
 
 std::string StepperPlans::profile_step() {
-  std::vector<Type> types = key_.types;
-  for (const std::span<const Type> more : {std::span<const Type>(memory_types_), std::span<const Type>(key_.noise)})
-    types.insert(types.end(), more.begin(), more.end());
-  return profile_rows(*step_, types);
+  std::vector<Array> ones;
+  for (const std::span<const Type> types :
+       {std::span<const Type>(key_.types), memory(), std::span<const Type>(key_.noise)})
+    for (const Type& type : types) {
+      ones.emplace_back(type);
+      for (Index i = 0; i < type.shape.size(); ++i) ones.back().set(i, 1);
+    }
+  return step_->profile(std::vector<PlanInput>(ones.begin(), ones.end()));
 }
 
 }  // namespace wengert::sde

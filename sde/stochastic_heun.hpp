@@ -9,7 +9,8 @@ namespace wengert::sde {
 
 struct StochasticHeun {
   static constexpr const char* name = "stochastic_heun";
-  static constexpr double order = 1;  // strong, for commutative noise: one dimension, or a diffusion without x
+  static constexpr double order = 1;          // strong, for commutative noise: one dimension, or a diffusion without x
+  static constexpr bool stratonovich = true;  // the sense in which the equation is read
   static constexpr Index evaluations() { return 2; }  // a step
   static constexpr Index draws() { return 1; }
 

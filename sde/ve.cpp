@@ -20,7 +20,7 @@ Var VeConstant::diffusion(Operand t) const {
   return sigma + 0 * t;
 }
 
-Var VeConstant::mean(Operand t) const {
+Var VeConstant::mean_scale(Operand t) const {
   check();
   const Scope scope(t);
   return 1 + 0 * t;
@@ -49,7 +49,7 @@ Var VeExponential::diffusion(Operand t) const {
   return exp(std::log(kappa) * t);
 }
 
-Var VeExponential::mean(Operand t) const {
+Var VeExponential::mean_scale(Operand t) const {
   check();
   const Scope scope(t);
   return 1 + 0 * t;
@@ -68,12 +68,10 @@ double VeExponential::prior_std() const {
   return std::sqrt(std::expm1(rate) / rate);
 }
 
-void VeConstant::check() const {
-  check_option(is_positive(sigma), "ve_constant", "sigma", "positive and finite", sigma);
-}
+void VeConstant::check() const { check_option(is_positive(sigma), name, "sigma", "positive and finite", sigma); }
 
 void VeExponential::check() const {
-  check_option(kappa > 1 && std::isfinite(kappa), "ve_exponential", "kappa", "above 1 and finite", kappa);
+  check_option(kappa > 1 && std::isfinite(kappa), name, "kappa", "above 1 and finite", kappa);
 }
 
 }  // namespace wengert::sde

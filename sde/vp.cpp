@@ -34,7 +34,7 @@ Var Vp::diffusion(Operand t) const {
   return sqrt(beta(t));
 }
 
-Var Vp::mean(Operand t) const {
+Var Vp::mean_scale(Operand t) const {
   check();
   const Scope scope(t);
   return exp(-0.5 * integral(t));
@@ -52,9 +52,9 @@ double Vp::prior_std() const {
 }
 
 void Vp::check() const {
-  check_option(beta_min >= 0 && std::isfinite(beta_min), "vp", "beta_min", "at least 0 and finite", beta_min);
-  check_option(is_positive(beta_max), "vp", "beta_max", "positive and finite", beta_max);
-  check_option(beta_max >= beta_min, "vp", "beta_max", fmt::format("at least beta_min, {}", beta_min), beta_max);
+  check_option(beta_min >= 0 && std::isfinite(beta_min), name, "beta_min", "at least 0 and finite", beta_min);
+  check_option(is_positive(beta_max), name, "beta_max", "positive and finite", beta_max);
+  check_option(beta_max >= beta_min, name, "beta_max", fmt::format("at least beta_min, {}", beta_min), beta_max);
 }
 
 }  // namespace wengert::sde

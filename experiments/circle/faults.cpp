@@ -28,9 +28,9 @@ void explain_sampling(Run& run, const Model& nine, const Model& thousand, const 
   };
   both(nine,
        {"start",
-        "Samples start on the circle, from orthogonalized noise. That is neither the law of X_1, a pattern's "
+        "Samples start on the circle, from orthogonalized noise. That is neither the distribution of X_1, a pattern's "
         "transition, nor the N(0, I) which the likelihood assumes there. Quantities with windows are measured from "
-        "this start, those named corrected and the pictures from the law of X_1."},
+        "this start, those named corrected and the pictures from the distribution of X_1."},
        {learned(nine, {.start = true}), learned(nine, {}), nine.patterns},
        "Samples of nine patterns from both starts; distances are to the patterns.");
   both(thousand,
@@ -46,7 +46,7 @@ void explain_sampling(Run& run, const Model& nine, const Model& thousand, const 
                       counts.times, look);
   };
   Tape tape;
-  Draw draw(tape, derive_seed(nine.seed, law));
+  Draw draw(tape, derive_seed(nine.seed, distribution));
   const Var x0 = index_select(tape.input(nine.patterns), 0, draw.index({counts.samples}, nine.k));
   const Var truth = sde::perturb(narrow.ve, x0, tape.full(Shape{1, 1}, look), draw.normal({counts.samples, 2}));
   both(nine,
@@ -54,7 +54,7 @@ void explain_sampling(Run& run, const Model& nine, const Model& thousand, const 
         "The reverse equation has sigma² dW in the place of sigma dW, which sigma = 1 hides. Here with sigma = 1/2 and "
         "the exact score of nine patterns, from t = 1 to .15."},
        {exact(true), exact(false), truth.value()},
-       "The law of nine patterns at t = .15, sampled by both equations; distances are to that law.");
+       "The distribution of nine patterns at t = .15, sampled by both equations; distances are to that distribution.");
 }
 
 void explain_energies(Run& run, const Model& model, const Landscape& found) {
@@ -63,13 +63,13 @@ void explain_energies(Run& run, const Model& model, const Landscape& found) {
     figure.colours = energy_colours;
     return figure;
   };
-  run.fault(
-      {"prior",
-       "The likelihood takes N(0, I) for the law at t = 1, where it is a mixture of normal laws around the patterns. "
-       "The windows' quantities are measured with N(0, I), quantities named corrected with the mixture.",
-       {{"correlation with the exact energy", correlation(found.map.printed, found.mixture),
-         correlation(found.map.corrected, found.mixture)}}},
-      both({.prior = true}), "The landscape of nine patterns with both laws at t = 1.");
+  run.fault({"prior",
+             "The likelihood takes N(0, I) for the distribution at t = 1, where it is a mixture of normal "
+             "distributions around the patterns. "
+             "The windows' quantities are measured with N(0, I), quantities named corrected with the mixture.",
+             {{"correlation with the exact energy", correlation(found.map.printed, found.mixture),
+               correlation(found.map.corrected, found.mixture)}}},
+            both({.prior = true}), "The landscape of nine patterns with both distributions at t = 1.");
   const auto gap = [&](bool own) {
     const double pattern = lowest(found.patterns.corrected), centre = lowest(found.centres.corrected);
     return own ? 0 : centre - pattern;

@@ -19,7 +19,7 @@ constexpr Range plane{-1.5, 1.5};
 inline const ColourScale energy_colours{"energy above the lowest", {0, 8}};
 
 // What the seed of a run is divided into, for each number of patterns.
-enum Part : std::uint64_t { weights, order, training, starts, sampling, law };
+enum Part : std::uint64_t { weights, order, training, starts, sampling, distribution };
 
 // Of the text, as --as-printed names them.
 struct Faults {
@@ -50,7 +50,7 @@ struct Model {
 // shuffled `once`.
 Array train_score(Model& model, std::int64_t steps, bool once, const std::string& part);
 
-// Points from the law of X_1, a pattern's transition; as printed, from the circle.
+// Points from the distribution of X_1, a pattern's transition; as printed, from the circle.
 Array start_points(const Model& model, Index count, bool on_circle);
 
 // The reverse equation by Euler-Maruyama at `times` equally distant times from 1 to 1e-5, or `to`. As printed, a
@@ -58,8 +58,8 @@ Array start_points(const Model& model, Index count, bool on_circle);
 Array samples_of(const Model& model, const sde::Field& score, const Array& start, const Faults& faults, Index times,
                  double to = 1e-5);
 
-// Energies -log p at t = .15. The flow ends at t = 1, where the law is taken to be N(0, sigma^2 I) as printed, and is
-// the mixture of the patterns' transitions.
+// Energies -log p at t = .15. The flow ends at t = 1, where the distribution is taken to be N(0, sigma^2 I) as printed,
+// and is the mixture of the patterns' transitions.
 struct Energies {
   std::vector<double> printed, corrected;
   const std::vector<double>& shown(const Faults& faults) const { return faults.prior ? printed : corrected; }

@@ -158,7 +158,7 @@ Workload sampling(const std::string& name, const std::string& what, Net net, con
   auto all = std::make_shared<Sampling<Net>>(Sampling<Net>{std::move(net)});
   all->integrator.emplace(method, sde::reverse(process, std::cref(all->net)));
   const auto run = [=] {
-    all->integrator->run(start, grid, {.noise = sde::Noise::drawn(3), .last_mean = true}).require();
+    all->integrator->run(start, grid, {.noise = sde::Noise::drawn(3), .denoise_last = true}).require();
     return Index{0};
   };
   const auto after_run = [=](std::string (sde::Integrator::*what_of)() const) {

@@ -30,9 +30,9 @@ inline Var linear(const Weights& w, const std::string& name, Var x) {
   return matmul(x, w[name + ".weight"], {.transpose_b = true}) + w[name + ".bias"];
 }
 
-// dx = a(t) x dt + g(t) dW with x_t = mean(t) x_0 + std(t) z
+// dx = a(t) x dt + g(t) dW with x_t = mean_scale(t) x_0 + std(t) z
 struct TestProcess {
-  std::function<Var(Var t)> mean, std;
+  std::function<Var(Var t)> mean_scale, std;
 };
 
 inline TestProcess ou(double theta, double sigma) {
@@ -109,7 +109,7 @@ inline Model model(const std::string& name) {
 
 // The denoising loss of the study that the network belongs to.
 inline Var denoising_loss(const Model& m, const Weights& w, Var x0, Var t, Var z) {
-  const Var mean_t = m.process.mean(t), std_t = m.process.std(t), xt = mean_t * x0 + std_t * z;
+  const Var mean_t = m.process.mean_scale(t), std_t = m.process.std(t), xt = mean_t * x0 + std_t * z;
   const Var score = m.score(w, xt, t);
   if (m.loss == Model::Loss::std_weighted) return mean(square(std_t * score + (xt - mean_t * x0) / std_t));
   const Var target = -(xt - mean_t * x0) / (square(std_t) + 1e-9);

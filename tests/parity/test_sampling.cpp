@@ -73,7 +73,7 @@ BOOST_DATA_TEST_CASE(euler_maruyama_of_circle, data::make(both), dtype) {
   c.check({sde::EulerMaruyama{}, c.study.reverse()}, grid, "samp/em/traj", c.noise());
   const Array start = parity::row(c.reference["samp/em/traj"], 0, {8, 2});
   sde::Integrator sampler(sde::EulerMaruyama{}, c.study.reverse());
-  const sde::Solution end = sampler.run(start, grid, {.noise = c.noise(), .last_mean = true});
+  const sde::Solution end = sampler.run(start, grid, {.noise = c.noise(), .denoise_last = true});
   check_close(end.require().x(), c.reference["samp/em/final_mean"], c.tolerance, "samp/em/final_mean");
 }
 
@@ -92,6 +92,6 @@ BOOST_DATA_TEST_CASE(euler_maruyama_of_trained_circle, data::make(both), name) {
   const Array start = parity::row(trajectory, 0, {8, 2});
   const sde::Noise noise = sde::Noise::given(weights["em/noise"].cast(dtype));
   sampler.run(start, circle_grid(1000), {.noise = noise, .observe = observe}).require();
-  const sde::Solution end = sampler.run(start, circle_grid(1000), {.noise = noise, .last_mean = true});
+  const sde::Solution end = sampler.run(start, circle_grid(1000), {.noise = noise, .denoise_last = true});
   check_close(end.require().x(), wanted["em/final_mean"], tolerance, "em/final_mean");
 }

@@ -1,4 +1,4 @@
-// Log-likelihoods by the probability flow against normal laws, for which all is known.
+// Log-likelihoods by the probability flow against normal distributions, for which all is known.
 #define BOOST_TEST_MODULE densities
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -10,6 +10,7 @@
 #include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/sde/densities.hpp"
+#include "tests/sde/registry.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
@@ -29,7 +30,7 @@ template <class P>
 Eigenvalues eigenvalues_at(const P& process, double time) {
   Tape tape(Dtype::f64);
   const Var t = tape.full(Shape{1, 1}, time);
-  const double m = process.mean(t).item(), s = process.std(t).item();
+  const double m = process.mean_scale(t).item(), s = process.std(t).item();
   return {m * m * (a + b) + s * s, m * m * (a - b) + s * s};
 }
 
@@ -37,7 +38,7 @@ Eigenvalues eigenvalues_at(const P& process, double time) {
 template <class P>
 auto correlated_score(const P& process) {
   return [process](Var x, Var t) -> Var {
-    const Var m = square(process.mean(t)), s = square(process.std(t));
+    const Var m = square(process.mean_scale(t)), s = square(process.std(t));
     const Var first = slice(x, 1, 0, 1), second = slice(x, 1, 1, 2);
     const Var along = (first + second) / 2 / (m * (a + b) + s), across = (first - second) / 2 / (m * (a - b) + s);
     return -concat({along + across, along - across}, 1);
@@ -52,7 +53,8 @@ double log_normal(double x, double y, const Eigenvalues& v) {
 
 Array plane_points(Index n) { return random_array(Dtype::f64, {n, 2}, 8, -1.5, 1.5); }
 
-// The law at the end of the flow is not isotropic: what it adds to the isotropic one that a likelihood assumes.
+// The distribution at the end of the flow is not isotropic: what it adds to the isotropic one that a likelihood
+// assumes.
 double excess(const Array& end, Index i, const Eigenvalues& v, double prior_std) {
   const double x = end.at(2 * i), y = end.at(2 * i + 1), variance = prior_std * prior_std;
   return log_normal(x, y, v) - log_normal(x, y, {variance, variance});
@@ -63,7 +65,7 @@ constexpr double from = 0.01;
 Tolerance within(double tolerance) { return {.from = from, .to = 1, .rtol = tolerance, .atol = tolerance}; }
 
 template <class P>
-void check_exact(const P& process, const char* name) {
+void check_exact(const P& process) {
   const Array points = plane_points(40);
   const Density got =
       density_of(sde::probability_flow(process, correlated_score(process)), points, within(1e-6), process.prior_std());
@@ -72,7 +74,7 @@ void check_exact(const P& process, const char* name) {
     const double wanted = log_normal(points.at(2 * i), points.at(2 * i + 1), start);
     const double density = got.log_density.at(i) + excess(got.end, i, end, process.prior_std());
     BOOST_TEST(std::abs(density - wanted) < 1e-5 * std::max(1.0, std::abs(wanted)),
-               name << ", point " << i << ": " << density << " against " << wanted);
+               process.name << ", point " << i << ": " << density << " against " << wanted);
     BOOST_TEST(got.standard_error.at(i) == 0);
   }
 }
@@ -80,10 +82,7 @@ void check_exact(const P& process, const char* name) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(exact_for_every_process) {
-  check_exact(sde::Ou{.theta = 0.5, .sigma = 0.5}, "ou");
-  check_exact(sde::VeConstant{.sigma = 1}, "ve constant");
-  check_exact(sde::VeExponential{.kappa = 5}, "ve exponential");
-  check_exact(sde::Vp{.beta_min = 0.1, .beta_max = 20}, "vp");
+  for_every<sde::Processes>([](const auto& process) { check_exact(process); });
 }
 
 BOOST_AUTO_TEST_CASE(plans_serve_every_batch) {
@@ -278,14 +277,14 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_a_density_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_density) {
-  // The law of rows with condition c is that of the others, moved by m c.
+  // The distribution of rows with condition c is that of the others, moved by m c.
   const sde::Ou process{.theta = 0.5, .sigma = 0.5};
   const auto centred = correlated_score(process);
-  const auto moved = [&](const sde::State& y, Var t) { return centred(y[0] - process.mean(t) * y.fixed(0), t); };
+  const auto moved = [&](const sde::State& y, Var t) { return centred(y[0] - process.mean_scale(t) * y.fixed(0), t); };
   const Array points = plane_points(6), conditions = random_array(Dtype::f32, {6, 2}, 3);
   Array at_centre = points;
   Tape tape(Dtype::f64);
-  const double m = process.mean(tape.full(Shape{1, 1}, from)).item();
+  const double m = process.mean_scale(tape.full(Shape{1, 1}, from)).item();
   for (Index i = 0; i < 12; ++i) at_centre.set(i, points.at(i) - m * conditions.at(i));
   for (Index probes : {0, 3}) {
     const auto with = density_of(sde::probability_flow(process, moved), points, within(1e-8), 1, {.probes = probes},
@@ -298,7 +297,7 @@ BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_density) {
   const auto labelled = [&](const sde::State& y, Var t) {
     BOOST_TEST((y[0].dtype() == Dtype::f32 && y.fixed(0).dtype() == Dtype::f32 && t.dtype() == Dtype::f32));
     BOOST_TEST((y.fixed(1).dtype() == Dtype::i32));
-    return centred(y[0] - process.mean(t) * index_select(y.fixed(0), 0, y.fixed(1)), t);
+    return centred(y[0] - process.mean_scale(t) * index_select(y.fixed(0), 0, y.fixed(1)), t);
   };
   Array labels(Dtype::i32, {6});
   for (Index i = 0; i < 6; ++i) labels.set(i, static_cast<double>(i));

@@ -7,8 +7,10 @@
 #include "autodiff/autodiff.hpp"
 #include "sde/sde.hpp"
 #include "sde/step_control.hpp"
+#include "tests/sde/registry.hpp"
 
 using namespace wengert;
+using namespace wengert::testing;
 using sde::Grid;
 using sde::State;
 using sde::Tolerance;
@@ -102,34 +104,28 @@ std::pair<double, double> moments(const Array& x) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(ordinary_equations) {
-  check_order(sde::Euler{}, 400);
-  check_order(sde::Heun{}, 100);
-  check_order(sde::Rk4{}, 30);
-  check_order(sde::DormandPrince{}, 40);
+BOOST_AUTO_TEST_CASE(methods_for_odes_have_their_order) {
+  for_every<sde::Methods>([]<class M>(const M& method) {
+    if constexpr (integrates_odes<M>) check_order(method, M::order < 2 ? 400 : M::order < 3 ? 100 : 35);
+  });
 }
 
-BOOST_AUTO_TEST_CASE(euler_maruyama_has_strong_order_one_half) {
-  const double a = 0.5, b = 0.8;  // geometric Brownian motion
+// dx = a x dt + b x dW: exp((a - b^2 / 2) t + b W) in Itô's sense, without the correction in Stratonovich's.
+BOOST_AUTO_TEST_CASE(methods_for_sdes_have_their_strong_order) {
+  const double a = 0.5, b = 0.8;
   const sde::Sde equation{[=](Var x, Var) { return a * x; }, [=](Var x, Var) { return b * x; }};
-  const auto exact = [=](double w) { return std::exp(a - 0.5 * b * b + b * w); };
-  const sde::EulerMaruyama method;
-  const double order =
-      std::log2(strong_error(method, equation, 4, exact) / strong_error(method, equation, 8, exact)) / 4;
-  BOOST_TEST(std::abs(order - sde::EulerMaruyama::order) < 0.08, "order " << order);
+  for_every<sde::Methods>([&]<class M>(const M& method) {
+    if constexpr (integrates_sdes<M>) {
+      constexpr bool stratonovich = requires { M::stratonovich; };
+      const auto exact = [=](double w) { return std::exp(a - (stratonovich ? 0 : 0.5 * b * b) + b * w); };
+      const auto error = [&](int level) { return strong_error(method, equation, level, exact); };
+      const double order = std::log2(error(3) / error(7)) / 4;
+      BOOST_TEST(std::abs(order - M::order) < 0.1, method.name << ": order " << order);
+    }
+  });
 }
 
-BOOST_AUTO_TEST_CASE(stochastic_heun_has_strong_order_one_in_stratonovichs_sense) {
-  const double a = 0.5, b = 0.8;  // dx = a x dt + b x o dW: exp(a t + b W), without Itô's correction
-  const sde::Sde equation{[=](Var x, Var) { return a * x; }, [=](Var x, Var) { return b * x; }};
-  const auto exact = [=](double w) { return std::exp(a + b * w); };
-  const sde::StochasticHeun method;
-  const double order =
-      std::log2(strong_error(method, equation, 3, exact) / strong_error(method, equation, 7, exact)) / 4;
-  BOOST_TEST(std::abs(order - sde::StochasticHeun::order) < 0.1, "order " << order);
-}
-
-// On any grid: the law at the end, and the covariance of two times.
+// On any grid: the distribution at the end, and the covariance of two times.
 BOOST_AUTO_TEST_CASE(exact_transitions_have_the_moments_of_the_process_on_any_grid) {
   constexpr Index n = 200000;
   const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
@@ -145,8 +141,8 @@ BOOST_AUTO_TEST_CASE(exact_transitions_have_the_moments_of_the_process_on_any_gr
   }
 }
 
-// Paths from two points, at five times on the way: the law is the mixture of both transitions. The Euler-Maruyama
-// method may be off by its step, the others by no more than chance.
+// Paths from two points, at five times on the way: the distribution is the mixture of both transitions. The
+// Euler-Maruyama method may be off by its step, the others by no more than chance.
 BOOST_AUTO_TEST_CASE(forward_paths_have_the_law_of_the_process_at_every_time) {
   constexpr Index n = 100000;
   const sde::Ou ou{.theta = 0.5, .sigma = 0.5};

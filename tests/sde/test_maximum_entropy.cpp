@@ -1,4 +1,4 @@
-// Fine-tuning for entropy against normal laws, for which a round has a closed form.
+// Fine-tuning for entropy against normal distributions, for which a round has a closed form.
 #define BOOST_TEST_MODULE maximum_entropy
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -19,7 +19,7 @@ constexpr sde::Ou ou{.theta = 0.3, .sigma = 0.5};
 constexpr double data_sd = 0.5, near = 0.1;
 
 // The score of N(0, data_sd^2 I) after the process.
-Var normal_score(Var x, Var t) { return -x / (square(ou.mean(t) * data_sd) + square(ou.std(t))); }
+Var normal_score(Var x, Var t) { return -x / (square(ou.mean_scale(t) * data_sd) + square(ou.std(t))); }
 
 // That score and a linear change of it, which starts at 0.
 class Student final : public nn::Module {
@@ -60,7 +60,7 @@ int steps_to(double factor, double sign) {
   return steps;
 }
 
-// A law N(0, variance), as a model that gives its score.
+// A distribution N(0, variance), as a model that gives its score.
 struct Normal {
   double variance = 1;
   Var operator()(Operand x, Operand) const { return x.var() / -variance; }

@@ -8,9 +8,11 @@
 #include "autodiff/autodiff.hpp"
 #include "sde/sde.hpp"
 #include "tests/parity/reference.hpp"
+#include "tests/sde/registry.hpp"
 
 using namespace wengert;
 using parity::check_close;
+using wengert::testing::for_every;
 
 namespace {
 
@@ -19,14 +21,6 @@ const sde::Ou ou{.theta = 0.5, .sigma = 0.5};
 const sde::VeConstant ve_constant{.sigma = 1};
 const sde::VeExponential ve_exponential{.kappa = 1.1};
 const sde::Vp vp{.beta_min = 0.1, .beta_max = 20};
-
-template <class F>
-void for_every_process(F&& f) {
-  f("ou", ou);
-  f("ve_const", ve_constant);
-  f("ve_kappa", ve_exponential);
-  f("vp", vp);
-}
 
 // d f(t) / dt at every row
 template <class F>
@@ -38,22 +32,27 @@ Var rate(F f, Var t) {
 
 BOOST_AUTO_TEST_CASE(coefficients_agree_with_the_reference) {
   const parity::Reference reference("processes");
-  for_every_process([&](const std::string& name, const auto& process) {
+  const auto check = [&](const std::string& name, const auto& process) {
     Tape tape(Dtype::f64);
     const Var t = reshape(tape.input(reference["t"]), {103, 1});
     check_close(process.drift(1.0 + 0 * t, t).value(), reference[name + "/drift_coeff"], 1e-12, name + " drift");
     check_close(process.diffusion(t).value(), reference[name + "/g"], 1e-12, name + " g");
-    check_close(process.mean(t).value(), reference[name + "/mean_coeff"], 1e-12, name + " mean");
+    check_close(process.mean_scale(t).value(), reference[name + "/mean_coeff"], 1e-12, name + " mean_scale");
     check_close(process.std(t).value(), reference[name + "/std"], 1e-9, name + " std");
-  });
+  };
+  check("ou", ou);
+  check("ve_const", ve_constant);
+  check("ve_kappa", ve_exponential);
+  check("vp", vp);
 }
 
 BOOST_AUTO_TEST_CASE(transitions_solve_the_moment_equations) {  // m' = a m, (s^2)' = 2 a s^2 + g^2
-  for_every_process([](const std::string& name, const auto& process) {
+  for_every<sde::Processes>([](const auto& process) {
+    const std::string name = process.name;
     Tape tape(Dtype::f64);
     const Var t = tape.input(Array::of<double>({5, 1}, {0.01, 0.2, 0.4, 0.7, 1}));
-    const Var m = process.mean(t), a = process.drift(1.0 + 0 * t, t), variance = square(process.std(t));
-    const auto mean_rate = rate([&](Var u) { return process.mean(u); }, t).value();
+    const Var m = process.mean_scale(t), a = process.drift(1.0 + 0 * t, t), variance = square(process.std(t));
+    const auto mean_rate = rate([&](Var u) { return process.mean_scale(u); }, t).value();
     const auto variance_rate = rate([&](Var u) { return square(process.std(u)); }, t).value();
     check_close(mean_rate, (a * m).value(), 1e-12, name + " m'");
     check_close(variance_rate, (2.0 * a * variance + square(process.diffusion(t))).value(), 1e-12, name + " s^2'");
@@ -61,7 +60,8 @@ BOOST_AUTO_TEST_CASE(transitions_solve_the_moment_equations) {  // m' = a m, (s^
 }
 
 BOOST_AUTO_TEST_CASE(standard_deviations_keep_their_digits_near_zero) {
-  for_every_process([](const std::string& name, const auto& process) {
+  for_every<sde::Processes>([](const auto& process) {
+    const std::string name = process.name;
     Tape tape(Dtype::f32), exact(Dtype::f64);
     const double t = 1e-6, wanted = process.diffusion(exact.full(Shape{1, 1}, 0)).item() * std::sqrt(t);
     const double got = process.std(tape.full(Shape{1, 1}, t)).item();
@@ -70,11 +70,12 @@ BOOST_AUTO_TEST_CASE(standard_deviations_keep_their_digits_near_zero) {
 }
 
 BOOST_AUTO_TEST_CASE(times_keep_their_shape_and_dtype) {
-  for_every_process([](const std::string& name, const auto& process) {
+  for_every<sde::Processes>([](const auto& process) {
+    const std::string name = process.name;
     for (Index rows : {1, 7}) {
       Tape tape;
       const Var t = tape.full(Shape{rows, 1}, 0.5), x = tape.full(Shape{7, 3}, 1);
-      for (Var each : {process.diffusion(t), process.mean(t), process.std(t)})
+      for (Var each : {process.diffusion(t), process.mean_scale(t), process.std(t)})
         BOOST_TEST((each.type() == Type{Dtype::f32, {rows, 1}}), name);
       BOOST_TEST((process.drift(x, t).shape() == Shape{7, 3}), name);
     }
@@ -92,7 +93,8 @@ BOOST_AUTO_TEST_CASE(priors_are_the_laws_they_stand_for) {
 
 // Two transitions, one after the other, are the one over both.
 BOOST_AUTO_TEST_CASE(transitions_compose) {
-  for_every_process([](const std::string& name, const auto& process) {
+  for_every<sde::Processes>([](const auto& process) {
+    const std::string name = process.name;
     Tape tape(Dtype::f64);
     const auto at = [&](double t) { return tape.full(Shape{1, 1}, t); };
     const Var x = at(1.5), zero = at(0), one = at(1);
@@ -146,8 +148,8 @@ BOOST_AUTO_TEST_CASE(empirical_densities_and_scores_are_those_of_the_mixture) {
   BOOST_CHECK_THROW(sde::Empirical(ou, Array(Dtype::f32, {3})), Error);
 }
 
-// By the trapezoid rule on the line: p_t is a law, and for every law that vanishes far out E[s] = 0 and E[x s] = -1
-// (Stein), with E[s^2] = -E[s'].
+// By the trapezoid rule on the line: p_t is a distribution, and for every distribution that vanishes far out E[s] = 0
+// and E[x s] = -1 (Stein), with E[s^2] = -E[s'].
 BOOST_AUTO_TEST_CASE(empirical_scores_keep_the_identities_of_a_score_by_quadrature) {
   const Array points = Array::of<double>({4, 1}, {-1.5, 0.2, 0.3, 2});
   const sde::Empirical exact(ou, points);

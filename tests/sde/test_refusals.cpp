@@ -1,5 +1,5 @@
 // What solvers, equations, processes and losses refuse: options that no number should have, functions that are empty,
-// and values that merely stretch to the state's shape. Tables walk all of them.
+// and values that are only broadcast to the state's shape. Tables walk all of them.
 #define BOOST_TEST_MODULE refusals
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -10,6 +10,7 @@
 #include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/sde/densities.hpp"
+#include "tests/sde/registry.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
@@ -31,16 +32,7 @@ using Function2 = std::function<Var(Var, Var)>;
 
 const Function2 towards_0 = [](Var x, Var) { return -x; };
 const Array points = random_array(Dtype::f64, {3, 2}, 1);
-const Grid rising = Grid::uniform(0.1, 1, 3), falling = Grid::uniform(1, 0.1, 3);
-
-// f(name, process) of every process with its default options.
-template <class F>
-void for_every_process(F&& f) {
-  f("ou", sde::Ou{});
-  f("ve_constant", sde::VeConstant{});
-  f("ve_exponential", sde::VeExponential{});
-  f("vp", sde::Vp{});
-}
+const Grid increasing = Grid::uniform(0.1, 1, 3), decreasing = Grid::uniform(1, 0.1, 3);
 
 // What a process refuses, by all of its functions and wherever it goes in.
 template <class P>
@@ -50,7 +42,7 @@ void check_process_refuses(const P& process, const std::string& what, const std:
   const std::vector<std::function<void()>> uses{
       [&] { process.drift(x, t); },
       [&] { process.diffusion(t); },
-      [&] { process.mean(t); },
+      [&] { process.mean_scale(t); },
       [&] { process.std(t); },
       [&] { (void)process.prior_std(); },
       [&] { sde::forward(process); },
@@ -67,38 +59,47 @@ struct Run {
   const char* name;
   std::function<void(const sde::Ode&)> go;
 };
-const std::vector<Run> ordinary{
-    {"euler", [](const sde::Ode& f) { sde::Integrator(sde::Euler{}, f).run(points, rising).require(); }},
-    {"heun", [](const sde::Ode& f) { sde::Integrator(sde::Heun{}, f).run(points, rising).require(); }},
-    {"rk4", [](const sde::Ode& f) { sde::Integrator(sde::Rk4{}, f).run(points, rising).require(); }},
-    {"dormand_prince on a grid",
-     [](const sde::Ode& f) { sde::Integrator(sde::DormandPrince{}, f).run(points, rising).require(); }},
-    {"dormand_prince",
-     [](const sde::Ode& f) {
-       sde::Integrator(sde::DormandPrince{}, f).run(points, Tolerance{.from = 0.1, .to = 1}).require();
-     }},
-    {"dormand_prince with divergence",
-     [](const sde::Ode& f) { density_of(f, points, Tolerance{.from = 0.1, .to = 1}, 1).solution.require(); }},
-    {"dormand_prince with probes",
-     [](const sde::Ode& f) { density_of(f, points, Tolerance{.from = 0.1, .to = 1}, 1, {.probes = 2}); }},
-    {"heun_left_end", [](const sde::Ode& f) { left_end_density(f, points, rising, 1).solution.require(); }},
-    {"heun_left_end with probes", [](const sde::Ode& f) { left_end_density(f, points, rising, 1, {.probes = 2}); }},
-};
+std::vector<Run> all_odes() {
+  std::vector<Run> runs{
+      {"dormand_prince by a tolerance",
+       [](const sde::Ode& f) {
+         sde::Integrator(sde::DormandPrince{}, f).run(points, Tolerance{.from = 0.1, .to = 1}).require();
+       }},
+      {"dormand_prince with divergence",
+       [](const sde::Ode& f) { density_of(f, points, Tolerance{.from = 0.1, .to = 1}, 1).solution.require(); }},
+      {"dormand_prince with probes",
+       [](const sde::Ode& f) { density_of(f, points, Tolerance{.from = 0.1, .to = 1}, 1, {.probes = 2}); }},
+      {"heun_left_end", [](const sde::Ode& f) { left_end_density(f, points, increasing, 1).solution.require(); }},
+      {"heun_left_end with probes",
+       [](const sde::Ode& f) { left_end_density(f, points, increasing, 1, {.probes = 2}); }},
+  };
+  for_every<sde::Methods>([&]<class M>(const M& method) {
+    if constexpr (integrates_odes<M>)
+      runs.push_back(
+          {M::name, [=](const sde::Ode& f) { sde::Integrator(method, f).run(points, increasing).require(); }});
+  });
+  return runs;
+}
+const std::vector<Run> odes = all_odes();
 struct ReverseRun {
   const char* name;
   std::function<void(const sde::ReverseSde&)> go;
 };
-template <class M>
-ReverseRun sampled_by(const M& method) {
-  return {M::name, [=](const sde::ReverseSde& f) {
-            sde::Integrator(method, f).run(points, falling, {.noise = Noise::drawn(1)}).require();
-          }};
+std::vector<ReverseRun> all_samplers() {
+  std::vector<ReverseRun> runs;
+  const auto enter = [&]<class M>(const M& method) {
+    if constexpr (samples<M>)
+      runs.push_back({M::name, [=](const sde::ReverseSde& f) {
+                        sde::Integrator(method, f).run(points, decreasing, {.noise = Noise::drawn(1)}).require();
+                      }});
+  };
+  for_every<sde::Methods>(enter);
+  enter(sde::PredictorCorrector{.size = sde::PredictorCorrector::Size::norm_ratio});
+  return runs;
 }
-const std::vector<ReverseRun> stochastic{
-    sampled_by(sde::EulerMaruyama{}), sampled_by(sde::PredictorCorrector{}),
-    sampled_by(sde::PredictorCorrector{.size = sde::PredictorCorrector::Size::norm_ratio})};
+const std::vector<ReverseRun> samplers = all_samplers();
 
-// Values that NumPy's rule would stretch to [3, 2].
+// Values that NumPy's rule would broadcast to [3, 2].
 struct Thin {
   const char* type;
   Function2 f;
@@ -160,7 +161,7 @@ BOOST_AUTO_TEST_CASE(methods_and_integrators_refuse_options_that_no_number_shoul
   check_says(adaptive({.rtol = 0, .atol = 0}), {"[dormand_prince] rtol + atol must be positive, got 0"});
 
   for (double bad : {0.0, -1.0, not_a_number, inf})
-    check_says(error_of([&] { left_end_density(towards_0, points, rising, bad); }),
+    check_says(error_of([&] { left_end_density(towards_0, points, increasing, bad); }),
                {"[log_density] prior_std must be", "(densities.hpp:"});
   check_says(error_of([&] { sde::with_divergence(towards_0, {.probes = -1}); }),
              {"[with_divergence] probes must be", "(test_refusals.cpp:"});
@@ -173,32 +174,32 @@ BOOST_AUTO_TEST_CASE(methods_and_integrators_refuse_options_that_no_number_shoul
   }
 }
 
-BOOST_AUTO_TEST_CASE(what_merely_stretches_to_the_state_is_no_derivative) {
+BOOST_AUTO_TEST_CASE(what_is_only_broadcast_to_the_state_is_no_derivative) {
   for (const Thin& value : thin)
-    for (const Run& run : ordinary)
+    for (const Run& run : odes)
       check_says(error_of([&] { run.go(value.f); }),
                  {"the equation's value must be f64 [3, 2], got " + std::string(value.type), "(test_refusals.cpp:"});
-  for (const Run& run : ordinary) run.go(towards_0);
+  for (const Run& run : odes) run.go(towards_0);
 }
 
-BOOST_AUTO_TEST_CASE(what_merely_stretches_to_the_state_is_no_score) {
-  for_every_process([](const std::string& name, const auto& process) {
+BOOST_AUTO_TEST_CASE(what_is_only_broadcast_to_the_state_is_no_score) {
+  for_every<sde::Processes>([](const auto& process) {
     for (const Thin& score : thin) {
       const std::string wanted = "[sde] the score must be f64 [3, 2], got " + std::string(score.type);
-      BOOST_TEST_CONTEXT(name << ", score " << score.type) {
-        for (const Run& run : ordinary)
+      BOOST_TEST_CONTEXT(process.name << ", score " << score.type) {
+        for (const Run& run : odes)
           check_says(error_of([&] { run.go(sde::probability_flow(process, score.f)); }), {wanted});
-        for (const ReverseRun& run : stochastic)
+        for (const ReverseRun& run : samplers)
           check_says(error_of([&] { run.go(sde::reverse(process, score.f)); }), {wanted, "(test_refusals.cpp:"});
       }
     }
-    for (const ReverseRun& run : stochastic) run.go(sde::reverse(process, towards_0));
+    for (const ReverseRun& run : samplers) run.go(sde::reverse(process, towards_0));
   });
 }
 
-BOOST_AUTO_TEST_CASE(what_merely_stretches_to_the_state_is_no_drift_and_no_diffusion) {
+BOOST_AUTO_TEST_CASE(what_is_only_broadcast_to_the_state_is_no_drift_and_no_diffusion) {
   const Function2 noise = [](Var x, Var) { return 0 * x + 0.1; };
-  for (const ReverseRun& run : stochastic)
+  for (const ReverseRun& run : samplers)
     for (const Thin& value : thin) {
       const std::string type = value.type;
       check_says(error_of([&] {
@@ -215,7 +216,7 @@ BOOST_AUTO_TEST_CASE(what_merely_stretches_to_the_state_is_no_drift_and_no_diffu
     }
 }
 
-BOOST_AUTO_TEST_CASE(losses_refuse_what_merely_stretches) {
+BOOST_AUTO_TEST_CASE(losses_refuse_what_is_only_broadcast) {
   const auto losses = [](const auto& process, const auto& score, Var x0, Var t, Var z) {
     return std::vector<std::string>{
         error_of([&] { sde::denoising_loss(process, score, x0, t, z); }),
@@ -224,10 +225,10 @@ BOOST_AUTO_TEST_CASE(losses_refuse_what_merely_stretches) {
   };
   Tape tape(Dtype::f64);
   const Var x = tape.input(points), t = tape.full(Shape{3, 1}, 0.5);
-  for_every_process([&](const std::string& name, const auto& process) {
+  for_every<sde::Processes>([&](const auto& process) {
     for (const Thin& score : thin)
       for (const std::string& said : losses(process, score.f, x, t, x)) {
-        BOOST_TEST_CONTEXT(name)
+        BOOST_TEST_CONTEXT(process.name)
         check_says(said, {"denoising_loss] the score must be f64 [3, 2], got "});
       }
     for (const Shape& shape : {Shape{3, 1}, Shape{1, 2}, Shape{1, 1}, Shape{2}, Shape{}})
@@ -253,7 +254,7 @@ BOOST_AUTO_TEST_CASE(empty_functions_are_refused_by_name) {
   check_says(error_of([] { sde::Sde(Function2(), towards_0); }), {"the drift is an empty function"});
   check_says(error_of([] { sde::Sde(towards_0, OfState()); }), {"the diffusion is an empty function"});
   check_says(error_of([] { sde::in_dtype(Dtype::f32, Function2()); }), {"the score is an empty function"});
-  for_every_process([](const std::string&, const auto& process) {
+  for_every<sde::Processes>([](const auto& process) {
     check_says(error_of([&] { sde::reverse(process, Function2()); }), {"the score is an empty function"});
     check_says(error_of([&] { sde::reverse(process, OfState()); }), {"the score is an empty function"});
     check_says(error_of([&] { sde::probability_flow(process, Function2()); }), {"the score is an empty function"});
@@ -264,7 +265,7 @@ BOOST_AUTO_TEST_CASE(counters_of_draws_do_not_wrap) {
   const Index last = (Index{1} << 32) - 1;
   sde::Integrator sampler(sde::EulerMaruyama{}, sde::forward(sde::Ou{}));
   const auto run = [&](Index row, Index step) {
-    return error_of([&] { sampler.run(points, rising, {.noise = Noise::drawn(1, row, step)}); });
+    return error_of([&] { sampler.run(points, increasing, {.noise = Noise::drawn(1, row, step)}); });
   };
   BOOST_TEST(run(0, last - 2) == "nothing was thrown");
   BOOST_TEST(run(last - 2, 0) == "nothing was thrown");
@@ -288,7 +289,7 @@ BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   sde::Integrator adaptive(sde::DormandPrince{}, towards_0);
   sde::Ode equation = towards_0;
   sde::Field field = towards_0;
-  Grid grid = rising;
+  Grid grid = increasing;
   sde::Solution solution = euler.run(points, grid);
 
   const sde::Integrator euler_2 = std::move(euler);
@@ -298,13 +299,13 @@ BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   const Grid grid_2 = std::move(grid);
   const sde::Solution solution_2 = std::move(solution);
 
-  check_says(error_of([&] { euler.run(points, rising); }), {"[integrator] was moved from  (test_refusals.cpp:"});
+  check_says(error_of([&] { euler.run(points, increasing); }), {"[integrator] was moved from  (test_refusals.cpp:"});
   check_says(error_of([&] { (void)euler.explain(); }), {"before the first run"});
   check_says(error_of([&] { (void)euler.profile(); }), {"before the first run"});
   check_says(error_of([&] { adaptive.run(points, Tolerance{.to = 1}); }), {"[integrator] was moved from"});
   check_says(error_of([&] { (void)adaptive.explain(); }), {"before the first run"});
   sde::Integrator moved(sde::Euler{}, equation);
-  check_says(error_of([&] { moved.run(points, rising); }), {"[ode] the equation is an empty function"});
+  check_says(error_of([&] { moved.run(points, increasing); }), {"[ode] the equation is an empty function"});
   check_says(error_of([&] { sde::reverse(sde::Ou{}, field); }), {"the score is an empty function"});
   sde::Integrator whole(sde::Euler{}, sde::Ode(towards_0));
   check_says(error_of([&] { whole.run(points, grid); }), {"[euler] needs a grid, not one that was moved from"});
@@ -316,10 +317,10 @@ BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
 BOOST_AUTO_TEST_CASE(refusals_of_a_run_have_its_line) {
   const auto line = [](int at) { return "(test_refusals.cpp:" + std::to_string(at) + ")"; };
   sde::Integrator sampler(sde::EulerMaruyama{}, sde::reverse(sde::Ou{}, towards_0));
-  check_says(error_of([&] { sampler.run(points, falling); }), {"no noise", line(__LINE__)});
-  check_says(error_of([&] { sampler.run(points, rising, {.noise = Noise::drawn(1)}); }),
+  check_says(error_of([&] { sampler.run(points, decreasing); }), {"no noise", line(__LINE__)});
+  check_says(error_of([&] { sampler.run(points, increasing, {.noise = Noise::drawn(1)}); }),
              {"needs decreasing times", line(__LINE__ - 1)});
-  check_says(error_of([&] { sampler.run(Array(Dtype::i32, {2, 1}), falling); }), {"i32 [2, 1]", line(__LINE__)});
+  check_says(error_of([&] { sampler.run(Array(Dtype::i32, {2, 1}), decreasing); }), {"i32 [2, 1]", line(__LINE__)});
   sde::Integrator adaptive(sde::DormandPrince{}, towards_0);
   check_says(error_of([&] { adaptive.run(Array(Dtype::f64, {2}), Tolerance{.to = 1}); }), {"f64 [2]", line(__LINE__)});
   const auto flow = sde::with_divergence(towards_0);
@@ -332,10 +333,10 @@ BOOST_AUTO_TEST_CASE(a_refused_run_leaves_the_last_plan_to_be_explained) {
   sde::Integrator euler(sde::Euler{}, sde::Ode(f));
   sde::Integrator adaptive(sde::DormandPrince{}, f);
   const Array good(Dtype::f32, {3, 2}), bad(Dtype::f32, {3, 5});
-  euler.run(good, rising);
+  euler.run(good, increasing);
   adaptive.run(good, Tolerance{.from = 0.1, .to = 1});
   const std::string before[] = {euler.explain(), adaptive.explain()};
-  check_says(error_of([&] { euler.run(bad, rising); }), {"[matmul]", "(test_refusals.cpp:"});
+  check_says(error_of([&] { euler.run(bad, increasing); }), {"[matmul]", "(test_refusals.cpp:"});
   check_says(error_of([&] { adaptive.run(bad, Tolerance{.from = 0.1, .to = 1}); }),
              {"[matmul]", "(test_refusals.cpp:"});
   BOOST_TEST(euler.explain() == before[0]);

@@ -1,4 +1,4 @@
-// Samplers: the laws that they reach, and their bits.
+// Samplers: the distributions that they reach, and their bits.
 #define BOOST_TEST_MODULE samplers
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -8,6 +8,7 @@
 #include "sde/sde.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/parity/reference.hpp"
+#include "tests/sde/registry.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
@@ -25,14 +26,14 @@ constexpr double data_variance = 0.25;
 template <class P>
 auto gaussian_score(const P& process) {
   return [process](Var x, Var t) -> Var {
-    return -x / (data_variance * square(process.mean(t)) + square(process.std(t)));
+    return -x / (data_variance * square(process.mean_scale(t)) + square(process.std(t)));
   };
 }
 template <class P>
 double variance_at(const P& process, double time) {
   Tape tape(Dtype::f64);
   const Var t = tape.full(Shape{1, 1}, time);
-  return (data_variance * square(process.mean(t)) + square(process.std(t))).item();
+  return (data_variance * square(process.mean_scale(t)) + square(process.std(t))).item();
 }
 
 double variance(const Array& x) {
@@ -70,8 +71,23 @@ BOOST_AUTO_TEST_CASE(euler_maruyama_reaches_a_gaussian_and_converges_weakly_at_o
   BOOST_TEST(coarse / fine < 2.7);
 }
 
+BOOST_AUTO_TEST_CASE(every_sampler_reaches_the_data_of_every_process) {
+  for_every<sde::Processes>([](const auto& process) {
+    for_every<sde::Methods>([&]<class M>(const M& method) {
+      if constexpr (samples<M>) {
+        sde::Integrator sampler(method, sde::reverse(process, gaussian_score(process)));
+        const Array start = normal(8000, 2, std::sqrt(variance_at(process, 1)));
+        const Array end = sampler.run(start, Grid::uniform(1, 0.001, 300), {.noise = Noise::drawn(9)}).require().x();
+        const double ratio = variance(end) / variance_at(process, 0.001);  // errs by 1.1 percent
+        BOOST_TEST(std::abs(ratio - 1) < 0.08, method.name << ", " << process.name << ": " << ratio);
+      }
+    });
+  });
+}
+
 BOOST_AUTO_TEST_CASE(correctors_bring_a_wrong_start_to_the_law) {
-  // From half the standard deviation that the law at 1 has; 20 000 x 2 points, whose variance errs by 0.7 percent.
+  // From half the standard deviation that the distribution at 1 has; 20 000 x 2 points, whose variance errs by 0.7
+  // percent.
   const Array start = normal(20000, 2, 0.5 * std::sqrt(variance_at(ou, 1)));
   const auto reached = [&](const auto& method) {
     sde::Integrator sampler(method, sde::reverse(ou, gaussian_score(ou)));
@@ -88,18 +104,14 @@ BOOST_AUTO_TEST_CASE(correctors_bring_a_wrong_start_to_the_law) {
 }
 
 BOOST_AUTO_TEST_CASE(the_flow_carries_quantiles) {
-  // Between centred normal laws every point is scaled alike.
+  // Between centred normal distributions every point is scaled alike.
   const Array start = normal(50, 2, 1);
-  const auto check = [&](const auto& process) {
+  for_every<sde::Processes>([&](const auto& process) {
     const double ratio = std::sqrt(variance_at(process, 0.05) / variance_at(process, 1));
     sde::Integrator flow(sde::Rk4{}, sde::probability_flow(process, gaussian_score(process)));
     const Array x = flow.run(start, Grid::uniform(1, 0.05, 400)).require().x();
     for (Index i = 0; i < x.size(); ++i) BOOST_TEST(x.at(i) == ratio * start.at(i), boost::test_tools::tolerance(1e-6));
-  };
-  check(vp);
-  check(ou);
-  check(sde::VeConstant{.sigma = 1});
-  check(sde::VeExponential{.kappa = 25});
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_process_runs_forward_to_its_own_transition) {
@@ -117,7 +129,7 @@ BOOST_AUTO_TEST_CASE(the_last_step_may_be_its_mean) {
   const auto keep = [&](Index step, double, std::span<const Array> x) {
     if (step == 1) before = x[0];
   };
-  const Array end = sampler.run(start, grid, {.noise = Noise::drawn(6), .observe = keep, .last_mean = true}).x();
+  const Array end = sampler.run(start, grid, {.noise = Noise::drawn(6), .observe = keep, .denoise_last = true}).x();
   sde::Integrator drift(sde::Euler{}, sde::Ode(sde::reverse(ou, gaussian_score(ou)).drift));
   const Array mean = drift.run(before, Grid({0.7, 0.5})).x();
   for (Index i = 0; i < end.size(); ++i) BOOST_TEST(end.at(i) == mean.at(i), boost::test_tools::tolerance(1e-14));
@@ -197,7 +209,7 @@ BOOST_AUTO_TEST_CASE(what_is_fixed_comes_along) {
 BOOST_AUTO_TEST_CASE(a_condition_comes_along_to_the_score) {
   // The score of N(c, 0.25 I) data for a condition c of each row.
   const auto score = [](const sde::State& y, Var t) -> Var {
-    const Var m = ou.mean(t);
+    const Var m = ou.mean_scale(t);
     return (m * y.fixed(0) - y[0]) / (data_variance * square(m) + square(ou.std(t)));
   };
   const Index n = 20000;

@@ -1,9 +1,9 @@
-// Methods that are not the library's: pairs, multistep methods and samplers with a history, defined here as a user
-// would.
+// Methods and a process that are not the library's, defined here as a user would: the recipes of sde/README.md.
 #define BOOST_TEST_MODULE user_methods
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <numbers>
 
 #include "autodiff/autodiff.hpp"
 #include "sde/sde.hpp"
@@ -20,6 +20,27 @@ using sde::Stepped;
 using sde::Tolerance;
 
 namespace {
+
+struct Midpoint {
+  static constexpr const char* name = "midpoint";
+  static constexpr double order = 2;
+  static constexpr Index evaluations() { return 2; }
+
+  State step(const Ode& f, const State& y, const MethodStep& step) const {
+    return y + step.h * f(y + 0.5 * step.h * f(y, step.t), step.t + 0.5 * step.h);
+  }
+};
+
+// beta(t) such that mean_scale is cos(pi t / 2), 0 <= t < 1.
+struct CosineVp {
+  static constexpr double half_pi = std::numbers::pi / 2;
+  Var beta(Operand t) const { return std::numbers::pi * tan(half_pi * t); }
+  Var drift(Operand x, Operand t) const { return -0.5 * beta(t) * x; }
+  Var diffusion(Operand t) const { return sqrt(beta(t)); }
+  Var mean_scale(Operand t) const { return cos(half_pi * t); }
+  Var std(Operand t) const { return sin(half_pi * t); }
+  double prior_std() const { return 1; }
+};
 
 // Heun's method with Euler's as the estimate of its error. Its last slope is not the next step's first.
 struct HeunEuler {
@@ -56,9 +77,9 @@ struct Denoiser {
   sde::Field score;
 
   Var operator()(const State& y, Var t) const {
-    return (y[0] + square(process.std(t)) * score(y, t)) / process.mean(t);
+    return (y[0] + square(process.std(t)) * score(y, t)) / process.mean_scale(t);
   }
-  Var log_snr(Var t) const { return log(process.mean(t) / process.std(t)); }
+  Var log_snr(Var t) const { return log(process.mean_scale(t) / process.std(t)); }
 };
 
 // DPM-Solver++ 2M (Lu et al., "DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models", 2022).
@@ -77,7 +98,7 @@ struct DpmSolver2M {
     const P& process = denoise.process;
     const Var h = denoise.log_snr(step.end) - denoise.log_snr(step.t), w = h / (2 * memory[1][0]);
     const Var x0 = denoise(y, step.t), ahead = (1 + w) * x0 - w * memory[0][0];
-    const Var x = process.std(step.end) / process.std(step.t) * y[0] - process.mean(step.end) * expm1(-h) * ahead;
+    const Var x = process.std(step.end) / process.std(step.t) * y[0] - process.mean_scale(step.end) * expm1(-h) * ahead;
     return {.y = y.with({x}), .memory = {x0, h}};
   }
 };
@@ -120,6 +141,7 @@ BOOST_AUTO_TEST_CASE(methods_of_users_have_their_order_on_every_grid) {
   for (const auto& grid : {+[](double a, double b, Index n) { return Grid::uniform(a, b, n); }, &graded}) {
     check_order(AdamsBashforth2{}, grid, 0.2, 1.4);
     check_order(AdamsBashforth2{}, grid, 1.4, 0.2);
+    check_order(Midpoint{}, grid, 0.2, 1.4);
     check_order(HeunEuler{}, grid, 0.2, 1.4);
     check_order(HeunEuler{}, grid, 1.4, 0.2);
   }
@@ -146,11 +168,13 @@ BOOST_AUTO_TEST_CASE(a_pair_of_a_user_keeps_its_tolerance) {
 BOOST_AUTO_TEST_CASE(a_sampler_with_history_has_its_order_on_the_flow_of_a_gaussian) {
   const sde::Vp vp{.beta_min = 0.1, .beta_max = 20};
   constexpr double data_variance = 0.25, last = 0.05;
-  const auto score = [=](Var x, Var t) -> Var { return -x / (data_variance * square(vp.mean(t)) + square(vp.std(t))); };
+  const auto score = [=](Var x, Var t) -> Var {
+    return -x / (data_variance * square(vp.mean_scale(t)) + square(vp.std(t)));
+  };
   const auto deviation_at = [&](double time) {
     Tape tape(Dtype::f64);
     const Var t = tape.full(Shape{1, 1}, time);
-    return std::sqrt((data_variance * square(vp.mean(t)) + square(vp.std(t))).item());
+    return std::sqrt((data_variance * square(vp.mean_scale(t)) + square(vp.std(t))).item());
   };
   sde::Integrator sampler(DpmSolver2M{}, Denoiser<sde::Vp>{vp, score});
   const double scale = deviation_at(last) / deviation_at(1);
@@ -165,6 +189,23 @@ BOOST_AUTO_TEST_CASE(a_sampler_with_history_has_its_order_on_the_flow_of_a_gauss
   BOOST_TEST_MESSAGE("DPM-Solver++ 2M: order " << order << ", error of 20 steps " << error(20));
   BOOST_TEST(std::abs(order - DpmSolver2M::order) < 0.1, "order " << order);
   BOOST_TEST(error(20) < 0.02);
+}
+
+BOOST_AUTO_TEST_CASE(a_process_of_a_user_solves_its_moment_equations) {  // m' = a m, (s^2)' = 2 a s^2 + g^2
+  Tape tape(Dtype::f64);
+  const CosineVp process;
+  const Var t = tape.input(Array::of<double>({3, 1}, {0.1, 0.5, 0.9}));
+  const Var m = process.mean_scale(t), a = process.drift(1.0 + 0 * t, t), variance = square(process.std(t));
+  const Array mean_error = (grad(sum(m), t) - a * m).value();
+  const Array variance_error = (grad(sum(variance), t) - 2 * a * variance - square(process.diffusion(t))).value();
+  for (Index i = 0; i < 3; ++i) {
+    BOOST_TEST(std::abs(mean_error.at(i)) < 1e-12);
+    BOOST_TEST(std::abs(variance_error.at(i)) < 1e-12);
+  }
+  const auto score = [=](Var x, Var at) { return -x / (square(process.mean_scale(at)) + square(process.std(at))); };
+  const auto flow = sde::probability_flow(process, score);  // of N(0, 1), which stays
+  const Array end = sde::Integrator(sde::Heun{}, flow).run(points, Grid::uniform(0.9, 0, 10)).require().x();
+  for (Index i = 0; i < 3; ++i) BOOST_TEST(std::abs(end.at(i) - points.at(i)) < 1e-9);
 }
 
 // What is kept from step to step belongs to its rows, whatever the threads and the split of the batch.

@@ -1,6 +1,6 @@
-// The laws that are known exactly, of finitely many points and of a whole circle, against reference arrays, against
-// Boost with many digits and against each other.
-#define BOOST_TEST_MODULE exact_laws
+// The distributions that are known exactly, of finitely many points and of a whole circle, against reference arrays,
+// against Boost with many digits and against each other.
+#define BOOST_TEST_MODULE exact_distributions
 #include <algorithm>
 #include <boost/math/special_functions/bessel.hpp>
 #include <boost/multiprecision/cpp_bin_float.hpp>
@@ -27,9 +27,9 @@ Array values(const F& f, const Array& points, double t) {
   return f(tape.input(points), tape.full(Shape{1, 1}, t)).value();
 }
 
-template <class Law>
-Array log_density(const Law& law, const Array& points, double t) {
-  return values([&](Var x, Var at) { return law.log_density(x, at); }, points, t);
+template <class Distribution>
+Array log_density(const Distribution& distribution, const Array& points, double t) {
+  return values([&](Var x, Var at) { return distribution.log_density(x, at); }, points, t);
 }
 
 // Points at a distance from the origin, in different directions.
@@ -47,12 +47,13 @@ Array at_radii(const std::vector<double>& radii) {
 
 BOOST_AUTO_TEST_CASE(mixtures_of_nine_patterns_are_the_references) {
   const parity::Reference reference("energy");
-  const sde::Empirical law(ve, reference["patterns9"]);
+  const sde::Empirical distribution(ve, reference["patterns9"]);
   for (const auto& [name, t] : {std::pair{"t0.001", 0.001}, {"t0.15", 0.15}, {"t1", 1.0}}) {
     const std::string group = std::string("mixture/K9/") + name;
-    const Array log_p = log_density(law, reference["points"], t);
+    const Array log_p = log_density(distribution, reference["points"], t);
     parity::check_close(log_p, reference[group + "/logp"], 1e-12, group + "/logp");
-    parity::check_close(values(law, reference["points"], t), reference[group + "/score"], 1e-11, group + "/score");
+    parity::check_close(values(distribution, reference["points"], t), reference[group + "/score"], 1e-11,
+                        group + "/score");
     Array energy(Dtype::f64, log_p.shape());  // -2 t log sum exp(-|x - x_i|^2 / (2 t))
     for (Index i = 0; i < energy.size(); ++i)
       energy.set(i, -2 * t * (log_p.at(i) + std::log(9 * 2 * std::numbers::pi * t)));
@@ -62,14 +63,14 @@ BOOST_AUTO_TEST_CASE(mixtures_of_nine_patterns_are_the_references) {
 
 BOOST_AUTO_TEST_CASE(energies_and_scores_of_the_circle_are_the_references) {
   const parity::Reference reference("energy");
-  const sde::UniformCircle law(ve);
+  const sde::UniformCircle distribution(ve);
   for (const auto& [name, beta] : {std::pair{"am/beta1.0000", 1.0},
                                    {"am/beta3.3333", 1 / 0.3},
                                    {"am/beta20.0000", 20.0},
                                    {"am/beta400.0000", 400.0}}) {
     const std::string group = name;
-    const Array log_p = log_density(law, reference["points"], 1 / (2 * beta));
-    Array energy(Dtype::f64, log_p.shape()), score = values(law, reference["points"], 1 / (2 * beta));
+    const Array log_p = log_density(distribution, reference["points"], 1 / (2 * beta));
+    Array energy(Dtype::f64, log_p.shape()), score = values(distribution, reference["points"], 1 / (2 * beta));
     double lowest = INFINITY;
     for (Index i = 0; i < energy.size(); ++i) lowest = std::min(lowest, -log_p.at(i) / beta);
     for (Index i = 0; i < energy.size(); ++i) energy.set(i, -log_p.at(i) / beta - lowest);
@@ -81,11 +82,12 @@ BOOST_AUTO_TEST_CASE(energies_and_scores_of_the_circle_are_the_references) {
 
 // R^2 + 1 - log I_0(2 beta R) / beta and 2 (I_1 / I_0 - R), where I_0 itself is up to e^1000000.
 BOOST_AUTO_TEST_CASE(the_circles_energy_is_bessels_at_any_radius_and_temperature) {
-  const sde::UniformCircle law(ve);
+  const sde::UniformCircle distribution(ve);
   const std::vector<double> radii{0, 1e-9, 1e-3, 0.1, 0.5, 0.9, 1, 1.1, 1.5, 3, 10, 50};
   const Array points = at_radii(radii);
   for (double beta : {1e-2, 0.5, 1.0, 1 / 0.3, 20.0, 400.0, 1e4}) {
-    const Array log_p = log_density(law, points, 1 / (2 * beta)), score = values(law, points, 1 / (2 * beta));
+    const Array log_p = log_density(distribution, points, 1 / (2 * beta)),
+                score = values(distribution, points, 1 / (2 * beta));
     for (std::size_t i = 0; i < radii.size(); ++i) {
       const Index row = static_cast<Index>(i);
       const Exact x = points.at(2 * row), y = points.at(2 * row + 1), r = sqrt(x * x + y * y), z = 2 * Exact(beta) * r;
@@ -124,20 +126,21 @@ BOOST_AUTO_TEST_CASE(the_circle_is_the_limit_of_its_points) {
 
 // At the origin too, where the direction of the score is none, and its derivative all the same.
 BOOST_AUTO_TEST_CASE(the_circles_score_is_the_gradient_of_its_log_density) {
-  const sde::UniformCircle law(ve);
+  const sde::UniformCircle distribution(ve);
   const Array points = at_radii({1e-6, 0.3, 1, 2});
   for (double t : {0.001, 0.15, 1.0}) {
     Tape tape(Dtype::f64);
     const Var x = tape.input(points), at = tape.full(Shape{1, 1}, t);
-    parity::check_close(law(x, at).value(), grad(sum(law.log_density(x, at)), x).value(), 1e-9, "score");
+    parity::check_close(distribution(x, at).value(), grad(sum(distribution.log_density(x, at)), x).value(), 1e-9,
+                        "score");
   }
   const Array origin(Dtype::f64, {1, 2});
   const auto trace = [&](const Array& at, double t) {
     Tape tape(Dtype::f64);
-    return divergence([&](Var x) { return law(x, tape.full(Shape{1, 1}, t)); }, tape.input(at)).item();
+    return divergence([&](Var x) { return distribution(x, tape.full(Shape{1, 1}, t)); }, tape.input(at)).item();
   };
   for (double t : {0.15, 1.0}) {
-    for (Index j = 0; j < 2; ++j) BOOST_TEST(values(law, origin, t).at(j) == 0);
+    for (Index j = 0; j < 2; ++j) BOOST_TEST(values(distribution, origin, t).at(j) == 0);
     BOOST_TEST(trace(origin, t) == 2 * (1 / (2 * t) - 1) / t, boost::test_tools::tolerance(1e-12));
     BOOST_TEST(trace(at_radii({1e-5}), t) == trace(origin, t), boost::test_tools::tolerance(1e-8));
   }
