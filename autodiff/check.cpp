@@ -28,12 +28,12 @@ class Checker {
     expect(op_.is_leaf() || !examples.empty(), [] { return "has no examples"; });
     for (std::size_t i = 0; i < examples.size(); ++i)
       guarded(fmt::format("example {}", i), [&] { check_example(examples[i]); });
-    const auto specials = op_.specials();
-    for (std::size_t i = 0; i < specials.size(); ++i)
-      guarded(fmt::format("special {}", i), [&] { check_special(specials[i]); });
-    const auto rejects = op_.rejects();
-    for (std::size_t i = 0; i < rejects.size(); ++i)
-      guarded(fmt::format("reject {}", i), [&] { check_reject(rejects[i]); });
+    const auto edge_cases = op_.edge_cases();
+    for (std::size_t i = 0; i < edge_cases.size(); ++i)
+      guarded(fmt::format("edge case {}", i), [&] { check_edge_case(edge_cases[i]); });
+    const auto invalid_inputs = op_.invalid_inputs();
+    for (std::size_t i = 0; i < invalid_inputs.size(); ++i)
+      guarded(fmt::format("invalid input {}", i), [&] { check_invalid_input(invalid_inputs[i]); });
     return std::move(report_);
   }
 
@@ -311,58 +311,58 @@ class Checker {
       if (i / inside % shape[axis] == row) f(i);
   }
 
-  void check_special(const Special& special) {
+  void check_edge_case(const EdgeCase& edge_case) {
     const std::string label = label_;
     for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
       label_ = label + name_of(dtype) + ": ";
       Tape tape(dtype);
       std::vector<Var> leaves;
-      const Var out = record_on(tape, draw(special.inputs, dtype), special.attributes, leaves);
+      const Var out = record_on(tape, draw(edge_case.inputs, dtype), edge_case.attributes, leaves);
       const double tolerance = std::max(op_.tolerance(dtype), dtype == Dtype::f32 ? 1e-6 : 0.0);
       const Array value = out.value();
-      expect(value.size() == static_cast<Index>(special.value.size()),
-             [&] { return fmt::format("has {} values, {} are stated", value.size(), special.value.size()); });
-      if (value.size() != static_cast<Index>(special.value.size())) return;
-      compare(value, Array::of<double>(value.shape(), std::span<const double>(special.value)), tolerance, "value");
-      for (std::size_t i = 0; i < special.gradient.size(); ++i) {
-        const auto& wanted = special.gradient[i];
+      expect(value.size() == static_cast<Index>(edge_case.value.size()),
+             [&] { return fmt::format("has {} values, {} are stated", value.size(), edge_case.value.size()); });
+      if (value.size() != static_cast<Index>(edge_case.value.size())) return;
+      compare(value, Array::of<double>(value.shape(), std::span<const double>(edge_case.value)), tolerance, "value");
+      for (std::size_t i = 0; i < edge_case.gradient.size(); ++i) {
+        const auto& wanted = edge_case.gradient[i];
         if (wanted.empty()) continue;
         const Array gradient = grad(sum(out), leaves[i]).value();
         compare(gradient, Array::of<double>(gradient.shape(), std::span<const double>(wanted)),
                 dtype == Dtype::f32 ? 4e-6 : 1e-13, "derivative");
       }
-      add(check_special_in_plans(op_, special, dtype));
+      add(check_edge_case_in_plans(op_, edge_case, dtype));
     }
     label_ = label;
-    if (smooth(special)) check_orders(draw(special.inputs, Dtype::f64), special.attributes);
+    if (smooth(edge_case)) check_orders(draw(edge_case.inputs, Dtype::f64), edge_case.attributes);
   }
 
-  // Whether differences make sense at a special point: their steps fit operands of moderate size.
-  bool smooth(const Special& special) const {
+  // Whether differences make sense at an edge case: their steps fit operands of moderate size.
+  bool smooth(const EdgeCase& edge_case) const {
     const auto all_within = [](const std::vector<double>& values, double bound) {
       return std::all_of(values.begin(), values.end(), [&](double x) { return std::abs(x) <= bound; });
     };
     constexpr double largest = std::numeric_limits<double>::max();
-    bool within = !special.kink && !special.gradient.empty() && all_within(special.value, largest);
-    for (const auto& gradient : special.gradient) within = within && all_within(gradient, largest);
-    for (const Sample& sample : special.inputs)
+    bool within = !edge_case.kink && !edge_case.gradient.empty() && all_within(edge_case.value, largest);
+    for (const auto& gradient : edge_case.gradient) within = within && all_within(gradient, largest);
+    for (const Sample& sample : edge_case.inputs)
       for (double x : sample.values) within = within && (x == 0 || (std::abs(x) >= 1e-3 && std::abs(x) <= 100));
     return within && op_.linearity() != Linearity::none && !op_.is_detached();
   }
 
-  void check_reject(const Reject& reject) {
+  void check_invalid_input(const InvalidInput& invalid) {
     Tape tape(Dtype::f32, Tape::Mode::symbolic);
     std::vector<Operand> operands;
-    for (const Type& type : reject.inputs) operands.emplace_back(tape.input(type));
+    for (const Type& type : invalid.inputs) operands.emplace_back(tape.input(type));
     std::string text = "nothing was thrown";
     try {
-      tape.record(op_, operands, reject.attributes, Where::current());
+      tape.record(op_, operands, invalid.attributes, Where::current());
     } catch (const Error& error) {
       text = error.what();
     }
-    const bool named = text.find("[" + op_.name() + "] ") == 0, said = text.find(reject.text) != std::string::npos;
+    const bool named = text.find("[" + op_.name() + "] ") == 0, said = text.find(invalid.text) != std::string::npos;
     expect(named && said && text.find("check.cpp:") != std::string::npos,
-           [&] { return fmt::format("wanted \"{}\", got \"{}\"", reject.text, text); });
+           [&] { return fmt::format("wanted \"{}\", got \"{}\"", invalid.text, text); });
   }
 
   const Op& op_;

@@ -24,8 +24,8 @@ struct CheckReport {
 // recorded again; in f64 the first `orders` derivatives, order n against central differences of the analytic order
 // n - 1 under random projections; forward mode against reverse, on stacks of tangents, thin ones too; the row rule
 // against what perturbing rows changes; vmap against one after the other; check_plans() of it, of 200 of its rows where
-// its rows() let an operand have them, and of 200 of it under vmap. Then specials, with the first `orders` derivatives
-// again where they are smooth, and rejects.
+// its rows() let an operand have them, and of 200 of it under vmap. Then edge cases, with the first `orders`
+// derivatives again where they are smooth, and invalid inputs.
 CheckReport check_op(const Op& op, int orders = 3);
 
 enum class Modes { reverse, forward, both };  // both: each over each

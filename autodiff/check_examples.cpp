@@ -157,8 +157,8 @@ CheckReport check_example_in_plans(const Op& op, const Example& example, Dtype d
   return ExampleChecker(op, example, dtype).run();
 }
 
-CheckReport check_special_in_plans(const Op& op, const Special& special, Dtype dtype) {
-  const Example example{special.inputs, special.attributes};
+CheckReport check_edge_case_in_plans(const Op& op, const EdgeCase& edge_case, Dtype dtype) {
+  const Example example{edge_case.inputs, edge_case.attributes};
   return ExampleChecker(op, example, dtype).run_as_it_stands();
 }
 

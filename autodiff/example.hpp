@@ -32,10 +32,10 @@ struct Example {
   Attributes attributes = {};
 };
 
-// A point where the answer is special: ties, kinks, 0, infinities, nothing, rank 0; where a formula is patched, such as
+// An edge case: ties, kinks, 0, infinities, nothing, rank 0; a point where a formula is patched, such as
 // sin(x) / x at 0. Where value and stated gradient are finite, the function is taken to be smooth and derivatives of
 // all orders are compared with differences there, unless `kink` says that it bends.
-struct Special {
+struct EdgeCase {
   std::vector<Sample> inputs;
   Attributes attributes = {};
   std::vector<double> value;                       // of the output, in C order
@@ -43,8 +43,8 @@ struct Special {
   bool kink = false;
 };
 
-// A call that is refused, and a part of what the refusal says.
-struct Reject {
+// A call that throws, and a part of what the Error says.
+struct InvalidInput {
   std::vector<Type> inputs;
   Attributes attributes = {};
   std::string text;

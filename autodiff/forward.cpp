@@ -120,7 +120,7 @@ Var ForwardSweep::push(std::uint32_t index) {
       const auto mine = stacks(call);
       for (std::size_t i = 0; i < mine.size(); ++i) {
         if (mine[i].is_null()) continue;
-        const Var part = call.op().chain(call, static_cast<int>(i), padded(mine[i], call.out_shape().rank()));
+        const Var part = call.op().local_jvp(call, static_cast<int>(i), padded(mine[i], call.out_shape().rank()));
         if (!part.is_null()) total = total.is_null() ? part : total + part;
       }
       return total;
@@ -129,9 +129,9 @@ Var ForwardSweep::push(std::uint32_t index) {
       return push_linear(call);
     case Linearity::bilinear:
       return push_bilinear(call);
-    case Linearity::rule:
+    case Linearity::custom_jvp:
       return call.op().jvp(call, stacks(call));
-    case Linearity::transposed:
+    case Linearity::transpose_vjp:
       return push_transposed(call);
     case Linearity::none:
       break;

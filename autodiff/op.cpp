@@ -63,12 +63,12 @@ void Op::block(Index, const void* const*, void*, Dtype, const Attributes&) const
   throw Error(fmt::format("[{}] is not fusable: it has no block()", name()));
 }
 
-Var Op::chain(const Call& c, int i, Var) const {
+Var Op::local_jvp(const Call& c, int i, Var) const {
   throw Error(fmt::format("[{}] has no derivative for operand {}  ({})", name(), i, c.tape().place_of(c.index())));
 }
 
 Var Op::vjp(const Call& c, int i, Var g) const {
-  if (linearity() == Linearity::elementwise) return chain(c, i, g);
+  if (linearity() == Linearity::elementwise) return local_jvp(c, i, g);
   throw Error(fmt::format("[{}] has no derivative rule for operand {}  ({})", name(), i, c.tape().place_of(c.index())));
 }
 

@@ -38,12 +38,12 @@ inline constexpr int library_ops = 101;  // the first that programs may use
 
 // How an output depends on the operands: what forward mode needs to know.
 enum class Linearity {
-  none,         // constant, or without derivative: a comparison, a source
-  elementwise,  // tangent = sum over i of chain(i, t_i); the vjp is the same chain(i, g)
-  linear,       // tangent = the op itself on the tangents of all operands together
-  bilinear,     // tangent = op(t_0, x_1) + op(x_0, t_1)
-  rule,         // jvp() states it
-  transposed,   // jvp by transposing the vjp
+  none,           // constant, or without derivative: a comparison, a source
+  elementwise,    // tangent = sum over i of local_jvp(i, t_i); the vjp is the same local_jvp(i, g)
+  linear,         // tangent = the op itself on the tangents of all operands together
+  bilinear,       // tangent = op(t_0, x_1) + op(x_0, t_1)
+  custom_jvp,     // jvp() states it
+  transpose_vjp,  // jvp by transposing the vjp
 };
 
 // What an op does to rows along one axis of one operand.
@@ -139,7 +139,7 @@ class Op : public std::enable_shared_from_this<Op> {
   struct Traits {
     std::string name;
     int arity = 1;  // -1: any number of operands
-    Linearity linearity = Linearity::rule;
+    Linearity linearity = Linearity::custom_jvp;
     bool leaf = false;         // a value from outside: never run, has no examples
     bool detached = false;     // flat by decree, though its value is not: stop_gradient
     bool brings_rows = false;  // the first axis of the output is of rows that move_rows() counts: a draw
@@ -182,15 +182,16 @@ class Op : public std::enable_shared_from_this<Op> {
 
   // Derivatives, in tape ops. A rule may read operands, output and attributes of the call; a null Var says that the
   // output does not depend on the operand (almost everywhere).
-  virtual Var chain(const Call& c, int i, Var t) const;  // elementwise: t * d out / d in_i, for both modes
-  virtual Var vjp(const Call& c, int i, Var g) const;    // cotangent of operand i; the sweep undoes broadcasting
+  virtual Var local_jvp(const Call& c, int i, Var t) const;  // elementwise: t * d out / d in_i, for both modes
+  virtual Var vjp(const Call& c, int i, Var g) const;        // cotangent of operand i; the sweep undoes broadcasting
   // The cotangents of the operands that are `wanted`, each in its place: vjp() of each, unless they share work.
   virtual std::vector<Var> vjps(const Call& c, Var g, const std::vector<bool>& wanted) const;
-  // Linearity::rule. tangents[i] is a stack of K tangents of operand i, [K, its shape], or null: zero. The result is
-  // one of the output, [K, its shape], or null. In a stack, given or returned, K and any extent may be 1 instead, for
-  // tangents that are equal along that axis, in each stack by itself: a rule of elementwise ops broadcasts and needs no
-  // thought; one that adds up, counts or moves along an axis stretches its stacks first (broadcast_to). The axis in
-  // front makes an operand of lower rank than the output no longer line up with it: reshape to [K, 1, ..., its shape].
+  // Linearity::custom_jvp. tangents[i] is a stack of K tangents of operand i, [K, its shape], or null: zero. The result
+  // is one of the output, [K, its shape], or null. In a stack, given or returned, K and any extent may be 1 instead,
+  // for tangents that are equal along that axis, in each stack by itself: a rule of elementwise ops broadcasts and
+  // needs no thought; one that adds up, counts or moves along an axis stretches its stacks first (broadcast_to). The
+  // axis in front makes an operand of lower rank than the output no longer line up with it: reshape to [K, 1, ..., its
+  // shape].
   virtual Var jvp(const Call& c, std::span<const Var> tangents) const;
 
   // The call for all slices of a batch, [count, type.shape]. By default the op itself takes the axis in front: with
@@ -207,8 +208,8 @@ class Op : public std::enable_shared_from_this<Op> {
 
   // Tests.
   virtual std::vector<Example> examples() const = 0;
-  virtual std::vector<Special> specials() const { return {}; }
-  virtual std::vector<Reject> rejects() const { return {}; }
+  virtual std::vector<EdgeCase> edge_cases() const { return {}; }
+  virtual std::vector<InvalidInput> invalid_inputs() const { return {}; }
   // The output in f64, computed independently of the kernel.
   virtual Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const = 0;
   // Largest error of a value, relative to the largest entry of the output.

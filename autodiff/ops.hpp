@@ -74,8 +74,8 @@ Var isfinite(Operand x);
 // a where the condition is not 0, b elsewhere.
 Var where(Operand condition, Operand a, Operand b);
 
-// x where y > 0, and 0 elsewhere whatever x is; no derivative by y. (The derivative of relu, in one pass.)
-Var gate(Operand x, Operand y);
+// The adjoint of y = relu(x): g where y > 0, 0 elsewhere whatever g is; no derivative by y.
+Var relu_backward(Operand g, Operand y);
 
 // Elementwise functions.
 Var abs(Operand x);   // derivative 0 at 0
@@ -264,8 +264,8 @@ struct AxisSlice {
 Var slice(Operand x, std::initializer_list<AxisSlice> slices);
 Var slice(Operand x, std::span<const AxisSlice> slices);
 Var select(Operand x, Axis axis, Integer i);  // element i along an axis, which goes
-// The adjoint of slice: zeros of the given extent along one axis, with x at start, start + step, ...
-Var embed(Operand x, Axis axis, Integer extent, Integer start, Integer step = 1);
+// The adjoint of slice: zeros of the given extent along one axis, with g at start, start + step, ...
+Var slice_backward(Operand g, Axis axis, Integer extent, Integer start, Integer step = 1);
 // The parts along one axis, of the given extents or of equal ones; Error when they do not make up the axis.
 std::vector<Var> split(Operand x, std::initializer_list<Index> extents, Axis axis);
 std::vector<Var> split(Operand x, std::span<const Index> extents, Axis axis);

@@ -47,7 +47,7 @@ class RematerialisationBarrier final : public LocalOp {
 class Checkpoint final : public LocalOp {
  public:
   Checkpoint(Program program, std::optional<Array> value, int arity)
-      : LocalOp("checkpoint", arity, Linearity::rule), program_(std::move(program)), value_(std::move(value)) {}
+      : LocalOp("checkpoint", arity, Linearity::custom_jvp), program_(std::move(program)), value_(std::move(value)) {}
 
   void run(const Kernel& k) const override {
     std::memcpy(k.output, value_ ? value_->raw() : k.operands.back(), k.type.bytes());
@@ -122,7 +122,7 @@ class Checkpoint final : public LocalOp {
 // x, f(x) -> f(x), with the user's rule for x
 class Custom final : public LocalOp {
  public:
-  explicit Custom(PullBack rule) : LocalOp("custom_derivative", 2, Linearity::transposed), rule_(std::move(rule)) {}
+  explicit Custom(PullBack rule) : LocalOp("custom_derivative", 2, Linearity::transpose_vjp), rule_(std::move(rule)) {}
   Type infer(const Signature& s) const override { return *s.in[1]; }
   void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[1], k.type.bytes()); }
   Var vjp(const Call& c, int i, Var g) const override {

@@ -13,7 +13,7 @@ namespace {
      .reference = [](double x) { return x > 0 ? x : 0; },
      .kinks = {0},
      .points = {{0, 0, 0}, {nan, nan, 0}, {infinity, infinity, 1}, {-infinity, 0, 0}}},
-    [](auto x) { return simd::max(x, decltype(x)(0)); }, [](Var t, Var, Var y) { return gate(t, y); });
+    [](auto x) { return simd::max(x, decltype(x)(0)); }, [](Var t, Var, Var y) { return relu_backward(t, y); });
 
 // The derivative of sigmoid: y (1 - y) has no digit left where y is near 1.
 Var sigmoid_slope(Var x);

@@ -12,13 +12,13 @@ std::vector<Example> stretched(double low = -2, double high = 2, std::vector<dou
           {{at({}), at({2, 3})}},     {{at({2, 1, 3}), at({5, 1})}}, {{at({0, 3}), at({3})}}};
 }
 
-Special pair(double a, double b, double y, std::vector<std::vector<double>> gradient = {}) {
+EdgeCase pair(double a, double b, double y, std::vector<std::vector<double>> gradient = {}) {
   return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, std::move(gradient)};
 }
-Special bend(double a, double b, double y, std::vector<std::vector<double>> gradient) {  // not smooth there
-  Special special = pair(a, b, y, std::move(gradient));
-  special.kink = true;
-  return special;
+EdgeCase bend(double a, double b, double y, std::vector<std::vector<double>> gradient) {  // not smooth there
+  EdgeCase edge_case = pair(a, b, y, std::move(gradient));
+  edge_case.kink = true;
+  return edge_case;
 }
 
 // Pairs that keep clear of ties.
@@ -38,13 +38,13 @@ std::vector<Example> without_ties() {
     {.name = "mul",
      .reference = [](double a, double b) { return a * b; },
      .examples = stretched(),
-     .specials = {pair(0, infinity, nan), pair(0, 3, 0, {{3}, {0}})}},
+     .edge_cases = {pair(0, infinity, nan), pair(0, 3, 0, {{3}, {0}})}},
     [](auto a, auto b) { return a * b; }, [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? b : a); });
 [[gnu::init_priority(library_ops)]] const Binary div_op(
     {.name = "div",
      .reference = [](double a, double b) { return a / b; },
      .examples = stretched(0.5, 2),
-     .specials = {pair(1, 0, infinity), pair(0, 0, nan), pair(1, infinity, 0)}},
+     .edge_cases = {pair(1, 0, infinity), pair(0, 0, nan), pair(1, infinity, 0)}},
     [](auto a, auto b) { return a / b; },
     [](int i, Var t, Var, Var b, Var y) { return i == 0 ? t / b : -(t * y / b); });
 
@@ -56,8 +56,8 @@ std::vector<Example> without_ties() {
     {.name = "maximum",
      .reference = [](double a, double b) { return a > b ? a : b; },
      .examples = without_ties(),
-     .specials = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
-                  pair(-infinity, 2, 2, {{0}, {1}})}},
+     .edge_cases = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
+                    pair(-infinity, 2, 2, {{0}, {1}})}},
     [](auto a, auto b) { return simd::max(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
@@ -67,21 +67,21 @@ std::vector<Example> without_ties() {
     {.name = "minimum",
      .reference = [](double a, double b) { return a < b ? a : b; },
      .examples = without_ties(),
-     .specials = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
-                  pair(infinity, 2, 2, {{0}, {1}})}},
+     .edge_cases = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
+                    pair(infinity, 2, 2, {{0}, {1}})}},
     [](auto a, auto b) { return simd::min(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
       return t * (0.5 * (less(mine, other) + less_equal(mine, other)));
     });
 
-[[gnu::init_priority(library_ops)]] const Binary gate_op(
-    {.name = "gate",
+[[gnu::init_priority(library_ops)]] const Binary relu_backward_op(
+    {.name = "relu_backward",
      .reference = [](double x, double y) { return y > 0 ? x : 0; },
      .examples = without_ties(),
-     .specials = {bend(3, 0, 0, {{0}, {0}}), pair(nan, -1, 0, {{0}, {0}}), pair(3, nan, 0), pair(nan, 1, nan)}},
+     .edge_cases = {bend(3, 0, 0, {{0}, {0}}), pair(nan, -1, 0, {{0}, {0}}), pair(3, nan, 0), pair(nan, 1, nan)}},
     [](auto x, auto y) { return xsimd::select(y > decltype(y)(0), x, decltype(x)(0)); },
-    [](int i, Var t, Var, Var y, Var) { return i == 0 ? gate(t, y) : Var(); });
+    [](int i, Var t, Var, Var y, Var) { return i == 0 ? relu_backward(t, y) : Var(); });
 
 template <class Compare>
 Binary comparison(std::string name, double (*reference)(double, double), double on_tie, double on_nan,
@@ -93,7 +93,7 @@ Binary comparison(std::string name, double (*reference)(double, double), double 
   return Binary({.name = std::move(name),
                  .reference = reference,
                  .examples = without_ties(),
-                 .specials = {pair(1, 1, on_tie), pair(nan, 1, on_nan), pair(nan, nan, on_nan)}},
+                 .edge_cases = {pair(1, 1, on_tie), pair(nan, 1, on_nan), pair(nan, nan, on_nan)}},
                 value);
 }
 
@@ -118,7 +118,7 @@ struct Where3 final : ElementwiseOp {
     const auto choose = [](auto c, auto a, auto b) { return xsimd::select(c == decltype(c)(0), b, a); };
     detail::map_block<3>(choose, n, in, out, dtype);
   }
-  Var chain(const Call& c, int i, Var t) const override {
+  Var local_jvp(const Call& c, int i, Var t) const override {
     if (i == 0) return {};  // flat almost everywhere
     return i == 1 ? where(c.in(0), t, 0) : where(c.in(0), 0, t);
   }
@@ -127,7 +127,7 @@ struct Where3 final : ElementwiseOp {
     return {{{condition, Sample{{2, 3}}, Sample{{3}}}},
             {{Sample{.shape = {3}, .values = {0, -2, 1}}, Sample{{}}, Sample{{2, 3}}}}};
   }
-  std::vector<Special> specials() const override {  // the branch not taken may be anything
+  std::vector<EdgeCase> edge_cases() const override {  // the branch not taken may be anything
     return {{{Sample{.shape = {2}, .values = {1, 0}}, Sample{.shape = {2}, .values = {3, nan}},
               Sample{.shape = {2}, .values = {infinity, 4}}},
              {},
@@ -156,20 +156,20 @@ struct Lerp final : ElementwiseOp {
     };
     detail::map_block<3>(blend, n, in, out, dtype);
   }
-  Var chain(const Call& c, int i, Var t) const override {
+  Var local_jvp(const Call& c, int i, Var t) const override {
     if (i == 2) return t * (c.in(1) - c.in(0));
     return t * (i == 1 ? c.in(2) : 1 - c.in(2));
   }
   std::vector<Example> examples() const override {
     return {{{Sample{{2, 1}}, Sample{{2, 3}}, Sample{{3}}}}, {{Sample{{4}}, Sample{{}}, Sample{{4}}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const auto at = [](double a, double b, double weight, double y, std::vector<std::vector<double>> gradient) {
-      return Special{{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}},
-                      Sample{.shape = {1}, .values = {weight}}},
-                     {},
-                     {y},
-                     std::move(gradient)};
+      return EdgeCase{{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}},
+                       Sample{.shape = {1}, .values = {weight}}},
+                      {},
+                      {y},
+                      std::move(gradient)};
     };
     return {at(3, 0.1, 0, 3, {{1}, {0}, {-2.9}}),
             at(3, 0.1, 1, 0.1, {{0}, {1}, {-2.9}}),
@@ -207,7 +207,7 @@ Var less(Operand a, Operand b) { return record(less_op, {a, b}); }
 Var less_equal(Operand a, Operand b) { return record(less_equal_op, {a, b}); }
 Var greater(Operand a, Operand b) { return record(greater_op, {a, b}); }
 Var greater_equal(Operand a, Operand b) { return record(greater_equal_op, {a, b}); }
-Var gate(Operand x, Operand y) { return record(gate_op, {x, y}); }
+Var relu_backward(Operand g, Operand y) { return record(relu_backward_op, {g, y}); }
 Var lerp(Operand a, Operand b, Operand weight) { return record(lerp_op, {a, b, weight}); }
 Var where(Operand condition, Operand a, Operand b) { return record(where_op, {condition, a, b}); }
 

@@ -35,7 +35,7 @@ struct Cast final : OpWith<CastArguments> {
             {{sample(Dtype::f64)}, with({Dtype::i32})},
             {{sample(Dtype::i32)}, with({Dtype::f32})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {4}, .values = {1.7, -1.7, 0.2, -0.2}, .dtype = Dtype::f64}},
              with({Dtype::i32}),

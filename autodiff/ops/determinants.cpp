@@ -33,7 +33,7 @@ struct LuWork : Lu<T> {
 template <class Derived>
 struct OfLuFactors : OpOf<Derived> {
   OfLuFactors(std::string name, int fewer)
-      : OpOf<Derived>({.name = std::move(name), .linearity = Linearity::rule}), fewer_(fewer) {}
+      : OpOf<Derived>({.name = std::move(name), .linearity = Linearity::custom_jvp}), fewer_(fewer) {}
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     const Shape& a = s.shape(0);
@@ -54,7 +54,7 @@ struct OfLuFactors : OpOf<Derived> {
             {{Sample{{2, 1, 1, 1}, 0.5, 2}}},
             {{Sample{.shape = {4, 4}, .values = {2, 1, 0, 0.5, -1, 1.5, 1, 0, 0.3, 0, 1, -2, 1, 0.7, 0.2, 1}}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, {}, "needs square matrices, got [2, 3]"},
             {{{Dtype::f32, {2}}}, {}, "operand 0 needs at least 2 axes, got shape [2]"},
             {{{Dtype::i32, {2, 2}}}, {}, "operand 0 is i32"}};
@@ -96,7 +96,7 @@ struct Det final : OfLuFactors<Det> {
   Var jvp(const Call& c, std::span<const Var> t) const override {
     return sum(full_stack(t[0], c.shape(0)) * cofactors(c.in(0)), {-2, -1});
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     const std::vector<double> rank_three{1, 2, 0, 1, 0, 1, 1, 0, 2, 0, 1, 1, 3, 3, 2, 2};  // row 4 = sum of the others
     return {{{Sample{.shape = {2, 2}, .values = {1, 2, 2, 4}}}, {}, {0}, {{4, -2, -2, 1}}},
@@ -132,7 +132,7 @@ struct CofactorsWork {
 // det(a) a^-T where that is well defined; else, of a = U S V', det(U) det(V) U C V', where C has the products of all
 // singular values but one.
 struct Cofactors final : OpOf<Cofactors> {
-  Cofactors() : OpOf({.name = "cofactors", .linearity = Linearity::rule}) {}
+  Cofactors() : OpOf({.name = "cofactors", .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     require_square(s, 0);
@@ -175,7 +175,7 @@ struct Cofactors final : OpOf<Cofactors> {
     return {{{Sample{.shape = {4, 4}, .values = {2, 1, 0, 0.5, -1, 1.5, 1, 0, 0.3, 0, 1, -2, 1, 0.7, 0.2, 1}}}},
             {{Sample{.shape = {2, 2, 2}, .values = {1, 2, -1.5, 0.5, 0.2, 1, -2, 0.4}}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {2, 2}, .values = {1, 2, 2, 4}}}, {}, {4, -2, -2, 1}},
             {{Sample{.shape = {2, 2}, .values = {-1, 2, 2, -4}}}, {}, {-4, -2, -2, -1}},
@@ -185,7 +185,7 @@ struct Cofactors final : OpOf<Cofactors> {
             {{Sample{.shape = {1, 1}, .values = {infinity}}}, {}, {nan}},
             {{Sample{{2, 0, 0}}}, {}, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, {}, "needs square matrices, got [2, 3]"},
             {{{Dtype::i32, {2, 2}}}, {}, "operand 0 is i32"}};
   }
@@ -300,9 +300,9 @@ struct SlogDetOp final : OfLuFactors<SlogDetOp> {
   }
   Var jvp(const Call& c, std::span<const Var> t) const override {
     const Var trace_of = sum(diagonal(solve(c.in(0), full_stack(t[0], c.shape(0)))), -1);
-    return embed(unsqueeze(trace_of, -1), -1, 2, 1);
+    return slice_backward(unsqueeze(trace_of, -1), -1, 2, 1);
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     const double large = 1e30, log_large = std::log(1e30);
     return {{{Sample{.shape = {2, 2}, .values = {0, 2, 4, 0}}}, {}, {-1, std::log(8.0)}, {{0, 0.5, 0.25, 0}}},

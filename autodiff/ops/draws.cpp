@@ -112,9 +112,9 @@ struct DrawOp : OpWith<DrawArguments<Settings>> {
   virtual Dtype output(Dtype dtype) const { return dtype; }
   double tolerance(Dtype dtype) const override { return dtype == Dtype::f32 ? 4e-6 : 1e-14; }
 
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     Arguments plain{.dtype = output(Dtype::f32), .shape = {2}};
-    std::vector<Reject> all{{{{Dtype::i32, {3}}}, DrawOp::with(plain), "needs a state of i32 [4], got i32 [3]"}};
+    std::vector<InvalidInput> all{{{{Dtype::i32, {3}}}, DrawOp::with(plain), "needs a state of i32 [4], got i32 [3]"}};
     if (settings().size() > 3) {
       plain.settings = settings()[3];
       all.push_back({{{Dtype::i32, {4}}}, DrawOp::with(plain), "needs "});

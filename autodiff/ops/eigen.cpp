@@ -17,7 +17,7 @@ Var vectors_of(Var both) { return slice(both, -2, 1); }
 
 // a [..., n, n] -> [..., n + 1, n]: a row of eigenvalues of (a + a')/2, ascending, above their eigenvectors, columns
 struct EighOp final : OpOf<EighOp> {
-  EighOp() : OpOf({.name = "eigh", .linearity = Linearity::rule}) {}
+  EighOp() : OpOf({.name = "eigh", .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     require_square(s, 0);
@@ -78,7 +78,7 @@ struct EighOp final : OpOf<EighOp> {
             {{Sample{.shape = {2, 2, 2}, .values = {3, 1, 1, 1, -1.5, -0.5, -0.5, 2.5}}}},
             {{Sample{{2, 1, 1, 1}, 0.5, 2}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     const std::vector<double> all_nan(6, nan);
     return {{{Sample{.shape = {2, 2}, .values = {2, 0, 0, 1}}}, {}, {1, 2, 0, 1, 1, 0}, {{1, 0, 0, 1}}},
@@ -88,7 +88,7 @@ struct EighOp final : OpOf<EighOp> {
             {{Sample{{2, 0, 0}}}, {}, {}},
             {{Sample{{0, 2, 2}}}, {}, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, {}, "needs square matrices, got [2, 3]"},
             {{{Dtype::f32, {2}}}, {}, "operand 0 needs at least 2 axes, got shape [2]"},
             {{{Dtype::i32, {2, 2}}}, {}, "operand 0 is i32"}};

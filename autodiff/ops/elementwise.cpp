@@ -89,9 +89,9 @@ Rows ElementwiseOp::rows(const Signature& s, const Type& out, int operand, int a
   return {s.shape(operand)[axis] == out.shape[axis] ? RowRule::pointwise : RowRule::mixes, axis};
 }
 
-std::vector<Reject> ElementwiseOp::rejects() const {
+std::vector<InvalidInput> ElementwiseOp::invalid_inputs() const {
   std::vector<Type> integers(static_cast<std::size_t>(arity()), {Dtype::i32, {2}});
-  std::vector<Reject> all{{integers, {}, "needs f32 or f64"}};
+  std::vector<InvalidInput> all{{integers, {}, "needs f32 or f64"}};
   if (arity() < 2) return all;
   std::vector<Type> types(static_cast<std::size_t>(arity()), {Dtype::f32, {2, 3}});
   types.back() = {Dtype::f64, {2, 3}};

@@ -43,7 +43,7 @@ class ElementwiseOp : public Op {
   void run(const Kernel& k) const override;
   bool fusable() const override { return true; }
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
-  std::vector<Reject> rejects() const override;
+  std::vector<InvalidInput> invalid_inputs() const override;
   virtual Accuracy accuracy() const { return {}; }
 };
 
@@ -70,7 +70,7 @@ Block block_of(Value value) {
 
 }  // namespace detail
 
-// A special point: y and dy/dx at x, by convention or where a formula is patched. Unless x is among the kinks, or y or
+// An edge case: y and dy/dx at x, by convention or where a formula is patched. Unless x is among the kinks, or y or
 // the slope is not finite, the derivatives of all orders are compared with differences there.
 struct Point {
   double x, y, slope;
@@ -84,38 +84,38 @@ struct UnaryRow {
   double (*reference)(double x);
   double low = -2, high = 2;       // range of the examples
   std::vector<double> kinks = {};  // where a derivative jumps: examples keep away
-  std::vector<Point> points = {};  // specials
+  std::vector<Point> points = {};  // edge cases
   double f32 = 2e-6, f64 = 1e-14;  // tolerance of a value, of the largest
   Accuracy accuracy = {};
 };
 
 struct NoDerivative {};
 
-// y = value(x); chain(t, x, y) = t * dy/dx, or none where the op has no derivative.
+// y = value(x); local_jvp(t, x, y) = t * dy/dx, or none where the op has no derivative.
 class Unary final : public ElementwiseOp {
  public:
-  template <class Value, class Chain = NoDerivative>
-  Unary(UnaryRow row, Value value, Chain chain = {})
+  template <class Value, class LocalJvp = NoDerivative>
+  Unary(UnaryRow row, Value value, LocalJvp local_jvp = {})
       : ElementwiseOp({.name = row.name,
                        .arity = 1,
-                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise}),
+                       .linearity = std::is_same_v<LocalJvp, NoDerivative> ? Linearity::none : Linearity::elementwise}),
         row_(std::move(row)),
         block_(detail::block_of<1>(value)) {
-    if constexpr (!std::is_same_v<Chain, NoDerivative>) chain_ = chain;
+    if constexpr (!std::is_same_v<LocalJvp, NoDerivative>) local_jvp_ = local_jvp;
   }
 
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     block_(n, in, out, dtype, attributes);
   }
-  Var chain(const Call& c, int i, Var t) const override {
-    return chain_ ? chain_(t, c.in(0), c.out()) : Op::chain(c, i, t);
+  Var local_jvp(const Call& c, int i, Var t) const override {
+    return local_jvp_ ? local_jvp_(t, c.in(0), c.out()) : Op::local_jvp(c, i, t);
   }
   std::vector<Example> examples() const override {
     const auto sample = [&](Shape shape) { return Sample{shape, row_.low, row_.high, row_.kinks}; };
     return {{{sample({3, 5})}}, {{sample({37})}}, {{sample({})}}, {{sample({2, 0})}}};
   }
-  std::vector<Special> specials() const override {
-    std::vector<Special> all;
+  std::vector<EdgeCase> edge_cases() const override {
+    std::vector<EdgeCase> all;
     for (const Point& p : row_.points)
       all.push_back({{Sample{.shape = {1}, .values = {p.x}}},
                      {},
@@ -136,10 +136,10 @@ class Unary final : public ElementwiseOp {
  private:
   UnaryRow row_;
   detail::Block block_;
-  std::function<Var(Var, Var, Var)> chain_;
+  std::function<Var(Var, Var, Var)> local_jvp_;
 };
 
-// A special point of an op with arguments.
+// An edge case of an op with arguments.
 template <class Arguments>
 struct PointWith {
   Arguments arguments;
@@ -159,19 +159,19 @@ struct UnaryRowWith {
 };
 
 // An elementwise op of one operand and of arguments that visit their fields (attributes.hpp), checked by their check()
-// if they have one, which calls reject(): y = value(arguments, x); chain(arguments, t, x, y) = t * dy/dx.
+// if they have one, which calls reject(): y = value(arguments, x); local_jvp(arguments, t, x, y) = t * dy/dx.
 template <class Arguments>
 class UnaryWith final : public OpWith<Arguments, ElementwiseOp> {
  public:
-  template <class Value, class Chain>
-  UnaryWith(UnaryRowWith<Arguments> row, Value value, Chain chain)
+  template <class Value, class LocalJvp>
+  UnaryWith(UnaryRowWith<Arguments> row, Value value, LocalJvp local_jvp)
       : OpWith<Arguments, ElementwiseOp>({.name = row.name, .linearity = Linearity::elementwise}),
         row_(std::move(row)),
         block_([value](Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) {
           const Arguments arguments = arguments_of<Arguments>(attributes);
           detail::map_block<1>([&](auto x) { return value(arguments, x); }, n, in, out, dtype);
         }),
-        chain_(chain) {}
+        local_jvp_(local_jvp) {}
 
   Type infer(const Signature& s) const override {
     if constexpr (requires(const Arguments& a) { a.check(); }) arguments_of<Arguments>(s.attributes).check();
@@ -180,8 +180,8 @@ class UnaryWith final : public OpWith<Arguments, ElementwiseOp> {
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     block_(n, in, out, dtype, attributes);
   }
-  Var chain(const Call& c, int, Var t) const override {
-    return chain_(arguments_of<Arguments>(c.attributes()), t, c.in(0), c.out());
+  Var local_jvp(const Call& c, int, Var t) const override {
+    return local_jvp_(arguments_of<Arguments>(c.attributes()), t, c.in(0), c.out());
   }
   std::vector<Example> examples() const override {
     std::vector<Example> all;
@@ -190,8 +190,8 @@ class UnaryWith final : public OpWith<Arguments, ElementwiseOp> {
         all.push_back({{Sample{shape, row_.low, row_.high, row_.kinks}}, to_attributes(arguments)});
     return all;
   }
-  std::vector<Special> specials() const override {
-    std::vector<Special> all;
+  std::vector<EdgeCase> edge_cases() const override {
+    std::vector<EdgeCase> all;
     for (const PointWith<Arguments>& p : row_.points)
       all.push_back({{Sample{.shape = {1}, .values = {p.x}}},
                      to_attributes(p.arguments),
@@ -200,9 +200,9 @@ class UnaryWith final : public OpWith<Arguments, ElementwiseOp> {
                      std::find(row_.kinks.begin(), row_.kinks.end(), p.x) != row_.kinks.end()});
     return all;
   }
-  std::vector<Reject> rejects() const override {
-    std::vector<Reject> all = ElementwiseOp::rejects();
-    for (Reject& reject : all) reject.attributes = to_attributes(row_.tried.at(0));
+  std::vector<InvalidInput> invalid_inputs() const override {
+    std::vector<InvalidInput> all = ElementwiseOp::invalid_inputs();
+    for (InvalidInput& invalid : all) invalid.attributes = to_attributes(row_.tried.at(0));
     for (const auto& [arguments, text] : row_.refused)
       all.push_back({{{Dtype::f32, {2}}}, to_attributes(arguments), text});
     return all;
@@ -218,45 +218,45 @@ class UnaryWith final : public OpWith<Arguments, ElementwiseOp> {
  private:
   UnaryRowWith<Arguments> row_;
   detail::Block block_;
-  std::function<Var(const Arguments&, Var, Var, Var)> chain_;
+  std::function<Var(const Arguments&, Var, Var, Var)> local_jvp_;
 };
 
 struct BinaryRow {
   std::string name;
   double (*reference)(double a, double b);
   std::vector<Example> examples;
-  std::vector<Special> specials = {};
+  std::vector<EdgeCase> edge_cases = {};
   Accuracy accuracy = {};
 };
 
-// y = value(a, b); chain(i, t, a, b, y) = t * dy/d(operand i), or none where the op has no derivative.
+// y = value(a, b); local_jvp(i, t, a, b, y) = t * dy/d(operand i), or none where the op has no derivative.
 class Binary final : public ElementwiseOp {
  public:
-  template <class Value, class Chain = NoDerivative>
-  Binary(BinaryRow row, Value value, Chain chain = {})
+  template <class Value, class LocalJvp = NoDerivative>
+  Binary(BinaryRow row, Value value, LocalJvp local_jvp = {})
       : ElementwiseOp({.name = row.name,
                        .arity = 2,
-                       .linearity = std::is_same_v<Chain, NoDerivative> ? Linearity::none : Linearity::elementwise}),
+                       .linearity = std::is_same_v<LocalJvp, NoDerivative> ? Linearity::none : Linearity::elementwise}),
         row_(std::move(row)),
         block_(detail::block_of<2>(value)) {
-    if constexpr (!std::is_same_v<Chain, NoDerivative>) chain_ = chain;
+    if constexpr (!std::is_same_v<LocalJvp, NoDerivative>) local_jvp_ = local_jvp;
   }
 
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     block_(n, in, out, dtype, attributes);
   }
-  Var chain(const Call& c, int i, Var t) const override {
-    return chain_ ? chain_(i, t, c.in(0), c.in(1), c.out()) : Op::chain(c, i, t);
+  Var local_jvp(const Call& c, int i, Var t) const override {
+    return local_jvp_ ? local_jvp_(i, t, c.in(0), c.in(1), c.out()) : Op::local_jvp(c, i, t);
   }
   std::vector<Example> examples() const override { return row_.examples; }
-  std::vector<Special> specials() const override { return row_.specials; }
+  std::vector<EdgeCase> edge_cases() const override { return row_.edge_cases; }
   Accuracy accuracy() const override { return row_.accuracy; }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override;
 
  private:
   BinaryRow row_;
   detail::Block block_;
-  std::function<Var(int, Var, Var, Var, Var)> chain_;
+  std::function<Var(int, Var, Var, Var, Var)> local_jvp_;
 };
 
 // Element i of `out` reads this element of an operand that was stretched to it. (For references: plain and slow.)

@@ -68,7 +68,7 @@ void best_rows(const T* x, Index n, Index inner, T* out) {
 // x -> its largest or smallest elements over axes
 template <bool Largest>
 struct Extremum final : SharedReduction {
-  Extremum() : SharedReduction({.name = Largest ? "max" : "min", .linearity = Linearity::rule}) {}
+  Extremum() : SharedReduction({.name = Largest ? "max" : "min", .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     const Type out = Reduction::infer(s);
@@ -95,20 +95,20 @@ struct Extremum final : SharedReduction {
     const Var best = equal(c.in(0), kept(c, c.out()));
     return best / sum(best, arguments(c).axes, {.keepdims = true});
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}, {slope}};
+      return EdgeCase{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}, {slope}};
     };
     const double far = Largest ? infinity : -infinity, one = Largest ? 1 : -1;
     std::vector<double> late(40, 0.0), late_slope(40, 0.0);  // the extremum in each part of the kernel
     late[7] = one;
     late_slope[7] = 1;
-    Special tie = all({one, 0, one}, one, {0.5, 0, 0.5});
-    Special ties{{Sample{.shape = {2, 2}, .values = {0, one, one, one}}},
-                 with({.axes = {-2, -1}}),
-                 {one},
-                 {{0, 1.0 / 3, 1.0 / 3, 1.0 / 3}}};
+    EdgeCase tie = all({one, 0, one}, one, {0.5, 0, 0.5});
+    EdgeCase ties{{Sample{.shape = {2, 2}, .values = {0, one, one, one}}},
+                  with({.axes = {-2, -1}}),
+                  {one},
+                  {{0, 1.0 / 3, 1.0 / 3, 1.0 / 3}}};
     tie.kink = ties.kink = true;
     return {tie,
             ties,
@@ -119,7 +119,7 @@ struct Extremum final : SharedReduction {
             all({3}, 3, {1}),
             all(late, one, late_slope)};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, with({.axes = {-3}}), "axis -3 is out of range for 2 axes"},
             {{{Dtype::f32, {2, 0}}}, with({.axes = {-1}}), "mum of nothing: axis -1 of [2, 0]"},
             {{{Dtype::i32, {2}}}, with({.axes = {-1}}), "operand 0 is i32"}};
@@ -174,16 +174,16 @@ struct ArgExtremum final : Reduction {
             {{Sample{{2, 5, 3}, -9, 9}}, with({.axes = {-2}})},
             {{Sample{{0, 3}}}, with({.axes = {-1}})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const double far = Largest ? infinity : -infinity;
     const auto first = [](std::vector<double> x, double y) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}};
+      return EdgeCase{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}};
     };
     return {first({1, 1, 1}, 0),  first({0, far, far}, 1), first({far, nan, 0, nan}, 1),
             first({nan, far}, 0), first({-far, -far}, 0),  first({5}, 0)};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 0}}}, with({.axes = {-1}}), "mum of nothing: axis -1 of [2, 0]"},
             {{{Dtype::f32, {2}}}, with({.axes = {-2}}), "axis -2 is out of range for 1 axis"}};
   }

@@ -39,7 +39,7 @@ void solve_in_place(Index n, Index width, Strided<const T> a, bool lower, T* x, 
 
 // a [..., n, n], b [..., n, k] -> x with a x = b, or a' x = b
 struct TriangularSolve final : OpOf<TriangularSolve, OpWith<TriangularSolveOptions>> {
-  TriangularSolve() : OpOf({.name = "triangular_solve", .arity = 2, .linearity = Linearity::rule}) {}
+  TriangularSolve() : OpOf({.name = "triangular_solve", .arity = 2, .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     const Shape &a = s.shape(0), &b = s.shape(1);
@@ -129,7 +129,7 @@ struct TriangularSolve final : OpOf<TriangularSolve, OpWith<TriangularSolveOptio
             {{well({2, 2, 2}), Sample{{2, 1}}}, with({})},
             {{well({2, 2}), Sample{{2, 70}}}, with({})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     const Attributes plain = with({});
     return {{{Sample{.shape = {2, 2}, .values = {2, nan, 1, 4}}, Sample{.shape = {2, 1}, .values = {2, 5}}},
@@ -143,7 +143,7 @@ struct TriangularSolve final : OpOf<TriangularSolve, OpWith<TriangularSolveOptio
             {{Sample{{0, 0}}, Sample{{0, 2}}}, plain, {}},
             {{Sample{.shape = {1, 1}, .values = {1}}, Sample{{1, 0}}}, plain, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const Attributes plain = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({2, 3}), f32({3, 1})}, plain, "needs square matrices, got [2, 3]"},
@@ -225,7 +225,7 @@ Index factor(Index n, const T* a, T* l) {
 
 // a [..., n, n] -> l [..., n, n], lower triangular with a positive diagonal, l l' = (a + a')/2
 struct Cholesky final : OpOf<Cholesky> {
-  Cholesky() : OpOf({.name = "cholesky", .linearity = Linearity::rule}) {}
+  Cholesky() : OpOf({.name = "cholesky", .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     const Shape& a = s.shape(0);
@@ -275,13 +275,13 @@ struct Cholesky final : OpOf<Cholesky> {
             {{Sample{.shape = {2, 2, 2}, .values = {3, 1, 1, 2, 1.5, -0.5, -0.5, 2.5}}}},
             {{Sample{{2, 1, 1, 1}, 0.5, 2}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     return {{{Sample{.shape = {2, 2}, .values = {4, 0, 4, 5}}}, {}, {2, 0, 1, 2}, {{0.1875, 0.125, 0.125, 0.25}}},
             {{Sample{.shape = {1, 1}, .values = {4}}}, {}, {2}, {{0.25}}},
             {{Sample{{0, 0}}}, {}, {}},
             {{Sample{{0, 2, 2}}}, {}, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, {}, "needs square matrices, got [2, 3]"},
             {{{Dtype::f32, {2}}}, {}, "needs square matrices, got [2]"},
             {{{Dtype::i32, {2, 2}}}, {}, "operand 0 is i32"}};

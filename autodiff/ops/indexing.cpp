@@ -119,7 +119,7 @@ struct TakeAlong final : Indexing<AxisArgument> {
             {{Sample{{2, 1, 3}}, indices({1, 3, 2}, {0, 1, 2, 2, 1, 0})}, with({-1})},
             {{Sample{{3, 0}}, indices({3, 0}, {})}, with({-1})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {3}, .values = {1, 2, 3}}, indices({4}, {2, 0, 2, 2})},
              with({-1}),
@@ -133,7 +133,7 @@ struct TakeAlong final : Indexing<AxisArgument> {
             {{Sample{.shape = {1}, .values = {7}}, indices({1}, {0})}, with({-1}), {7}, {{1}}},
             {{Sample{.shape = {2}, .values = {7, 8}}, indices({0}, {})}, with({-1}), {}, {{0, 0}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const Type x{Dtype::f32, {2, 3}};
     return {
         {{x, {Dtype::f32, {2, 1}}}, with({-1}), "indices are f32: need i32 (use cast)"},
@@ -227,7 +227,7 @@ struct ScatterAdd final : Indexing<ScatterAddArguments> {
             {{Sample{{2, 1, 2}}, indices({1, 3, 2}, {0, 1, 2, 2, 1, 0})}, with({-1, 3})},
             {{Sample{{3, 0}}, indices({3, 0}, {})}, with({-1, 2})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {4}, .values = {1, 2, 3, 4}}, indices({4}, {2, 0, 2, 2})},
              with({-1, 4}),
@@ -240,7 +240,7 @@ struct ScatterAdd final : Indexing<ScatterAddArguments> {
             {{Sample{{0}}, indices({0}, {})}, with({-1, 2}), {0, 0}},
             {{Sample{{0}}, indices({0}, {})}, with({-1, 0}), {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const Type x{Dtype::f32, {2, 3}};
     const Attributes into = with({-1, 4});
     return {

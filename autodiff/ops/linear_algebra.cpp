@@ -37,10 +37,10 @@ struct Diagonal final : Op {
   std::vector<Example> examples() const override {
     return {{{Sample{{3, 3}}}}, {{Sample{{2, 3, 3}}}}, {{Sample{{2, 3, 1, 1}}}}, {{Sample{{2, 0, 0}}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     return {{{Sample{.shape = {2, 2}, .values = {1, 2, 3, 4}}}, {}, {1, 4}, {{1, 0, 0, 1}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, {}, "needs square matrices, got [2, 3]"},
             {{{Dtype::f32, {2}}}, {}, "needs square matrices, got [2]"}};
   }
@@ -56,7 +56,7 @@ struct Diagonal final : Op {
 
 // x [..., n] -> [..., n, n], zero beside the diagonal
 struct DiagEmbed final : Op {
-  DiagEmbed() : Op({.name = "diag_embed", .linearity = Linearity::rule}) {}
+  DiagEmbed() : Op({.name = "diag_embed", .linearity = Linearity::custom_jvp}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -84,11 +84,11 @@ struct DiagEmbed final : Op {
   std::vector<Example> examples() const override {
     return {{{Sample{{3}}}}, {{Sample{{2, 3}}}}, {{Sample{{2, 3, 1}}}}, {{Sample{{2, 0}}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {2}, .values = {infinity, 4}}}, {}, {infinity, 0, 0, 4}, {{1, 1}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {}}}, {}, "needs at least one axis, got shape []"}};
   }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
@@ -148,12 +148,12 @@ struct Triangle final : OpWith<DiagonalArgument> {
             {{Sample{{2, 3, 3}}}, with({-1})}, {{Sample{{2, 2, 3}}}, with({-9})}, {{Sample{{2, 2, 3}}}, with({9})},
             {{Sample{{0, 3}}}, with({0})},     {{Sample{{2, 0}}}, with({0})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     if (lower_) return {{{Sample{.shape = {2, 2}, .values = {1, nan, 3, 4}}}, with({0}), {1, 0, 3, 4}, {{1, 0, 1, 1}}}};
     return {{{Sample{.shape = {2, 2}, .values = {1, 2, nan, 4}}}, with({0}), {1, 2, 0, 4}, {{1, 1, 0, 1}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {3}}}, with({0}), "needs matrices, got shape [3]"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {

@@ -45,7 +45,7 @@ template <class Combine>
 Binary connective(std::string name, double (*reference)(double, double), std::array<double, 3> of_none_one_both,
                   Combine combine) {
   const auto at = [&](double a, double b, std::size_t held) {
-    return Special{
+    return EdgeCase{
         {Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {of_none_one_both[held]}};
   };
   const auto value = [combine](auto a, auto b) {
@@ -57,7 +57,7 @@ Binary connective(std::string name, double (*reference)(double, double), std::ar
        .reference = reference,
        .examples = {{{Sample{.shape = {4}, .values = {0, 0, 1, 1}}, Sample{.shape = {4}, .values = {0, 2, 0, 3}}}},
                     {{Sample{.shape = {2, 1}, .values = {0, -1}}, Sample{.shape = {2}, .values = {1, 0}}}}},
-       .specials = {at(0, -0.0, 0), at(nan, 0, 1), at(0, -infinity, 1), at(nan, nan, 2), at(1e-30, -2, 2)}},
+       .edge_cases = {at(0, -0.0, 0), at(nan, 0, 1), at(0, -infinity, 1), at(nan, nan, 2), at(1e-30, -2, 2)}},
       value);
 }
 [[gnu::init_priority(library_ops)]] const Binary logical_and_op = connective(

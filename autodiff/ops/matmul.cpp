@@ -130,11 +130,11 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
             {{Sample{{133, 3}}, Sample{{2, 133}}}, with({true, true})},
             {{Sample{{9, 5}}, Sample{{5, 37}}}, with({})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const Attributes plain = with({});
     return {{{Sample{{2, 0}}, Sample{{0, 2}}}, plain, {0, 0, 0, 0}}, {{Sample{{0, 3}}, Sample{{3, 2}}}, plain, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const Attributes plain = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({32, 68}), f32({70, 256})}, plain, "inner extents differ: [32, 68] x [70, 256]"},

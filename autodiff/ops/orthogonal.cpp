@@ -16,7 +16,7 @@ namespace {
 Var upper_half(Var x) { return 0.5 * (triu(x) + triu(x, 1)); }
 // a [..., m, n], m >= n -> [..., m + n, n]: q above r
 struct QrOp final : OpOf<QrOp> {
-  QrOp() : OpOf({.name = "qr", .linearity = Linearity::rule}) {}
+  QrOp() : OpOf({.name = "qr", .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     require_matrices(s, 0);
@@ -85,7 +85,7 @@ struct QrOp final : OpOf<QrOp> {
             {{Sample{.shape = {2, 2, 2}, .values = {3, 1, 1, 1, -1.5, -0.5, -0.5, 2.5}}}},
             {{Sample{{2, 1, 3, 1}, 0.5, 2}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {2, 1}, .values = {-3, 4}}}, {}, {-0.6, 0.8, 5}, {{-0.376, 0.968}}},
             {{Sample{.shape = {2, 2}, .values = {0, 1, 0, 0}}}, {}, {1, 0, 0, 1, 0, 1, 0, 0}},
@@ -93,7 +93,7 @@ struct QrOp final : OpOf<QrOp> {
             {{Sample{{2, 3, 0}}}, {}, {}},
             {{Sample{{0, 2, 2}}}, {}, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, {}, "needs as many rows as columns or more, got [2, 3]"},
             {{{Dtype::f32, {2}}}, {}, "operand 0 needs at least 2 axes, got shape [2]"},
             {{{Dtype::i32, {2, 2}}}, {}, "operand 0 is i32"}};

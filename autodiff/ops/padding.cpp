@@ -62,7 +62,7 @@ Var pad(Operand x, std::span<const Padding> paddings, PadOptions options) {
              fmt::format("axis {} of {} has no {} elements to give: {} at most in this mode", axis,
                          to_string(result.shape()), std::max(p.before, p.after), most(options.mode, n)));
     if (options.mode == PadMode::constant && options.value == 0) {
-      result = embed({result, x.where()}, axis, p.before + n + p.after, p.before);
+      result = slice_backward({result, x.where()}, axis, p.before + n + p.after, p.before);
       continue;
     }
     std::vector<Operand> parts;

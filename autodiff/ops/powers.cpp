@@ -14,13 +14,13 @@ std::vector<Example> stretched(double low, double high, double low_b, double hig
           {{a({0, 3}), b({3})}}};
 }
 
-Special pair(double a, double b, double y, double by_a, double by_b) {
+EdgeCase pair(double a, double b, double y, double by_a, double by_b) {
   return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, {{by_a}, {by_b}}};
 }
-Special bend(double a, double b, double y, double by_a, double by_b) {  // where the function is not smooth
-  Special special = pair(a, b, y, by_a, by_b);
-  special.kink = true;
-  return special;
+EdgeCase bend(double a, double b, double y, double by_a, double by_b) {  // where the function is not smooth
+  EdgeCase edge_case = pair(a, b, y, by_a, by_b);
+  edge_case.kink = true;
+  return edge_case;
 }
 
 struct LoweredPowArguments {
@@ -49,17 +49,17 @@ struct LoweredPow final : OpWith<LoweredPowArguments, ElementwiseOp> {
     };
     detail::map_block<2>(lowered, n, in, out, dtype);
   }
-  Var chain(const Call& c, int i, Var t) const override;
+  Var local_jvp(const Call& c, int i, Var t) const override;
   std::vector<Example> examples() const override {
     std::vector<Example> all = stretched(0.4, 2, -2, 2);
     for (std::size_t i = 0; i < all.size(); ++i) all[i].attributes = with({i == 1 ? 2.0 : 1.0});
     return all;
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const auto point = [](double a, double b, double y, double by_a, double by_b) {
-      Special special = pair(a, b, y, by_a, by_b);
-      special.attributes = with({1});
-      return special;
+      EdgeCase edge_case = pair(a, b, y, by_a, by_b);
+      edge_case.attributes = with({1});
+      return edge_case;
     };
     return {point(2, 3, 4, 4, 4 * std::log(2.0)), point(-2, 3, 4, -4, nan), point(nan, 1, 1, 0, nan),
             point(1e4, 0.5, 1e-2, -5e-7, 1e-2 * std::log(1e4))};
@@ -77,7 +77,7 @@ Var lowered_pow(Var a, Var b, double by) { return record(lowered_pow_op, {a, b},
 
 // The derivative of a^(b - by) = y. 0 * infinity at the edges is kept out by an operand of 1 there, which leaves
 // derivatives of any order finite.
-Var pow_chain(int i, Var t, Var a, Var b, Var y, double by) {
+Var pow_jvp(int i, Var t, Var a, Var b, Var y, double by) {
   if (i == 0) {
     const Var flat = equal(b, by) > (abs(a) > 0), factor = by == 0 ? b : b - by;
     return t * (factor * lowered_pow(where(flat, 1, a), b, by + 1));
@@ -85,8 +85,8 @@ Var pow_chain(int i, Var t, Var a, Var b, Var y, double by) {
   const Var flat = equal(a, 0) * (b >= by);
   return t * y * log(where(flat, 1, a));
 }
-Var LoweredPow::chain(const Call& c, int i, Var t) const {
-  return pow_chain(i, t, c.in(0), c.in(1), c.out(), arguments(c).by);
+Var LoweredPow::local_jvp(const Call& c, int i, Var t) const {
+  return pow_jvp(i, t, c.in(0), c.in(1), c.out(), arguments(c).by);
 }
 
 // xsimd's pow is exp(b log a): 60 ulp off, and wrong at 0 and at infinities.
@@ -94,17 +94,17 @@ Var LoweredPow::chain(const Call& c, int i, Var t) const {
     {.name = "pow",
      .reference = [](double a, double b) { return std::exp(b * std::log(a)); },
      .examples = stretched(0.4, 2, -2, 2),
-     .specials = {bend(0, 0, 1, 0, 0), bend(0, 1, 0, 1, 0), bend(0, 2, 0, 0, 0), pair(0, 0.5, 0, infinity, 0),
-                  pair(0, -1, infinity, -infinity, -infinity), pair(-0.0, -1, -infinity, -infinity, infinity),
-                  pair(-2, 3, -8, 12, nan), pair(-2, 0, 1, 0, nan), pair(-8, 1.0 / 3, nan, nan, nan),
-                  pair(nan, 0, 1, 0, nan), pair(1, nan, 1, nan, 0), pair(infinity, -1, 0, 0, nan),
-                  pair(2, -infinity, 0, nan, 0), pair(-1, infinity, 1, infinity, nan),
-                  pair(1e4, -3, 1e-12, -3e-16, 9.210340371976183e-12)}},
+     .edge_cases = {bend(0, 0, 1, 0, 0), bend(0, 1, 0, 1, 0), bend(0, 2, 0, 0, 0), pair(0, 0.5, 0, infinity, 0),
+                    pair(0, -1, infinity, -infinity, -infinity), pair(-0.0, -1, -infinity, -infinity, infinity),
+                    pair(-2, 3, -8, 12, nan), pair(-2, 0, 1, 0, nan), pair(-8, 1.0 / 3, nan, nan, nan),
+                    pair(nan, 0, 1, 0, nan), pair(1, nan, 1, nan, 0), pair(infinity, -1, 0, 0, nan),
+                    pair(2, -infinity, 0, nan, 0), pair(-1, infinity, 1, infinity, nan),
+                    pair(1e4, -3, 1e-12, -3e-16, 9.210340371976183e-12)}},
     [](auto a, auto b) {
       using T = typename decltype(a)::value_type;
       return simd::patch(a, a, b, a == a || xsimd::isnan(a), [](T x, T y) { return std::pow(x, y); });
     },
-    [](int i, Var t, Var a, Var b, Var y) { return pow_chain(i, t, a, b, y, 0); });
+    [](int i, Var t, Var a, Var b, Var y) { return pow_jvp(i, t, a, b, y, 0); });
 
 struct PowNumberArguments {
   double power = 1;
@@ -139,7 +139,7 @@ struct PowNumber final : OpWith<PowNumberArguments, ElementwiseOp> {
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     detail::map_block<1>([power = arguments(attributes).power](auto x) { return value(x, power); }, n, in, out, dtype);
   }
-  Var chain(const Call& c, int, Var t) const override {
+  Var local_jvp(const Call& c, int, Var t) const override {
     const double power = arguments(c).power;
     return power == 0 ? Var() : t * (power * pow(c.in(0), power - 1));
   }
@@ -150,9 +150,9 @@ struct PowNumber final : OpWith<PowNumberArguments, ElementwiseOp> {
     all.push_back({{Sample{{5}, -2, -0.5}}, with({-3})});
     return all;
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const auto point = [](double x, double power, double y, double slope) {
-      return Special{{Sample{.shape = {1}, .values = {x}}}, with({power}), {y}, {{slope}}};
+      return EdgeCase{{Sample{.shape = {1}, .values = {x}}}, with({power}), {y}, {{slope}}};
     };
     return {point(0, 0, 1, 0),
             point(nan, 0, 1, 0),
@@ -191,8 +191,8 @@ Var part(Var a, Var b);
     {.name = "hypot_part",
      .reference = [](double a, double b) { return a / std::hypot(a, b); },
      .examples = stretched(0.2, 2, -2, 2),
-     .specials = {pair(0, 0, nan, nan, nan), pair(3, -4, 0.6, 0.128, 0.096), pair(0, -2, 0, 0.5, 0),
-                  pair(3e30, 4e30, 0.6, 1.28e-31, -9.6e-32)}},
+     .edge_cases = {pair(0, 0, nan, nan, nan), pair(3, -4, 0.6, 0.128, 0.096), pair(0, -2, 0, 0.5, 0),
+                    pair(3e30, 4e30, 0.6, 1.28e-31, -9.6e-32)}},
     [](auto a, auto b) {
       using B = decltype(a);
       const B half = xsimd::select(simd::max(xsimd::abs(a), xsimd::abs(b)) > B(1), B(0.5), B(1));  // no overflow
@@ -209,7 +209,7 @@ Var part_over_square(Var a, Var b);
     {.name = "atan2_part",
      .reference = [](double a, double b) { return a / (a * a + b * b); },
      .examples = stretched(0.2, 2, -2, 2),
-     .specials = {pair(3, -4, 0.12, 0.0112, 0.0384), pair(0, -2, 0, 0.25, 0), pair(nan, 2, nan, nan, nan)},
+     .edge_cases = {pair(3, -4, 0.12, 0.0112, 0.0384), pair(0, -2, 0, 0.25, 0), pair(nan, 2, nan, nan, nan)},
      .accuracy = {.ulp = {6, 12, 24}}},
     [](auto a, auto b) {
       const auto r = length(a, b);
@@ -225,11 +225,11 @@ Var part_over_square(Var a, Var b) { return record(part_over_square_op, {a, b});
     {.name = "atan2",
      .reference = [](double y, double x) { return std::atan2(y, x); },
      .examples = stretched(0.2, 2, -2, 2),
-     .specials = {bend(0, 0, 0, 0, 0), bend(0, -1, std::acos(-1.0), -1, 0), bend(-0.0, -1, -std::acos(-1.0), -1, 0),
-                  pair(1, 0, std::acos(0.0), 0, -1), pair(-1, 0, -std::acos(0.0), 0, 1),
-                  pair(3e30, -4e30, 2.498091544796509, -1.6e-31, -1.2e-31),
-                  pair(infinity, -infinity, 3 * std::atan(1.0), nan, nan), pair(1, infinity, 0, nan, 0),
-                  pair(nan, 1, nan, nan, nan)}},
+     .edge_cases = {bend(0, 0, 0, 0, 0), bend(0, -1, std::acos(-1.0), -1, 0), bend(-0.0, -1, -std::acos(-1.0), -1, 0),
+                    pair(1, 0, std::acos(0.0), 0, -1), pair(-1, 0, -std::acos(0.0), 0, 1),
+                    pair(3e30, -4e30, 2.498091544796509, -1.6e-31, -1.2e-31),
+                    pair(infinity, -infinity, 3 * std::atan(1.0), nan, nan), pair(1, infinity, 0, nan, 0),
+                    pair(nan, 1, nan, nan, nan)}},
     [](auto y, auto x) {
       using B = decltype(y);
       using T = typename B::value_type;
@@ -246,10 +246,10 @@ Var part_over_square(Var a, Var b) { return record(part_over_square_op, {a, b});
     {.name = "hypot",
      .reference = [](double a, double b) { return std::sqrt(a * a + b * b); },
      .examples = stretched(0.2, 2, -2, 2),
-     .specials = {pair(0, 0, 0, nan, nan), pair(3, -4, 5, 0.6, -0.8), pair(0, -2, 2, 0, -1),
-                  pair(3e30, 4e30, 5e30, 0.6, 0.8), pair(-3e-30, 4e-30, 5e-30, -0.6, 0.8),
-                  pair(infinity, nan, infinity, nan, nan), pair(1, -infinity, infinity, 0, nan),
-                  pair(nan, 1, nan, nan, nan)}},
+     .edge_cases = {pair(0, 0, 0, nan, nan), pair(3, -4, 5, 0.6, -0.8), pair(0, -2, 2, 0, -1),
+                    pair(3e30, 4e30, 5e30, 0.6, 0.8), pair(-3e-30, 4e-30, 5e-30, -0.6, 0.8),
+                    pair(infinity, nan, infinity, nan, nan), pair(1, -infinity, infinity, 0, nan),
+                    pair(nan, 1, nan, nan, nan)}},
     [](auto a, auto b) { return length(a, b); },
     [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? part(a, b) : part(b, a)); });
 
@@ -267,7 +267,7 @@ Var share(Var a, Var b);
     {.name = "logaddexp_share",
      .reference = [](double a, double b) { return std::exp(a) / (std::exp(a) + std::exp(b)); },
      .examples = stretched(-2, 2, -2, 2),
-     .specials = {pair(infinity, infinity, 0.5, 0.25, -0.25), pair(-infinity, 3, 0, 0, 0), pair(1e4, 0, 1, 0, 0)}},
+     .edge_cases = {pair(infinity, infinity, 0.5, 0.25, -0.25), pair(-infinity, 3, 0, 0, 0), pair(1e4, 0, 1, 0, 0)}},
     [](auto a, auto b) {
       using B = decltype(a);
       const auto [gap, lost] = difference(a, b);
@@ -284,11 +284,11 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
     {.name = "logaddexp",
      .reference = [](double a, double b) { return std::log(std::exp(a) + std::exp(b)); },
      .examples = stretched(-2, 2, -2, 2),
-     .specials = {pair(1000, 1000, 1000.6931471805599, 0.5, 0.5),
-                  pair(-1000, -1002, -999.873071988957, 0.8807970779778823, 0.1192029220221177),
-                  pair(0, -1000, 0, 1, 0), pair(-infinity, 1, 1, 0, 1), pair(infinity, -infinity, infinity, 1, 0),
-                  pair(-infinity, -infinity, -infinity, 0.5, 0.5), pair(infinity, infinity, infinity, 0.5, 0.5),
-                  pair(nan, 1, nan, nan, nan)}},
+     .edge_cases = {pair(1000, 1000, 1000.6931471805599, 0.5, 0.5),
+                    pair(-1000, -1002, -999.873071988957, 0.8807970779778823, 0.1192029220221177),
+                    pair(0, -1000, 0, 1, 0), pair(-infinity, 1, 1, 0, 1), pair(infinity, -infinity, infinity, 1, 0),
+                    pair(-infinity, -infinity, -infinity, 0.5, 0.5), pair(infinity, infinity, infinity, 0.5, 0.5),
+                    pair(nan, 1, nan, nan, nan)}},
     [](auto a, auto b) {
       using B = decltype(a);
       const auto [gap, lost] = difference(simd::min(a, b), simd::max(a, b));
@@ -301,10 +301,10 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
     {.name = "xlogy",
      .reference = [](double x, double y) { return x == 0 ? 0 : x * std::log(y); },
      .examples = stretched(-2, 2, 0.3, 2),
-     .specials = {bend(0, 0, 0, 0, 0), bend(0, -1, 0, 0, 0), pair(0, 2, 0, std::log(2.0), 0), pair(2, 1, 0, 0, 2),
-                  pair(2, 0, -infinity, -infinity, infinity), pair(2, -1, nan, nan, -2), pair(0, nan, nan, nan, nan),
-                  pair(nan, 1, nan, 0, nan), pair(0, infinity, 0, infinity, 0),
-                  pair(3, 1e-4, -27.631021115928547, -9.210340371976182, 3e4)},
+     .edge_cases = {bend(0, 0, 0, 0, 0), bend(0, -1, 0, 0, 0), pair(0, 2, 0, std::log(2.0), 0), pair(2, 1, 0, 0, 2),
+                    pair(2, 0, -infinity, -infinity, infinity), pair(2, -1, nan, nan, -2), pair(0, nan, nan, nan, nan),
+                    pair(nan, 1, nan, 0, nan), pair(0, infinity, 0, infinity, 0),
+                    pair(3, 1e-4, -27.631021115928547, -9.210340371976182, 3e4)},
      .accuracy = {.ulp = {2, 8, 16}}},
     [](auto x, auto y) {
       using B = decltype(x);

@@ -73,7 +73,7 @@ struct Sum final : Reduction {
             {{Sample{{2, 131, 2}}}, with({.axes = {-2}})},
             {{Sample{{3}}}, with({.axes = {}})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using special_values::infinity;
     const Attributes all = with({.axes = {-2, -1}});
     return {{{Sample{{0, 3}}}, all, {0}},
@@ -81,7 +81,7 @@ struct Sum final : Reduction {
             {{Sample{.shape = {1, 2}, .values = {infinity, 1}}}, all, {infinity}, {{1, 1}}},
             {{Sample{.shape = {}, .values = {2}}}, with({.axes = {}}), {2}, {{1}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, with({.axes = {-3}}), "axis -3 is out of range for 2 axes"},
             {{{Dtype::i32, {2}}}, with({.axes = {-1}}), "operand 0 is i32"}};
   }

@@ -59,7 +59,7 @@ std::vector<Example> quotients() {
           {{Sample{.shape = {2, 1}, .values = {5.5, -4.7}}, Sample{.shape = {3}, .values = {1.2, -1, 1.5}}}},
           {{Sample{{0, 3}}, Sample{{3}, 1, 2}}}};
 }
-Special quotient(double a, double b, double y, std::vector<std::vector<double>> gradient = {}) {
+EdgeCase quotient(double a, double b, double y, std::vector<std::vector<double>> gradient = {}) {
   return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, std::move(gradient)};
 }
 
@@ -70,10 +70,10 @@ Var remainder_chain(int i, Var t, Var a, Var b, Var y) { return i == 0 ? t : -(t
     {.name = "fmod",
      .reference = [](double a, double b) { return std::fmod(a, b); },
      .examples = quotients(),
-     .specials = {quotient(-7, 3, -1, {{1}, {2}}), quotient(7, -3, 1, {{1}, {2}}),
-                  quotient(-7.5, -2, -1.5, {{1}, {-3}}), quotient(1, infinity, 1, {{1}, {0}}), quotient(3, 0, nan),
-                  quotient(infinity, 2, nan), quotient(0, 2, 0, {{1}, {0}}), quotient(0, 0, nan), quotient(nan, 1, nan),
-                  quotient(1, nan, nan)}},
+     .edge_cases = {quotient(-7, 3, -1, {{1}, {2}}), quotient(7, -3, 1, {{1}, {2}}),
+                    quotient(-7.5, -2, -1.5, {{1}, {-3}}), quotient(1, infinity, 1, {{1}, {0}}), quotient(3, 0, nan),
+                    quotient(infinity, 2, nan), quotient(0, 2, 0, {{1}, {0}}), quotient(0, 0, nan),
+                    quotient(nan, 1, nan), quotient(1, nan, nan)}},
     [](auto a, auto b) { return remainder_of(a, b); },
     [](int i, Var t, Var a, Var b, Var y) { return remainder_chain(i, t, a, b, y); });
 
@@ -81,10 +81,10 @@ Var remainder_chain(int i, Var t, Var a, Var b, Var y) { return i == 0 ? t : -(t
     {.name = "remainder",
      .reference = [](double a, double b) { return a - b * std::floor(a / b); },
      .examples = quotients(),
-     .specials = {quotient(-7, 3, 2, {{1}, {3}}), quotient(7, -3, -2, {{1}, {3}}),
-                  quotient(-7.5, -2, -1.5, {{1}, {-3}}), quotient(1, infinity, 1, {{1}, {0}}),
-                  quotient(-1, infinity, infinity), quotient(3, 0, nan), quotient(infinity, 2, nan), quotient(4, -2, 0),
-                  quotient(0, -2, 0), quotient(nan, 1, nan), quotient(1, nan, nan)}},
+     .edge_cases = {quotient(-7, 3, 2, {{1}, {3}}), quotient(7, -3, -2, {{1}, {3}}),
+                    quotient(-7.5, -2, -1.5, {{1}, {-3}}), quotient(1, infinity, 1, {{1}, {0}}),
+                    quotient(-1, infinity, infinity), quotient(3, 0, nan), quotient(infinity, 2, nan),
+                    quotient(4, -2, 0), quotient(0, -2, 0), quotient(nan, 1, nan), quotient(1, nan, nan)}},
     [](auto a, auto b) {
       using B = decltype(a);
       const B left = remainder_of(a, b);
@@ -92,8 +92,8 @@ Var remainder_chain(int i, Var t, Var a, Var b, Var y) { return i == 0 ? t : -(t
     },
     [](int i, Var t, Var a, Var b, Var y) { return remainder_chain(i, t, a, b, y); });
 
-Special signs(double a, double b, double y, double slope) {
-  Special special = quotient(a, b, y, {{slope}, {0}});
+EdgeCase signs(double a, double b, double y, double slope) {
+  EdgeCase special = quotient(a, b, y, {{slope}, {0}});
   special.kink = a == 0 || b == 0;
   return special;
 }
@@ -102,8 +102,8 @@ Special signs(double a, double b, double y, double slope) {
      .reference = [](double a, double b) { return std::copysign(a, b); },
      .examples = {{{Sample{{3, 4}, -2, 2, {0}}, Sample{{4}, -2, 2, {0}}}},
                   {{Sample{{}, -2, 2, {0}}, Sample{{2, 3}, -2, 2, {0}}}}},
-     .specials = {signs(-3, 0, 3, -1), signs(3, -0.0, -3, -1), signs(0, -2, -0.0, 0), signs(2, -infinity, -2, -1),
-                  signs(-2, nan, 2, -1), signs(infinity, -1, -infinity, -1), quotient(nan, 1, nan)}},
+     .edge_cases = {signs(-3, 0, 3, -1), signs(3, -0.0, -3, -1), signs(0, -2, -0.0, 0), signs(2, -infinity, -2, -1),
+                    signs(-2, nan, 2, -1), signs(infinity, -1, -infinity, -1), quotient(nan, 1, nan)}},
     [](auto a, auto b) {
       using B = decltype(a);
       using T = typename B::value_type;

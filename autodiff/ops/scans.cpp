@@ -82,13 +82,13 @@ struct CumSum final : OpOf<CumSum, OpWith<CumsumArguments>> {
             {{Sample{{2, 0}}}, with({.axis = -1})},
             {{Sample{{0, 2}}}, with({.axis = -1, .reverse = true})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const Sample x{.shape = {3}, .values = {1, infinity, -infinity}};
     return {{{x}, with({.axis = -1}), {1, infinity, nan}, {{3, 2, 1}}},
             {{x}, with({.axis = -1, .reverse = true}), {nan, nan, -infinity}, {{1, 2, 3}}},
             {{Sample{.shape = {1}, .values = {2}}}, with({.axis = -1}), {2}, {{1}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {}}}, with({.axis = -1}), "axis -1 is out of range for 0 axes"},
             {{{Dtype::i32, {2}}}, with({.axis = -1}), "operand 0 is i32"}};
   }
@@ -147,13 +147,13 @@ struct CumulativeExtremum final : OpWith<AxisArgument> {
   std::vector<Example> examples() const override {
     return {{{Sample{{3, 5}}}, with({-1})}, {{Sample{{5, 3}}}, with({-2})}, {{Sample{{2, 4, 3}}}, with({-2})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const std::vector<double> up{0, 1, 1, 3}, down{0, 0, 2, 2};
     return {{{Sample{.shape = {4}, .values = {1, 2, 0, 2}}}, with({-1}), Largest ? up : down},
             {{Sample{.shape = {4}, .values = {1, nan, 3, nan}}}, with({-1}), {0, 1, 1, 3}},
             {{Sample{{0, 2}}}, with({-2}), {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {

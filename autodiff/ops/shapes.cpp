@@ -27,7 +27,7 @@ struct Movement : Op {
 
 // x[..., trailing axes] -> x[..., new axes]
 struct Reshape final : OpWith<ReshapeArguments> {
-  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::rule}) {}
+  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::custom_jvp}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -62,7 +62,7 @@ struct Reshape final : OpWith<ReshapeArguments> {
             {{Sample{{}}}, with({0, {1, 1}})},
             {{Sample{{0, 3}}}, with({2, {3, 0}})}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, with({2, {4, 2}}), "[2, 3] has 6 elements, [4, 2] has 8"}};
   }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
@@ -90,7 +90,7 @@ struct BroadcastTo final : OpWith<BroadcastToArguments, Movement> {
             {{Sample{{}}}, with({{2, 2}})},        {{Sample{{2, 1, 3}}}, with({{2, 5, 3}})},
             {{Sample{{5, 1, 3}}}, with({{4, 3}})}, {{Sample{{1, 3}}}, with({{0, 3}})}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, with({{4, 3}}), "[2, 3] cannot be stretched to [4, 3]"}};
   }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
@@ -157,7 +157,7 @@ struct Transpose final : OpWith<TransposeArguments, Movement> {
             {{Sample{{}}}, {}},
             {{Sample{{0, 3}}}, with({{-1, -2}})}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, with({{-1, -1}}), "axes (-1, -1) do not name the axes of [2, 3] once each"}};
   }
   Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
@@ -215,10 +215,10 @@ struct Flip final : OpWith<FlipArguments, Movement> {
             {{Sample{{2, 3}}}, with({{}})},          {{Sample{{}}}, {}},
             {{Sample{{0, 3}}}, with({{-1, -2}})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     return {{{Sample{.shape = {3}, .values = {1, 2, 3}}}, with({{-1}}), {3, 2, 1}, {{1, 1, 1}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, with({{-3}}), "axis -3 is out of range for 2 axes"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {

@@ -43,7 +43,7 @@ std::size_t svd_scratch(const Signature& s, Dtype dtype) {
 
 // a [..., m, n] -> [..., m + 1 + n, k], k = min(m, n): u above a row of singular values, descending, above v
 struct SvdOp final : OpOf<SvdOp> {
-  SvdOp() : OpOf({.name = "svd", .linearity = Linearity::rule}) {}
+  SvdOp() : OpOf({.name = "svd", .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     require_matrices(s, 0);
@@ -112,7 +112,7 @@ struct SvdOp final : OpOf<SvdOp> {
             {{Sample{.shape = {2, 2, 2}, .values = {3, 1, 0.5, 1, -1.5, -0.5, -0.5, 2.5}}}},
             {{Sample{{2, 1, 1, 1}, 0.5, 2}}}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {2, 2}, .values = {0, 1, -2, 0}}},
              {},
@@ -123,7 +123,7 @@ struct SvdOp final : OpOf<SvdOp> {
             {{Sample{{2, 0}}}, {}, {}},
             {{Sample{{0, 2, 3}}}, {}, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2}}}, {}, "operand 0 needs at least 2 axes, got shape [2]"},
             {{{Dtype::i32, {2, 2}}}, {}, "operand 0 is i32"}};
   }
@@ -160,7 +160,7 @@ struct SvdOp final : OpOf<SvdOp> {
 
 // a [..., m, n] -> [..., n, m]
 struct Pinv final : OpOf<Pinv, OpWith<PinvOptions>> {
-  Pinv() : OpOf({.name = "pinv", .linearity = Linearity::rule}) {}
+  Pinv() : OpOf({.name = "pinv", .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     require_matrices(s, 0);
@@ -219,7 +219,7 @@ struct Pinv final : OpOf<Pinv, OpWith<PinvOptions>> {
             {{Sample{.shape = {2, 2}, .values = {1, 1, -1, 1}}}, plain},  // equal singular values
             {{Sample{{2, 3, 1}, 0.5, 2}}, with({.rtol = 0.1})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     const Attributes plain = with({});
     return {{{Sample{.shape = {2, 2}, .values = {1, 2, 2, 4}}}, plain, {0.04, 0.08, 0.08, 0.16}},
@@ -229,7 +229,7 @@ struct Pinv final : OpOf<Pinv, OpWith<PinvOptions>> {
             {{Sample{.shape = {1, 2}, .values = {infinity, 1}}}, plain, {nan, nan}},
             {{Sample{{2, 0}}}, plain, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const Attributes plain = with({});
     return {{{{Dtype::f32, {2}}}, plain, "operand 0 needs at least 2 axes, got shape [2]"},
             {{{Dtype::i32, {2, 2}}}, plain, "operand 0 is i32"}};

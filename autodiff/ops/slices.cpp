@@ -1,4 +1,4 @@
-// Parts of arrays along one axis: concat, slice, and slice's adjoint embed. They take every dtype.
+// Parts of arrays along one axis: concat, slice, and slice's adjoint. They take every dtype.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -98,7 +98,7 @@ struct Concat final : OpWith<ConcatArguments> {
             {{Sample{{3}}}, with({-1})},
             {{Sample{{2, 0}}, Sample{{2, 2}}}, with({-1})}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({2, 3}), f32({3, 3})}, with({-1}), "parts do not fit along axis -2: [2, 3] and [3, 3]"},
             {{f32({2, 3}), f32({3})}, with({-1}), "parts differ in rank: [2, 3] and [3]"},
@@ -163,7 +163,7 @@ struct Slice final : OpWith<SliceArguments> {
   }
   Var vjp(const Call& c, int, Var g) const override {
     const Arguments a = arguments(c);
-    return embed(g, a.axis, c.shape(0)[a.axis], a.start, a.step);
+    return slice_backward(g, a.axis, c.shape(0)[a.axis], a.start, a.step);
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
     return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
@@ -174,7 +174,7 @@ struct Slice final : OpWith<SliceArguments> {
             {{Sample{{2, 5, 3}}}, with({-2, 0, 5, 2})},
             {{Sample{{3}}}, with({-1, 2, 2, 1})}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {4}}}, with({-1, 0, 5, 1}), "[0, 5) leaves axis -1 of [4]"},
             {{{Dtype::f32, {4}}}, with({-1, 0, 4, 0}), "needs a step of at least 1, got 0"}};
   }
@@ -191,7 +191,7 @@ struct Slice final : OpWith<SliceArguments> {
 };
 [[gnu::init_priority(library_ops)]] const Slice slice_instance;
 
-struct EmbedArguments {
+struct SliceBackwardArguments {
   Axis axis = -1;
   Index extent = 0, start = 0, step = 1;
   template <class Visit>
@@ -201,8 +201,8 @@ struct EmbedArguments {
 };
 
 // x -> zeros of `extent` along an axis, with x at start, start + step, ...
-struct Embed final : OpWith<EmbedArguments> {
-  Embed() : OpWith({.name = "embed", .linearity = Linearity::linear}) {}
+struct SliceBackward final : OpWith<SliceBackwardArguments> {
+  SliceBackward() : OpWith({.name = "slice_backward", .linearity = Linearity::linear}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -246,7 +246,7 @@ struct Embed final : OpWith<EmbedArguments> {
             {{Sample{{3, 2}}}, with({-2, 8, 1, 3})},
             {{Sample{{2, 0}}}, with({-1, 3, 0, 1})}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {3}}}, with({-1, 5, 1, 2}), "3 indices from 1 by 2 do not fit into an extent of 5"}};
   }
   Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const override {
@@ -260,7 +260,7 @@ struct Embed final : OpWith<EmbedArguments> {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Embed embed_op;
+[[gnu::init_priority(library_ops)]] const SliceBackward slice_backward_op;
 
 }  // namespace
 
@@ -318,8 +318,8 @@ Var select(Operand x, Axis axis, Integer i) {
   return squeeze(slice(x, along, at, at + 1), along);
 }
 
-Var embed(Operand x, Axis axis, Integer extent, Integer start, Integer step) {
-  return record(embed_op, {x}, Embed::with({axis_of(x, axis, "embed"), extent, start, step}));
+Var slice_backward(Operand g, Axis axis, Integer extent, Integer start, Integer step) {
+  return record(slice_backward_op, {g}, SliceBackward::with({axis_of(g, axis, "slice_backward"), extent, start, step}));
 }
 
 }  // namespace wengert

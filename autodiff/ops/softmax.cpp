@@ -83,7 +83,7 @@ void for_lines(const T* x, const Run& run, F&& f) {
 
 // x -> log of the sum of exp(x) over axes
 struct LogSumExp final : SharedReduction {
-  LogSumExp() : SharedReduction({.name = "logsumexp", .linearity = Linearity::rule}) {}
+  LogSumExp() : SharedReduction({.name = "logsumexp", .linearity = Linearity::custom_jvp}) {}
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return static_cast<std::size_t>(2 * buffer_size(arguments(s).axes, s.shape(0))) * size_of(out.dtype);
@@ -107,10 +107,10 @@ struct LogSumExp final : SharedReduction {
     const Var e = exp(c.in(0) - where(nothing, 0, y));
     return e / (sum(e, arguments(c).axes, {.keepdims = true}) + nothing);
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}, {slope}};
+      return EdgeCase{{Sample{.shape = shape, .values = x}}, with({.axes = {-1}}), {y}, {slope}};
     };
     return {all({2, 2}, 2.6931471805599454, {0.5, 0.5}),
             all({1000, 1000}, 1000.6931471805599, {0.5, 0.5}),
@@ -125,7 +125,7 @@ struct LogSumExp final : SharedReduction {
              {-infinity, std::log(2.0)},
              {{0, 0.5, 0, 0.5}}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2, 3}}}, with({.axes = {-3}}), "axis -3 is out of range for 2 axes"},
             {{{Dtype::i32, {2}}}, with({.axes = {-1}}), "operand 0 is i32"}};
   }
@@ -148,7 +148,7 @@ struct LogSumExp final : SharedReduction {
 // x -> exp(x) / sum of exp(x) along an axis, or its logarithm
 template <bool Log>
 struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
-  Softmax() : Softmax::OpOf({.name = Log ? "log_softmax" : "softmax", .linearity = Linearity::rule}) {}
+  Softmax() : Softmax::OpOf({.name = Log ? "log_softmax" : "softmax", .linearity = Linearity::custom_jvp}) {}
   using OpWith<AxisArgument>::arguments, OpWith<AxisArgument>::with;
 
   Type infer(const Signature& s) const override {
@@ -194,10 +194,10 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
             {{Sample{{37}}}, with({-1})},   {{Sample{{2, 19}}}, with({-2})}, {{Sample{{2, 0}}}, with({-1})},
             {{Sample{{0, 2}}}, with({-1})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const auto along = [](std::vector<double> x, std::vector<double> y, std::vector<double> slope) {
       const Shape shape{static_cast<Index>(x.size())};
-      return Special{{Sample{.shape = shape, .values = x}}, with({-1}), Log ? logarithms(y) : y, {slope}};
+      return EdgeCase{{Sample{.shape = shape, .values = x}}, with({-1}), Log ? logarithms(y) : y, {slope}};
     };
     const std::vector<double> half{0.5, 0.5}, masked{0.5, 0, 0.5}, undefined{nan, nan};
     return {along({1000, 1000}, half, {0, 0}),
@@ -207,7 +207,7 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
             along({infinity, 0}, undefined, undefined),
             along({5}, {1}, {0})};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"},
             {{{Dtype::i32, {2}}}, with({-1}), "operand 0 is i32"}};
   }

@@ -25,7 +25,7 @@ struct SolveWork {
 
 // a [..., n, n], b [..., n, k] -> x with a x = b, or a' x = b
 struct Solve final : OpOf<Solve, OpWith<SolveOptions>> {
-  Solve() : OpOf({.name = "solve", .arity = 2, .linearity = Linearity::rule}) {}
+  Solve() : OpOf({.name = "solve", .arity = 2, .linearity = Linearity::custom_jvp}) {}
 
   Type infer(const Signature& s) const override {
     const Shape &a = s.shape(0), &b = s.shape(1);
@@ -108,7 +108,7 @@ struct Solve final : OpOf<Solve, OpWith<SolveOptions>> {
             {{many, Sample{{2, 1}}}, plain},
             {{Sample{{2, 1, 1}, 0.5, 2}, Sample{{2, 1, 3}}}, plain}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     const Attributes plain = with({});
     return {
@@ -124,7 +124,7 @@ struct Solve final : OpOf<Solve, OpWith<SolveOptions>> {
         {{Sample{{0, 2, 2}}, Sample{{2, 1}}}, plain, {}},
         {{Sample{.shape = {1, 1}, .values = {1}}, Sample{{1, 0}}}, plain, {}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const Attributes plain = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({2, 3}), f32({3, 1})}, plain, "needs square matrices, got [2, 3]"},

@@ -66,7 +66,7 @@ struct Argsort final : OpWith<AxisArgument> {
             {{Sample{{2, 4, 3}}}, with({-3})},
             {{Sample{{100}}}, with({-1})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {6}, .values = {nan, infinity, -infinity, 1, nan, 0}}}, with({-1}), {2, 5, 3, 1, 0, 4}},
             {{Sample{.shape = {4}, .values = {1, 0, 1, -0.0}}}, with({-1}), {1, 3, 0, 2}},
@@ -74,7 +74,7 @@ struct Argsort final : OpWith<AxisArgument> {
             {{Sample{{0, 2}}}, with({-1}), {}},
             {{Sample{{1}}}, with({-1}), {0}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
@@ -143,14 +143,14 @@ struct Searchsorted final : OpWith<SearchsortedOptions> {
     all.push_back({{list({0}, {}), Sample{{3}}}, with({})});
     return all;
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     const Sample sorted = list({5}, {1, 2, 2, infinity, nan}), values = list({6}, {-infinity, 1, 2, infinity, nan, 3});
     return {{{sorted, values}, with({}), {0, 0, 1, 3, 4, 3}},
             {{sorted, values}, with({.right = true}), {0, 1, 3, 4, 5, 3}},
             {{list({0}, {}), Sample{.shape = {1}, .values = {2}}}, with({}), {0}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const Attributes left = with({});
     const auto f32 = [](Shape shape) { return Type{Dtype::f32, shape}; };
     return {{{f32({}), f32({2})}, left, "operand 0 needs at least one axis, got shape []"},

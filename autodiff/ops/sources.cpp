@@ -39,10 +39,10 @@ struct Full final : OpWith<FullArguments> {
   std::vector<Example> examples() const override {
     return {{{}, with({Dtype::f64, {2, 3}, 0.25})}, {{}, with({Dtype::f32, {}, -3})}, {{}, with({Dtype::i32, {5}, 7})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     return {{{}, with({Dtype::f64, {0}, 1}), {}}, {{}, with({Dtype::i32, {1}, 2147483647}), {2147483647}}};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     const auto whole = [](double value) { return with({Dtype::i32, {2}, value}); };
     return {{{}, whole(3e9), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got 3"},
             {{}, whole(0.5), "an i32 holds whole numbers from -2^31 to 2^31 - 1, got 0.5"},

@@ -106,7 +106,7 @@ struct Family : OpWith<Arguments, ElementwiseOp> {
     for (Index i = 0; i < result.size(); ++i) result.set(i, exact(in[0].at(i), arguments));
     return result;
   }
-  static Special point(Attributes attributes, double x, double y, double slope) {
+  static EdgeCase point(Attributes attributes, double x, double y, double slope) {
     return {{Sample{.shape = {1}, .values = {x}}}, attributes, {y}, {{slope}}};
   }
 };
@@ -132,12 +132,12 @@ struct Polygamma final : Family<PolygammaArguments> {
     const auto value = [order](auto x) { return each(x, [=](double lane) { return polygamma_of(order, lane); }); };
     detail::map_block<1>(value, n, in, out, dtype);
   }
-  Var chain(const Call& c, int, Var t) const override { return t * polygamma(arguments(c).order + 1, c.in(0)); }
+  Var local_jvp(const Call& c, int, Var t) const override { return t * polygamma(arguments(c).order + 1, c.in(0)); }
   std::vector<Example> examples() const override {
     const Sample sample{{3, 5}, 0.5, 5};
     return {{{sample}, with({0})}, {{sample}, with({1})}, {{sample}, with({2})}, {{Sample{{7}, 1, 5}}, with({4})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const Attributes one = with({1}), two = with({2});
     return {point(one, 1, std::numbers::pi * std::numbers::pi / 6, -2.404113806319188570800),
             point(one, 0, infinity, -infinity),
@@ -150,7 +150,7 @@ struct Polygamma final : Family<PolygammaArguments> {
             point(two, infinity, 0, 0),
             point(two, nan, nan, nan)};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2}}}, with({-1}), "the order goes from 0 to 150, got -1"},
             {{{Dtype::f32, {2}}}, with({151}), "the order goes from 0 to 150, got 151"},
             {{{Dtype::i32, {2}}}, with({1}), "needs f32 or f64"}};
@@ -238,7 +238,7 @@ struct Ive final : Family<IveArguments> {
     const auto lanes = [=](auto x) { return each(x, [=](double lane) { return value(order, derivative, lane); }); };
     detail::map_block<1>(lanes, n, in, out, dtype);
   }
-  Var chain(const Call& c, int, Var t) const override {
+  Var local_jvp(const Call& c, int, Var t) const override {
     const auto [order, derivative] = arguments(c);
     return t * record(*this, {c.in(0)}, with({order, derivative + 1}));
   }
@@ -249,12 +249,12 @@ struct Ive final : Family<IveArguments> {
             {{sample(-20, 60)}, with({.order = 0, .derivative = 1})},
             {{sample(-4, 4)}, with({.order = 3, .derivative = 2})}};
   }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     const auto order = [](Index n) { return with({.order = n}); };
     const auto at_0 = [](Attributes attributes, double y, double slope) {  // exp(-|x|) has a kink there
-      Special special = point(attributes, 0, y, slope);
-      special.kink = true;
-      return special;
+      EdgeCase edge_case = point(attributes, 0, y, slope);
+      edge_case.kink = true;
+      return edge_case;
     };
     return {at_0(order(0), 1, 0),
             at_0(order(1), 0, 0.5),
@@ -267,7 +267,7 @@ struct Ive final : Family<IveArguments> {
             point(order(1), -infinity, 0, 0),
             point(order(0), nan, nan, nan)};
   }
-  std::vector<Reject> rejects() const override {
+  std::vector<InvalidInput> invalid_inputs() const override {
     return {{{{Dtype::f32, {2}}}, with({.order = 26}), "order and order of derivative go from 0 to 25, got 26"},
             {{{Dtype::i32, {2}}}, with({.order = 1}), "needs f32 or f64"}};
   }

@@ -27,7 +27,7 @@ enum class Fault {
   type,               // infers another type for symbolic tapes than for eager ones
   text,               // refuses in other words
   no_refusal,         // refuses nothing
-  special,            // states a value that it has not
+  edge_case,          // states a value that it has not
   slope,              // states a derivative that it has not
   earlier_row,        // a row reads the row before it; says that rows are kept
   later_row,          // a row reads the row after it
@@ -45,7 +45,7 @@ class Cube final : public OpOf<Cube> {
       : OpOf({.name = "cube",
               .linearity = fault == Fault::forward         ? Linearity::linear
                            : fault == Fault::no_derivative ? Linearity::none
-                           : touches_others(fault)         ? Linearity::transposed
+                           : touches_others(fault)         ? Linearity::transpose_vjp
                                                            : Linearity::elementwise}),
         fault_(fault) {}
 
@@ -74,14 +74,14 @@ class Cube final : public OpOf<Cube> {
     if (fault_ == Fault::scratch) static_cast<char*>(k.scratch)[64] = 1;
   }
 
-  Var chain(const Call& c, int, Var t) const override {
+  Var local_jvp(const Call& c, int, Var t) const override {
     const Var x = c.in(0);
     if (fault_ == Fault::first_derivative) return t * (2 * square(x));
     if (fault_ == Fault::second_derivative) return t * (3 * x * stop_gradient(x));
     return t * (3 * square(x));
   }
   Var vjp(const Call& c, int i, Var g) const override {
-    if (!touches_others(fault_)) return chain(c, i, g);
+    if (!touches_others(fault_)) return local_jvp(c, i, g);
     Var pulled = g * (3 * square(c.in(0)));
     if (fault_ == Fault::earlier_row) pulled = pulled + concat({slice(g, 0, 1), 0 * slice(g, 0, 0, 1)}, 0);
     if (fault_ == Fault::later_row) pulled = pulled + concat({0 * slice(g, 0, 0, 1), slice(g, 0, 0, -1)}, 0);
@@ -98,14 +98,16 @@ class Cube final : public OpOf<Cube> {
   }
 
   std::vector<Example> examples() const override { return {{{Sample{{4, 3}, 0.5, 2}}}}; }
-  std::vector<Special> specials() const override {
+  std::vector<EdgeCase> edge_cases() const override {
     if (touches_others(fault_)) return {};
     return {{{Sample{.shape = {1, 1}, .values = {2}}},
              {},
-             {fault_ == Fault::special ? 7.0 : 8.0},
+             {fault_ == Fault::edge_case ? 7.0 : 8.0},
              {{fault_ == Fault::slope ? 11.0 : 12.0}}}};
   }
-  std::vector<Reject> rejects() const override { return {{{{Dtype::i32, {2, 2}}}, {}, "needs f32 or f64"}}; }
+  std::vector<InvalidInput> invalid_inputs() const override {
+    return {{{{Dtype::i32, {2, 2}}}, {}, "needs f32 or f64"}};
+  }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
     const Index n = in[0].size();
     Array result(Dtype::f64, fault_ == Fault::short_reference ? Shape{0} : out.shape);
@@ -135,7 +137,8 @@ class Cube final : public OpOf<Cube> {
 enum class Rule { right, takes_all_axes, like_each_other };
 class Weighted final : public OpOf<Weighted> {
  public:
-  explicit Weighted(Rule rule) : OpOf({.name = "weighted", .arity = 2, .linearity = Linearity::rule}), rule_(rule) {}
+  explicit Weighted(Rule rule)
+      : OpOf({.name = "weighted", .arity = 2, .linearity = Linearity::custom_jvp}), rule_(rule) {}
   Type infer(const Signature& s) const override {
     if (s.shape(0) != s.shape(1)) reject("operands differ in shape");
     return {s.dtype(0), s.shape(0).leading(s.shape(0).rank() - 1)};
@@ -190,7 +193,7 @@ struct OtherBlock final : OpOf<OtherBlock> {
       for (Index i = 0; i < n; ++i) static_cast<T*>(out)[i] = 3 * static_cast<const T*>(in[0])[i];
     });
   }
-  Var chain(const Call&, int, Var t) const override { return 2 * t; }
+  Var local_jvp(const Call&, int, Var t) const override { return 2 * t; }
   std::vector<Example> examples() const override { return {{{Sample{{4, 3}}}}}; }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
@@ -226,14 +229,14 @@ BOOST_AUTO_TEST_CASE(wrong_values) {
   found(Fault::value, "example 0: f64: value at 0");
   found(Fault::value_f32, "example 0: f32: value at 0");
   found(Fault::unsteady, "recorded again it gives other bits");
-  found(Fault::special, "special 0: f64: value at 0: got 8, wanted 7");
+  found(Fault::edge_case, "edge case 0: f64: value at 0: got 8, wanted 7");
   found(Fault::short_reference, "value");
 }
 
 BOOST_AUTO_TEST_CASE(wrong_derivatives) {
   found(Fault::first_derivative, "order 1, reverse: d/d input 0");
   found(Fault::second_derivative, "order 2, reverse over reverse: d/d input 0");
-  found(Fault::slope, "special 0: f64: derivative at 0: got 12, wanted 11");
+  found(Fault::slope, "edge case 0: f64: derivative at 0: got 12, wanted 11");
   found(Fault::forward, "forward");
   found(Fault::no_derivative, "order 1, reverse: d/d input 0");
 }
@@ -256,15 +259,15 @@ BOOST_AUTO_TEST_CASE(a_point_that_is_named_is_checked_to_third_order) {
   const CheckReport report = check_op(patched_sinc({}));
   BOOST_REQUIRE(!report.failures.empty());
   for (const std::string& failure : report.failures)
-    BOOST_TEST(contains(failure, "[patched_sinc] special 0: order "), failure);
+    BOOST_TEST(contains(failure, "[patched_sinc] edge case 0: order "), failure);
   BOOST_TEST(contains(report.failures[0], "order 2, reverse over reverse: d/d input 0 at [0]: analytic "));
   BOOST_TEST(check_op(patched_sinc({0})).failures.empty());  // a point that is said to be a kink is not
 }
 
 BOOST_AUTO_TEST_CASE(wrong_types_and_texts) {
   found(Fault::type, "symbolic tape");
-  found(Fault::text, "reject 0: wanted \"needs f32 or f64\"");
-  found(Fault::no_refusal, "reject 0: wanted \"needs f32 or f64\"");
+  found(Fault::text, "invalid input 0: wanted \"needs f32 or f64\"");
+  found(Fault::no_refusal, "invalid input 0: wanted \"needs f32 or f64\"");
 }
 
 BOOST_AUTO_TEST_CASE(wrong_rules_of_rows) {

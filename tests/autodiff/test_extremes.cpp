@@ -188,7 +188,7 @@ BOOST_AUTO_TEST_CASE(slices_are_what_wide_integers_say) {
         }
 }
 
-BOOST_AUTO_TEST_CASE(embed_is_what_wide_integers_say) {
+BOOST_AUTO_TEST_CASE(slice_backward_is_what_wide_integers_say) {
   for (Index count : {0, 1, 3})
     for (Index extent : {0, 1, 5, 9})
       for (Index start : extremes)
@@ -199,11 +199,11 @@ BOOST_AUTO_TEST_CASE(embed_is_what_wide_integers_say) {
               step >= 1 && start >= 0 && (count == 0 || Wide(start) + Wide(count - 1) * step < Wide(extent));
           Var y, gradient;
           const bool thrown = refused([&] {
-            y = embed(x, 0, extent, start, step);
+            y = slice_backward(x, 0, extent, start, step);
             gradient = grad(sum(y), x);
           });
-          BOOST_REQUIRE_MESSAGE(thrown == !fits, fmt::format("embed of {} into {} at {} by {}: {}", count, extent,
-                                                             start, step, thrown ? "refused" : "taken"));
+          BOOST_REQUIRE_MESSAGE(thrown == !fits, fmt::format("slice_backward of {} into {} at {} by {}: {}", count,
+                                                             extent, start, step, thrown ? "refused" : "taken"));
           if (thrown) continue;
           BOOST_TEST(sum(y).item() == sum(x).item());
           BOOST_TEST(sum(gradient).item() == double(count));
@@ -320,10 +320,10 @@ constexpr std::array calls{requires(Var x, N n){sum(x, n);
 , requires(Var x, N n) { slice(x, 0, n); }
 , requires(Var x, N n) { slice(x, 0, 0, n); }
 , requires(Var x, N n) { slice(x, 0, 0, 1, n); }
-, requires(Var x, N n) { embed(x, n, 3, 0); }
-, requires(Var x, N n) { embed(x, 0, n, 0); }
-, requires(Var x, N n) { embed(x, 0, 3, n); }
-, requires(Var x, N n) { embed(x, 0, 3, 0, n); }
+, requires(Var x, N n) { slice_backward(x, n, 3, 0); }
+, requires(Var x, N n) { slice_backward(x, 0, n, 0); }
+, requires(Var x, N n) { slice_backward(x, 0, 3, n); }
+, requires(Var x, N n) { slice_backward(x, 0, 3, 0, n); }
 , requires(Var x, N n) { split(x, n, 0); }
 , requires(Var x, N n) { split(x, 2, n); }
 , requires(Var x, N n) { split(x, {Index{1}, Index{2}}, n); }

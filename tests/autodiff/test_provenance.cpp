@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(no_false_alarms) {
   int walked = 0;
   for (const Op* op : registry()) {
     std::vector<Example> points = op->examples();
-    for (const Special& special : op->specials()) points.push_back({special.inputs, special.attributes});
+    for (const EdgeCase& edge_case : op->edge_cases()) points.push_back({edge_case.inputs, edge_case.attributes});
     for (const Example& example : points)
       for (Dtype dtype : {Dtype::f32, Dtype::f64}) {
         if (!op->supports(dtype) || !is_float(dtype)) continue;

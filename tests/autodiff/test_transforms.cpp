@@ -103,7 +103,7 @@ namespace {
 
 // [..., n] -> [..., n, n], products of all pairs, by a rule of its own for everything
 struct Pairs final : OpOf<Pairs> {
-  Pairs() : OpOf({.name = "pairs", .linearity = Linearity::rule}) {}
+  Pairs() : OpOf({.name = "pairs", .linearity = Linearity::custom_jvp}) {}
   Type infer(const Signature& s) const override {
     const Shape& x = s.shape(0);
     return {s.dtype(0), x.followed_by({x[-1]})};
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(ops_of_a_user_are_batched_whatever_they_say_of_their_deriva
     const Var matrix = normal(tape, {3, 2}, 3), row = normal(tape, {3}, 4);
     check("pairs", [&](std::span<const Var> s) { return record(pairs, {s[0]}); }, {rows});
     check("first_axis", [&](std::span<const Var> s) { return record(first_axis, {s[0]}); }, {matrices});
-    for (Linearity linearity : {Linearity::bilinear, Linearity::rule, Linearity::transposed, Linearity::none})
+    for (Linearity linearity : {Linearity::bilinear, Linearity::custom_jvp, Linearity::transpose_vjp, Linearity::none})
       for (bool leading : {false, true}) {
         const ScaleRows op(linearity, leading);
         check("both", [&](std::span<const Var> s) { return record(op, {s[0], s[1]}); }, {matrices, rows});

@@ -118,7 +118,7 @@ class Sweep {
                           op_.name() << ": " << wanted.size() << " truths for " << results.size() << " results");
     for (std::size_t r = 0; r < wanted.size(); ++r) {
       if (r > 0 && !std::isfinite(wanted[0].value)) return;
-      if (r > 0 && !std::isfinite(wanted[r].value)) continue;  // a convention, stated among the specials
+      if (r > 0 && !std::isfinite(wanted[r].value)) continue;  // a convention, stated among the edge cases
       const std::size_t order = r == 0 ? 0 : r <= x.size() ? 1 : 2;
       if (r > 0 && x.size() > 1 && !moderate(x, order)) return;
       const double error = error_of(results[r].template data<T>()[at], wanted[r]);

@@ -33,14 +33,18 @@ struct Differences final : OpOf<Differences> {
   }
   Var vjp(const Call& c, int, Var g) const override {  // the transpose, in tape ops
     const Index n = c.out_shape()[-1];
-    return g - embed(slice(g, -1, 1), -1, n, 0);
+    return g - slice_backward(slice(g, -1, 1), -1, n, 0);
   }
   Rows rows(const Signature&, const Type&, int, int axis) const override {
     return {axis == -1 ? RowRule::mixes : RowRule::keeps, axis};
   }
   std::vector<Example> examples() const override { return {{{Sample{{2, 5}}}}, {{Sample{{3}}}}}; }
-  std::vector<Special> specials() const override { return {{{Sample{.shape = {1}, .values = {4}}}, {}, {4}, {{1}}}}; }
-  std::vector<Reject> rejects() const override { return {{{{Dtype::f32, {}}}, {}, "needs at least one axis"}}; }
+  std::vector<EdgeCase> edge_cases() const override {
+    return {{{Sample{.shape = {1}, .values = {4}}}, {}, {4}, {{1}}}};
+  }
+  std::vector<InvalidInput> invalid_inputs() const override {
+    return {{{{Dtype::f32, {}}}, {}, "needs at least one axis"}};
+  }
   Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
     for (Index i = 0; i < result.size(); ++i)

@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(errors_of_axes_and_options_know_their_scope) {
   check(line, refused([](Operand x) { return sum(x, {0, -2}); }), "sum");
   check(line, refused([](Operand x) { return slice(x, 4, 0); }), "slice");
   check(line, refused([](Operand x) { return slice(x, 0, 0, 3, 0); }), "slice");
-  check(line, refused([](Operand x) { return embed(x, 4, 9, 0); }), "embed");
+  check(line, refused([](Operand x) { return slice_backward(x, 4, 9, 0); }), "slice_backward");
   check(line, refused([](Operand x) { return concat({x, x}, 4); }), "concat");
   check(line, refused([](Operand x) { return clip(x, 2, 1); }), "clip");
   check(line, refused([](Operand x) { return transpose(x, {0}); }), "transpose");
@@ -141,13 +141,13 @@ BOOST_AUTO_TEST_CASE(errors_of_axes_and_options_know_their_scope) {
 
 BOOST_AUTO_TEST_CASE(what_any_op_refuses_has_its_name_and_the_callers_line) {
   for (const Op* op : registry())
-    for (const Reject& refused : op->rejects())
+    for (const InvalidInput& invalid : op->invalid_inputs())
       for (Tape::Mode mode : {Tape::Mode::eager, Tape::Mode::symbolic}) {
         Tape tape(Dtype::f32, mode);
         const Var x = tape.full(Shape{2}, 1);
         std::vector<Operand> operands;
-        for (const Type& type : refused.inputs) operands.push_back(tape.input(Array(type)));
-        const auto call = [&](Var z) { return record(*op, operands, refused.attributes) + z; };
+        for (const Type& type : invalid.inputs) operands.push_back(tape.input(Array(type)));
+        const auto call = [&](Var z) { return record(*op, operands, invalid.attributes) + z; };
         if (operands.empty()) continue;
         const int line = operands[0].where().line;
         for (const std::string& text :
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(what_any_op_refuses_has_its_name_and_the_callers_line) {
               error_of([&] { jacobian(call, x); }), error_of([&] { checkpoint(call, x); })}) {
           BOOST_TEST(text.rfind("[" + op->name() + "] ", 0) == 0U, text);
           BOOST_TEST(contains(text, fmt::format("(test_where.cpp:{}", line)), text);
-          BOOST_TEST(contains(text, refused.text), text);
+          BOOST_TEST(contains(text, invalid.text), text);
         }
       }
 }
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(a_number_where_a_var_is_needed) {
          stack({x, 3.0}, 0);
        }},
       {"slice", [] { slice(3.0, 0, 0); }},
-      {"embed", [] { embed(3.0, 0, 1, 0); }},
+      {"slice_backward", [] { slice_backward(3.0, 0, 1, 0); }},
       {"split", [] { split(3.0, 2, 0); }},
       {"flip", [] { flip(3.0, 0); }},
       {"roll", [] { roll(3.0, 1, 0); }},

@@ -175,7 +175,7 @@ Truths functions_of_several() {
          const Real share = (a < b ? 1 : 0) + (a == b ? 0.5L : 0);
          return Results{std::min(a, b), share, 1 - share, 0, 0, 0};
        })},
-      {"gate", binary([](Real x, Real y) { return Results{y > 0 ? x : 0, y > 0 ? Real(1) : 0, 0, 0, 0, 0}; })},
+      {"relu_backward", binary([](Real x, Real y) { return Results{y > 0 ? x : 0, y > 0 ? Real(1) : 0, 0, 0, 0, 0}; })},
       {"equal", comparison([](Real a, Real b) { return a == b; })},
       {"not_equal", comparison([](Real a, Real b) { return a != b; })},
       {"less", comparison([](Real a, Real b) { return a < b; })},

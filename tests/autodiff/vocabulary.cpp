@@ -1,5 +1,5 @@
 // The words of random programs. All are smooth where they are used, so that differences can judge them; kinks and ties
-// are the business of the ops' own specials.
+// are the business of the ops' own edge_cases.
 #include <cmath>
 
 #include "autodiff/ops.hpp"
@@ -167,8 +167,8 @@ std::vector<Word> shape_words() {
       along_axis("unsqueeze($0, #0)", [](Var x, int axis) { return unsqueeze(x, axis); }),
       {"slice($0, #0, #1, #2, #3)", 1, choose_slice,
        [](Vars v, const Numbers& n) { return slice(v[0], static_cast<int>(n[0]), n[1], n[2], n[3]); }},
-      {"embed($0, #0, #1, #2, #3)", 1, choose_embedding,
-       [](Vars v, const Numbers& n) { return embed(v[0], static_cast<int>(n[0]), n[1], n[2], n[3]); }},
+      {"slice_backward($0, #0, #1, #2, #3)", 1, choose_embedding,
+       [](Vars v, const Numbers& n) { return slice_backward(v[0], static_cast<int>(n[0]), n[1], n[2], n[3]); }},
       {"reshape($0, {##})", 1, choose_reshape, [](Vars v, const Numbers& n) { return reshape(v[0], shape_of(n)); }},
       {"broadcast_to($0, {##})", 1, choose_broadcast,
        [](Vars v, const Numbers& n) { return broadcast_to(v[0], shape_of(n)); }},
