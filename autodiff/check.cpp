@@ -274,7 +274,7 @@ class Checker {
     for (std::size_t k = 0; k < inputs.size(); ++k)
       for (int axis = -inputs[k].shape().rank(); axis < 0; ++axis) {
         const Rows rows = op_.rows({types, attributes}, before.type(), static_cast<int>(k), axis);
-        if (rows.rule == RowRule::mixes || rows.rule == RowRule::reduces || inputs[k].size() == 0) continue;
+        if (!rows.kept() || inputs[k].size() == 0) continue;
         const Index extent = inputs[k].shape()[axis];
         for (int other = -inputs[k].shape().rank(); other < 0 && rows.rule == RowRule::pointwise; ++other)
           if (other >= -before.shape().rank() && inputs[k].shape()[other] == before.shape()[other])

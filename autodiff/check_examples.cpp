@@ -94,8 +94,7 @@ class ExampleChecker {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       const int first = -shapes[i].rank();
       const Rows rows = first == 0 ? Rows{} : op_.rows({types, example_.attributes}, *type, static_cast<int>(i), first);
-      const bool kept = rows.rule == RowRule::keeps || rows.rule == RowRule::pointwise;
-      if (kept && rows.axis == -type->shape.rank() && shapes[i][0] == type->shape[0])
+      if (rows.kept() && rows.axis == -type->shape.rank() && shapes[i][0] == type->shape[0])
         options.rows.push_back(i);
       else
         options.parameters.push_back(i);

@@ -39,16 +39,10 @@ ForwardSweep::ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::s
     stacks_[xs[i] - first_] = tangents[i];
     row_axis_[xs[i] - first_] = -tape_.node(xs[i]).type.shape.rank();
   }
-  std::vector<bool> wanted(stacks_.size());  // what the last node depends on
-  if (!wanted.empty()) wanted.back() = true;
-  for (std::uint32_t i = last + 1; i-- > first_;) {
-    if (!wanted[i - first_]) continue;
-    for (std::uint32_t operand : tape_.operands(tape_.node(i)))
-      if (operand >= first_) wanted[operand - first_] = true;
-  }
+  const std::vector<bool> needed = tape_.needed_by(last, first_);
   for (std::uint32_t i = first_; i <= last; ++i) {
     const Node& node = tape_.node(i);
-    if (!wanted[i - first_] || !stacks_[i - first_].is_null() || node.op->linearity() == Linearity::none ||
+    if (!needed[i - first_] || !stacks_[i - first_].is_null() || node.op->linearity() == Linearity::none ||
         !is_float(node.type.dtype))
       continue;
     const auto operands = tape_.operands(node);
@@ -75,21 +69,16 @@ Var ForwardSweep::full(std::uint32_t index, Index count) const {
 
 void ForwardSweep::follow_rows(const Call& call) {
   const auto types = types_of(call);
-  int& mine = row_axis_[call.index() - first_];
-  const auto operands = tape_.operands(tape_.node(call.index()));
-  for (std::size_t i = 0; i < operands.size(); ++i) {
-    if (at(operands[i]).is_null()) continue;
-    const int axis = row_axis_[operands[i] - first_];
-    const wengert::Rows rows =
-        call.op().rows({types, call.attributes()}, tape_.node(call.index()).type, static_cast<int>(i), axis);
-    const bool kept = rows.rule == RowRule::pointwise || rows.rule == RowRule::keeps;
-    if (!kept || (mine != no_rows && mine != rows.axis))
-      throw Error(fmt::format(
-          "[{}] {} rows, but a function of rows was wanted: each row of its result must depend on the same row of "
-          "its argument alone  ({})",
-          call.op().name(), rows.rule == RowRule::reduces ? "reduces" : "mixes", tape_.place_of(call.index())));
-    mine = rows.axis;
-  }
+  std::vector<int> axes;
+  for (std::uint32_t operand : tape_.operands(tape_.node(call.index())))
+    axes.push_back(at(operand).is_null() ? no_rows : row_axis_[operand - first_]);
+  const wengert::Rows rows = rows_through(call.op(), {types, call.attributes()}, tape_.node(call.index()).type, axes);
+  if (!rows.kept())
+    throw Error(fmt::format(
+        "[{}] {} rows, but a function of rows was wanted: each row of its result must depend on the same row of its "
+        "argument alone  ({})",
+        call.op().name(), rows.rule == RowRule::reduces ? "reduces" : "mixes", tape_.place_of(call.index())));
+  row_axis_[call.index() - first_] = rows.axis;
 }
 
 std::vector<Var> ForwardSweep::stacks(const Call& call) const {
@@ -105,8 +94,8 @@ Var ForwardSweep::ready(const Call& call, int operand, Var stack) const {
   const Shape& shape = call.shape(operand);
   Shape wanted = stack.shape();
   for (int axis = -shape.rank(); axis < 0; ++axis) {
-    const RowRule rule = call.op().rows({types, call.attributes()}, tape_.node(call.index()).type, operand, axis).rule;
-    if (rule != RowRule::pointwise && rule != RowRule::keeps) wanted.set(axis, shape[axis]);
+    if (!call.op().rows({types, call.attributes()}, tape_.node(call.index()).type, operand, axis).kept())
+      wanted.set(axis, shape[axis]);
   }
   if (wanted != stack.shape()) stack = broadcast_to(stack, wanted);
   return padded(stack, call.out_shape().rank());

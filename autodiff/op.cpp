@@ -85,6 +85,18 @@ Var Op::jvp(const Call& c, std::span<const Var>) const {
 
 Rows Op::rows(const Signature&, const Type&, int, int) const { return {RowRule::mixes, 0}; }
 
+Rows rows_through(const Op& op, const Signature& s, const Type& out, std::span<const int> axes) {
+  Rows through{RowRule::keeps, 0};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i] == 0) continue;
+    const Rows rows = op.rows(s, out, static_cast<int>(i), axes[i]);
+    if (!rows.kept()) return rows;
+    if (through.axis != 0 && through.axis != rows.axis) return {RowRule::mixes, 0};
+    through.axis = rows.axis;
+  }
+  return through;
+}
+
 Cost Op::cost(const Signature& s, const Type& out) const {
   Cost cost{static_cast<double>(out.shape.size()), static_cast<double>(out.bytes())};
   for (const Type* type : s.in) cost.bytes += static_cast<double>(type->bytes());

@@ -55,7 +55,8 @@ enum class RowRule {
 };
 struct Rows {
   RowRule rule = RowRule::mixes;
-  int axis = 0;  // for `keeps` and `pointwise`: where the rows lie in the output, counted from the end
+  int axis = 0;  // where kept rows lie in the output, counted from the end
+  bool kept() const { return rule == RowRule::pointwise || rule == RowRule::keeps; }
 };
 
 // Work of one call, for explain() and profile().
@@ -251,6 +252,10 @@ std::vector<const Op*> registry();
 
 // The one of this name among them. Throws Error where there is none.
 const Op& op_named(std::string_view name);
+
+// What becomes of rows that lie along axes[i] of operand i, counted from the end; 0: it has none. Kept, each row of the
+// output (along `axis`; 0 where no operand has rows) depends on the same row of the operands alone.
+Rows rows_through(const Op& op, const Signature& s, const Type& out, std::span<const int> axes);
 
 // Records a call on the tape of its operands (numbers take the dtype of the others); runs it on an eager tape.
 // Throws Error with the op's name, the operands' shapes and the user's line.

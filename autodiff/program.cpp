@@ -12,12 +12,7 @@ namespace wengert {
 Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
   const std::uint32_t last = tape.index_of(output, Where::current());
   type_ = tape.node(last).type;
-  std::vector<bool> wanted(last >= begin ? last - begin + 1 : 0);
-  if (!wanted.empty()) wanted.back() = true;
-  for (std::uint32_t i = last + 1; i-- > begin;)
-    if (wanted[i - begin])
-      for (std::uint32_t operand : tape.operands(tape.node(i)))
-        if (operand >= begin) wanted[operand - begin] = true;
+  const std::vector<bool> needed = tape.needed_by(last, begin);
 
   std::unordered_map<std::uint32_t, Source> sources;
   const auto source_of = [&](std::uint32_t index) {
@@ -29,7 +24,7 @@ Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
   };
   for (std::uint32_t i = begin; i <= last && last >= begin; ++i) {
     const Node& node = tape.node(i);
-    if (!wanted[i - begin]) continue;
+    if (!needed[i - begin]) continue;
     if (node.op == &parameter_op()) {
       captured_[source_of(i).index].leaf = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
       continue;
@@ -94,15 +89,12 @@ Rows Program::rows(std::size_t captured, int axis) const {
   const auto axis_of = [&](const Source& s) { return s.outside ? (s.index == captured ? axis : 0) : at[s.index]; };
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     std::vector<const Type*> types;
+    std::vector<int> axes;
     for (const Source& source : steps_[i].operands) types.push_back(&type_of(source));
-    for (std::size_t k = 0; k < types.size(); ++k) {
-      const int mine = axis_of(steps_[i].operands[k]);
-      if (mine == 0) continue;
-      const Rows rows = steps_[i].op->rows({types, steps_[i].attributes}, steps_[i].type, static_cast<int>(k), mine);
-      const bool kept = rows.rule == RowRule::keeps || rows.rule == RowRule::pointwise;
-      if (!kept || (at[i] != 0 && at[i] != rows.axis)) return {RowRule::mixes, 0};
-      at[i] = rows.axis;
-    }
+    for (const Source& source : steps_[i].operands) axes.push_back(axis_of(source));
+    const Rows rows = rows_through(*steps_[i].op, {types, steps_[i].attributes}, steps_[i].type, axes);
+    if (!rows.kept()) return {RowRule::mixes, 0};
+    at[i] = rows.axis;
   }
   const int result = axis_of(output_);
   return result == 0 ? Rows{RowRule::reduces, 0} : Rows{RowRule::keeps, result};

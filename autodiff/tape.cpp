@@ -122,6 +122,16 @@ Array Tape::constant(std::uint32_t index) const {
   return copy;
 }
 
+std::vector<bool> Tape::needed_by(std::uint32_t last, std::uint32_t begin) const {
+  std::vector<bool> needed(last < begin ? 0 : last - begin + 1);
+  if (!needed.empty()) needed.back() = true;
+  for (std::uint32_t i = last + 1; i-- > begin;)
+    if (needed[i - begin])
+      for (std::uint32_t operand : operands(node(i)))
+        if (operand >= begin) needed[operand - begin] = true;
+  return needed;
+}
+
 Tape::Borrowing Tape::borrowing(std::uint32_t index) const {
   const Borrowed& b = borrowed_[node(index).borrowed - 1];
   return {node(index).type, b.data, b.owner, b.version, name_of(index)};

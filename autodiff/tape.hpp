@@ -110,6 +110,8 @@ class Tape {
   std::span<const std::uint32_t> operands(const Node& node) const {
     return {operands_.data() + node.first_operand, node.operand_count};
   }
+  // Whether each node from `begin` to `last`, at [index - begin], is `last` or what it depends on.
+  std::vector<bool> needed_by(std::uint32_t last, std::uint32_t begin) const;
   Var var(std::uint32_t index) const { return {slot_, index, node(index).birth}; }
   // The node of a Var; Error, in the name of `reader`, when it is not (or no longer) on this tape.
   std::uint32_t index_of(Var var, Where where, std::string_view reader = {}) const;

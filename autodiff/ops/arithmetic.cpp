@@ -5,22 +5,6 @@
 namespace wengert {
 namespace {
 
-// Shapes that meet every way of stretching: equal, a bias, a column, both, a number.
-std::vector<Example> stretched(double low = -2, double high = 2, std::vector<double> kinks = {}) {
-  const auto at = [&](Shape shape) { return Sample{shape, low, high, kinks}; };
-  return {{{at({3, 4}), at({3, 4})}}, {{at({3, 4}), at({4})}},       {{at({3, 1}), at({4})}},
-          {{at({}), at({2, 3})}},     {{at({2, 1, 3}), at({5, 1})}}, {{at({0, 3}), at({3})}}};
-}
-
-EdgeCase pair(double a, double b, double y, std::vector<std::vector<double>> gradient = {}) {
-  return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, std::move(gradient)};
-}
-EdgeCase bend(double a, double b, double y, std::vector<std::vector<double>> gradient) {  // not smooth there
-  EdgeCase edge_case = pair(a, b, y, std::move(gradient));
-  edge_case.kink = true;
-  return edge_case;
-}
-
 // Pairs that keep clear of ties.
 std::vector<Example> without_ties() {
   return {
@@ -29,22 +13,22 @@ std::vector<Example> without_ties() {
 }
 
 [[gnu::init_priority(library_ops)]] const Binary add_instance(
-    {.name = "add", .reference = [](double a, double b) { return a + b; }, .examples = stretched()},
+    {.name = "add", .reference = [](double a, double b) { return a + b; }, .examples = broadcast_examples()},
     [](auto a, auto b) { return a + b; }, [](int, Var t, Var, Var, Var) { return t; });
 [[gnu::init_priority(library_ops)]] const Binary sub_op(
-    {.name = "sub", .reference = [](double a, double b) { return a - b; }, .examples = stretched()},
+    {.name = "sub", .reference = [](double a, double b) { return a - b; }, .examples = broadcast_examples()},
     [](auto a, auto b) { return a - b; }, [](int i, Var t, Var, Var, Var) { return i == 0 ? t : neg(t); });
 [[gnu::init_priority(library_ops)]] const Binary mul_instance(
     {.name = "mul",
      .reference = [](double a, double b) { return a * b; },
-     .examples = stretched(),
-     .edge_cases = {pair(0, infinity, nan), pair(0, 3, 0, {{3}, {0}})}},
+     .examples = broadcast_examples(),
+     .edge_cases = {edge_case(0, infinity, nan), edge_case(0, 3, 0, {{3}, {0}})}},
     [](auto a, auto b) { return a * b; }, [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? b : a); });
 [[gnu::init_priority(library_ops)]] const Binary div_op(
     {.name = "div",
      .reference = [](double a, double b) { return a / b; },
-     .examples = stretched(0.5, 2),
-     .edge_cases = {pair(1, 0, infinity), pair(0, 0, nan), pair(1, infinity, 0)}},
+     .examples = broadcast_examples(0.5, 2),
+     .edge_cases = {edge_case(1, 0, infinity), edge_case(0, 0, nan), edge_case(1, infinity, 0)}},
     [](auto a, auto b) { return a / b; },
     [](int i, Var t, Var, Var b, Var y) { return i == 0 ? t / b : -(t * y / b); });
 
@@ -56,8 +40,8 @@ std::vector<Example> without_ties() {
     {.name = "maximum",
      .reference = [](double a, double b) { return a > b ? a : b; },
      .examples = without_ties(),
-     .edge_cases = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
-                    pair(-infinity, 2, 2, {{0}, {1}})}},
+     .edge_cases = {edge_case(1, 1, 1, {{0.5}, {0.5}}, true), edge_case(nan, 1, nan), edge_case(1, nan, nan),
+                    edge_case(-infinity, 2, 2, {{0}, {1}})}},
     [](auto a, auto b) { return simd::max(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
@@ -67,8 +51,8 @@ std::vector<Example> without_ties() {
     {.name = "minimum",
      .reference = [](double a, double b) { return a < b ? a : b; },
      .examples = without_ties(),
-     .edge_cases = {bend(1, 1, 1, {{0.5}, {0.5}}), pair(nan, 1, nan), pair(1, nan, nan),
-                    pair(infinity, 2, 2, {{0}, {1}})}},
+     .edge_cases = {edge_case(1, 1, 1, {{0.5}, {0.5}}, true), edge_case(nan, 1, nan), edge_case(1, nan, nan),
+                    edge_case(infinity, 2, 2, {{0}, {1}})}},
     [](auto a, auto b) { return simd::min(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
@@ -79,7 +63,8 @@ std::vector<Example> without_ties() {
     {.name = "relu_backward",
      .reference = [](double x, double y) { return y > 0 ? x : 0; },
      .examples = without_ties(),
-     .edge_cases = {bend(3, 0, 0, {{0}, {0}}), pair(nan, -1, 0, {{0}, {0}}), pair(3, nan, 0), pair(nan, 1, nan)}},
+     .edge_cases = {edge_case(3, 0, 0, {{0}, {0}}, true), edge_case(nan, -1, 0, {{0}, {0}}), edge_case(3, nan, 0),
+                    edge_case(nan, 1, nan)}},
     [](auto x, auto y) { return xsimd::select(y > decltype(y)(0), x, decltype(x)(0)); },
     [](int i, Var t, Var, Var y, Var) { return i == 0 ? relu_backward(t, y) : Var(); });
 
@@ -93,7 +78,7 @@ Binary comparison(std::string name, double (*reference)(double, double), double 
   return Binary({.name = std::move(name),
                  .reference = reference,
                  .examples = without_ties(),
-                 .edge_cases = {pair(1, 1, on_tie), pair(nan, 1, on_nan), pair(nan, nan, on_nan)}},
+                 .edge_cases = {edge_case(1, 1, on_tie), edge_case(nan, 1, on_nan), edge_case(nan, nan, on_nan)}},
                 value);
 }
 

@@ -10,6 +10,10 @@ namespace wengert {
 
 // Ascending and each once, or Error in the name of `op`. (One axis: axis_of.)
 AxisList axes_of(const Operand& x, const Axes& axes, const char* op);
+// `axis` of an array that has one axis more than x.
+int new_axis(const Operand& x, int axis, const char* op);
+// `shape` with an extent of 1 more, as axis `axis` (counted from the end) of the result.
+Shape with_one(const Shape& shape, int axis);
 
 // What an op along one axis freezes.
 struct AxisArgument {

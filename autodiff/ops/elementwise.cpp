@@ -109,6 +109,25 @@ Array Binary::reference(std::span<const Array> in, const Attributes&, const Type
   return result;
 }
 
+std::vector<Example> broadcast_examples(const Sample& a, const Sample& b) {
+  const std::pair<Shape, Shape> shapes[] = {{{3, 4}, {3, 4}}, {{3, 4}, {4}},       {{3, 1}, {4}},
+                                            {{}, {2, 3}},     {{2, 1, 3}, {5, 1}}, {{0, 3}, {3}}};
+  std::vector<Example> all;
+  for (const auto& [left, right] : shapes) {
+    all.push_back({{a, b}});
+    all.back().inputs[0].shape = left;
+    all.back().inputs[1].shape = right;
+  }
+  return all;
+}
+
+EdgeCase edge_case(double a, double b, double y, std::vector<std::vector<double>> gradient, bool kink) {
+  return {.inputs = {Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}},
+          .value = {y},
+          .gradient = std::move(gradient),
+          .kink = kink};
+}
+
 Index broadcast_index(Index i, const Shape& from, const Shape& to) {
   Index index = 0, stride = 1;
   for (int axis = -1; axis >= -from.rank(); --axis) {

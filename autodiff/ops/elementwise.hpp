@@ -259,6 +259,15 @@ class Binary final : public ElementwiseOp {
   std::function<Var(int, Var, Var, Var, Var)> local_jvp_;
 };
 
+// Examples and edge cases of two operands. Shapes that meet every way of broadcasting: equal, a bias, a column, both, a
+// number; in each, values as a and b draw them.
+std::vector<Example> broadcast_examples(const Sample& a, const Sample& b);
+inline std::vector<Example> broadcast_examples(double low = -2, double high = 2) {
+  return broadcast_examples({{}, low, high}, {{}, low, high});
+}
+// One element of each; the derivatives of y by a and by b, or none.
+EdgeCase edge_case(double a, double b, double y, std::vector<std::vector<double>> gradient = {}, bool kink = false);
+
 // Element i of `out` reads this element of an operand that was stretched to it. (For references: plain and slow.)
 Index broadcast_index(Index i, const Shape& from, const Shape& to);
 

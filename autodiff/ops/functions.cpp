@@ -1,6 +1,8 @@
 // Elementary functions of one operand, elementwise.
 #include "autodiff/ops/elementwise.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numbers>
 

@@ -1,8 +1,11 @@
-// Questions about numbers and what is made of the answers, elementwise: 1 where it holds, 0 elsewhere.
+// Questions about numbers and what is made of the answers, elementwise and over axes: 1 where it holds, 0 elsewhere.
 #include "autodiff/ops/elementwise.hpp"
 
 #include <algorithm>
 #include <cmath>
+
+#include "autodiff/ops/axes.hpp"
+#include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
@@ -110,5 +113,16 @@ Var logical_and(Operand a, Operand b) { return record(logical_and_op, {a, b}); }
 Var logical_or(Operand a, Operand b) { return record(logical_or_op, {a, b}); }
 Var logical_xor(Operand a, Operand b) { return record(logical_xor_op, {a, b}); }
 Var nan_to_num(Operand x, NanToNumOptions options) { return record(nan_to_num_op, {x}, to_attributes(options)); }
+
+Var any(Operand x, Axes axes, Reduce options) {
+  const AxisList over = axes_of(x, axes, "any");
+  const Scope scope(x, "any");
+  return greater(sum(not_equal(x, 0), over, options), 0);
+}
+Var all(Operand x, Axes axes, Reduce options) {
+  const AxisList over = axes_of(x, axes, "all");
+  const Scope scope(x, "all");
+  return equal(sum(equal(x, 0), over, options), 0);
+}
 
 }  // namespace wengert

@@ -4,24 +4,14 @@
 namespace wengert {
 namespace {
 
-std::vector<Example> stretched(double low, double high, double low_b, double high_b) {
-  const auto a = [&](Shape shape) { return Sample{shape, low, high}; };
-  const auto b = [&](Shape shape) { return Sample{shape, low_b, high_b}; };
-  return {{{a({3, 4}), b({3, 4})}},
-          {{a({3, 1}), b({4})}},
-          {{a({}), b({2, 3})}},
-          {{a({2, 3}), b({})}},
-          {{a({0, 3}), b({3})}}};
+std::vector<Example> examples_in(double low, double high, double low_b, double high_b) {
+  return broadcast_examples({{}, low, high}, {{}, low_b, high_b});
 }
 
-EdgeCase pair(double a, double b, double y, double by_a, double by_b) {
-  return {{Sample{.shape = {1}, .values = {a}}, Sample{.shape = {1}, .values = {b}}}, {}, {y}, {{by_a}, {by_b}}};
+EdgeCase pair(double a, double b, double y, double by_a, double by_b, bool kink = false) {
+  return edge_case(a, b, y, {{by_a}, {by_b}}, kink);
 }
-EdgeCase bend(double a, double b, double y, double by_a, double by_b) {  // where the function is not smooth
-  EdgeCase edge_case = pair(a, b, y, by_a, by_b);
-  edge_case.kink = true;
-  return edge_case;
-}
+EdgeCase bend(double a, double b, double y, double by_a, double by_b) { return pair(a, b, y, by_a, by_b, true); }
 
 struct LoweredPowArguments {
   double by = 1;
@@ -51,7 +41,7 @@ struct LoweredPow final : OpWith<LoweredPowArguments, ElementwiseOp> {
   }
   Var local_jvp(const Call& c, int i, Var t) const override;
   std::vector<Example> examples() const override {
-    std::vector<Example> all = stretched(0.4, 2, -2, 2);
+    std::vector<Example> all = examples_in(0.4, 2, -2, 2);
     for (std::size_t i = 0; i < all.size(); ++i) all[i].attributes = with({i == 1 ? 2.0 : 1.0});
     return all;
   }
@@ -93,7 +83,7 @@ Var LoweredPow::local_jvp(const Call& c, int i, Var t) const {
 [[gnu::init_priority(library_ops)]] const Binary pow_op(
     {.name = "pow",
      .reference = [](double a, double b) { return std::exp(b * std::log(a)); },
-     .examples = stretched(0.4, 2, -2, 2),
+     .examples = examples_in(0.4, 2, -2, 2),
      .edge_cases = {bend(0, 0, 1, 0, 0), bend(0, 1, 0, 1, 0), bend(0, 2, 0, 0, 0), pair(0, 0.5, 0, infinity, 0),
                     pair(0, -1, infinity, -infinity, -infinity), pair(-0.0, -1, -infinity, -infinity, infinity),
                     pair(-2, 3, -8, 12, nan), pair(-2, 0, 1, 0, nan), pair(-8, 1.0 / 3, nan, nan, nan),
@@ -190,7 +180,7 @@ Var part(Var a, Var b);
 [[gnu::init_priority(library_ops)]] const Binary part_op(
     {.name = "hypot_part",
      .reference = [](double a, double b) { return a / std::hypot(a, b); },
-     .examples = stretched(0.2, 2, -2, 2),
+     .examples = examples_in(0.2, 2, -2, 2),
      .edge_cases = {pair(0, 0, nan, nan, nan), pair(3, -4, 0.6, 0.128, 0.096), pair(0, -2, 0, 0.5, 0),
                     pair(3e30, 4e30, 0.6, 1.28e-31, -9.6e-32)}},
     [](auto a, auto b) {
@@ -208,7 +198,7 @@ Var part_over_square(Var a, Var b);
 [[gnu::init_priority(library_ops)]] const Binary part_over_square_op(
     {.name = "atan2_part",
      .reference = [](double a, double b) { return a / (a * a + b * b); },
-     .examples = stretched(0.2, 2, -2, 2),
+     .examples = examples_in(0.2, 2, -2, 2),
      .edge_cases = {pair(3, -4, 0.12, 0.0112, 0.0384), pair(0, -2, 0, 0.25, 0), pair(nan, 2, nan, nan, nan)},
      .accuracy = {.ulp = {6, 12, 24}}},
     [](auto a, auto b) {
@@ -224,7 +214,7 @@ Var part_over_square(Var a, Var b) { return record(part_over_square_op, {a, b});
 [[gnu::init_priority(library_ops)]] const Binary atan2_op(
     {.name = "atan2",
      .reference = [](double y, double x) { return std::atan2(y, x); },
-     .examples = stretched(0.2, 2, -2, 2),
+     .examples = examples_in(0.2, 2, -2, 2),
      .edge_cases = {bend(0, 0, 0, 0, 0), bend(0, -1, std::acos(-1.0), -1, 0), bend(-0.0, -1, -std::acos(-1.0), -1, 0),
                     pair(1, 0, std::acos(0.0), 0, -1), pair(-1, 0, -std::acos(0.0), 0, 1),
                     pair(3e30, -4e30, 2.498091544796509, -1.6e-31, -1.2e-31),
@@ -245,7 +235,7 @@ Var part_over_square(Var a, Var b) { return record(part_over_square_op, {a, b});
 [[gnu::init_priority(library_ops)]] const Binary hypot_op(
     {.name = "hypot",
      .reference = [](double a, double b) { return std::sqrt(a * a + b * b); },
-     .examples = stretched(0.2, 2, -2, 2),
+     .examples = examples_in(0.2, 2, -2, 2),
      .edge_cases = {pair(0, 0, 0, nan, nan), pair(3, -4, 5, 0.6, -0.8), pair(0, -2, 2, 0, -1),
                     pair(3e30, 4e30, 5e30, 0.6, 0.8), pair(-3e-30, 4e-30, 5e-30, -0.6, 0.8),
                     pair(infinity, nan, infinity, nan, nan), pair(1, -infinity, infinity, 0, nan),
@@ -266,7 +256,7 @@ Var share(Var a, Var b);
 [[gnu::init_priority(library_ops)]] const Binary share_op(
     {.name = "logaddexp_share",
      .reference = [](double a, double b) { return std::exp(a) / (std::exp(a) + std::exp(b)); },
-     .examples = stretched(-2, 2, -2, 2),
+     .examples = examples_in(-2, 2, -2, 2),
      .edge_cases = {pair(infinity, infinity, 0.5, 0.25, -0.25), pair(-infinity, 3, 0, 0, 0), pair(1e4, 0, 1, 0, 0)}},
     [](auto a, auto b) {
       using B = decltype(a);
@@ -283,7 +273,7 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
 [[gnu::init_priority(library_ops)]] const Binary logaddexp_op(
     {.name = "logaddexp",
      .reference = [](double a, double b) { return std::log(std::exp(a) + std::exp(b)); },
-     .examples = stretched(-2, 2, -2, 2),
+     .examples = examples_in(-2, 2, -2, 2),
      .edge_cases = {pair(1000, 1000, 1000.6931471805599, 0.5, 0.5),
                     pair(-1000, -1002, -999.873071988957, 0.8807970779778823, 0.1192029220221177),
                     pair(0, -1000, 0, 1, 0), pair(-infinity, 1, 1, 0, 1), pair(infinity, -infinity, infinity, 1, 0),
@@ -300,7 +290,7 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
 [[gnu::init_priority(library_ops)]] const Binary xlogy_op(
     {.name = "xlogy",
      .reference = [](double x, double y) { return x == 0 ? 0 : x * std::log(y); },
-     .examples = stretched(-2, 2, 0.3, 2),
+     .examples = examples_in(-2, 2, 0.3, 2),
      .edge_cases = {bend(0, 0, 0, 0, 0), bend(0, -1, 0, 0, 0), pair(0, 2, 0, std::log(2.0), 0), pair(2, 1, 0, 0, 2),
                     pair(2, 0, -infinity, -infinity, infinity), pair(2, -1, nan, nan, -2), pair(0, nan, nan, nan, nan),
                     pair(nan, 1, nan, 0, nan), pair(0, infinity, 0, infinity, 0),

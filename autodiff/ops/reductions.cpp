@@ -101,20 +101,6 @@ struct Sum final : Reduction {
 
 const Op& sum_op() { return sum_instance; }
 
-AxisList axes_of(const Operand& x, const Axes& axes, const char* op) {
-  AxisList sorted;
-  if (axes.are_all())
-    for (int axis = -x.rank(op); axis < 0; ++axis) sorted.push_back(axis);
-  for (int axis : axes.named()) {
-    axis = axis_of(x, axis, op);
-    if (std::find(sorted.begin(), sorted.end(), axis) != sorted.end())
-      refuse(x, op, fmt::format("axis {} of shape {} is named twice", axis, to_string(x.shape())));
-    sorted.push_back(axis);
-  }
-  sorted.sort();
-  return sorted;
-}
-
 std::vector<Example> SharedReduction::examples() const {
   return {{{Sample{{3, 4}}}, with({.axes = {-2, -1}})},
           {{Sample{{3, 4}}}, with({.axes = {-1}})},

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "autodiff/parallel.hpp"
+#include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
@@ -64,5 +65,9 @@ struct Full final : OpWith<FullArguments> {
 const Op& input_op() { return input_leaf; }
 const Op& parameter_op() { return parameter_leaf; }
 const Op& full_op() { return full_instance; }
+
+Var full_like(Operand x, double value) { return x.tape("full_like").full(x.type("full_like"), value, x.where()); }
+Var zeros_like(Operand x) { return x.tape("zeros_like").full(x.type("zeros_like"), 0, x.where()); }
+Var ones_like(Operand x) { return x.tape("ones_like").full(x.type("ones_like"), 1, x.where()); }
 
 }  // namespace wengert

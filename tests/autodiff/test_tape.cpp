@@ -37,6 +37,17 @@ BOOST_AUTO_TEST_CASE(an_eager_tape_computes_what_it_records) {
   BOOST_TEST(tape.name_of(tape.index_of(x, {})) == "x");
 }
 
+BOOST_AUTO_TEST_CASE(a_node_needs_what_it_depends_on) {
+  Tape tape;
+  const Var before = tape.input(one_to_three()), x = tape.input(one_to_three()), aside = exp(x), y = x * before,
+            z = y * y, after = exp(z);
+  const auto at = [&](Var v) { return tape.index_of(v, {}); };
+  const std::vector<bool> needed = tape.needed_by(at(z), at(x));
+  BOOST_TEST(needed == (std::vector<bool>{true, false, true, true}));
+  BOOST_TEST(tape.needed_by(at(aside), 0) == (std::vector<bool>{false, true, true}));
+  BOOST_TEST(tape.needed_by(at(x), at(after)).empty());
+}
+
 BOOST_AUTO_TEST_CASE(constants_by_the_names_of_numpy) {
   Tape tape(Dtype::f64);
   const auto check = [](Var x, const Type& type, const Numbers& wanted) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/ops/known.hpp"
 #include "nn/nn.hpp"
 #include "tests/parity/reference.hpp"
 
@@ -372,4 +373,25 @@ BOOST_AUTO_TEST_CASE(a_custom_derivative_is_used_in_both_modes) {
   };
   BOOST_CHECK_EXCEPTION(grad(sum(wrong(x)), x), Error,
                         says("[custom_derivative] the rule's cotangent must be of x's type f64 [3], got f64 []"));
+}
+
+BOOST_AUTO_TEST_CASE(rows_go_through_an_op_where_each_depends_on_its_own) {
+  const auto through = [](const Op& op, const std::vector<Shape>& shapes, const std::vector<int>& axes,
+                          const Attributes& attributes = {}) {
+    std::vector<Type> types;
+    std::vector<const Type*> pointers;
+    for (const Shape& shape : shapes) types.push_back({Dtype::f64, shape});
+    for (const Type& type : types) pointers.push_back(&type);
+    const Signature signature{pointers, attributes};
+    const Rows rows = rows_through(op, signature, op.infer(signature), axes);
+    return rows.kept() ? "kept at " + std::to_string(rows.axis) : rows.rule == RowRule::reduces ? "reduced" : "mixed";
+  };
+  const auto over = [](int axis) { return to_attributes(ReductionArguments{.axes = {axis}}); };
+  BOOST_TEST(through(add_op(), {{5, 3}, {5, 3}}, {-2, -2}) == "kept at -2");
+  BOOST_TEST(through(add_op(), {{5, 3}, {3}}, {-2, 0}) == "kept at -2");
+  BOOST_TEST(through(add_op(), {{5, 3}, {5, 3}}, {0, 0}) == "kept at 0");  // none has rows
+  BOOST_TEST(through(add_op(), {{3, 3}, {3, 3}}, {-2, -1}) == "mixed");    // each of its own
+  BOOST_TEST(through(sum_op(), {{5, 3}}, {-2}, over(-1)) == "kept at -1");
+  BOOST_TEST(through(sum_op(), {{5, 3}}, {-2}, over(-2)) == "reduced");
+  BOOST_TEST(through(matmul_op(), {{5, 3}, {3, 3}}, {-2, -1}, to_attributes(MatmulOptions{})) == "mixed");
 }

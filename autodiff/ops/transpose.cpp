@@ -1,13 +1,10 @@
-// Ops that only move elements: reshape, broadcast_to, transpose, flip. They take every dtype.
+// Elements in another order or repeated: broadcast_to, transpose, flip. They take every dtype.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "autodiff/kernels/strided.hpp"
-#include "autodiff/op.hpp"
-#include "autodiff/ops.hpp"
 #include "autodiff/ops/axes.hpp"
 #include "autodiff/ops/known.hpp"
 
@@ -24,52 +21,6 @@ struct Movement : Op {
   }
   double tolerance(Dtype) const override { return 0; }
 };
-
-// x[..., trailing axes] -> x[..., new axes]
-struct Reshape final : OpWith<ReshapeArguments> {
-  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::custom_jvp}) {}
-  bool supports(Dtype) const override { return true; }
-  double tolerance(Dtype) const override { return 0; }
-
-  Type infer(const Signature& s) const override {
-    const auto [replaced, target] = arguments(s);
-    const Shape& x = s.shape(0);
-    if (replaced < 0 || replaced > x.rank())
-      reject(fmt::format("cannot replace {} axes of {}", replaced, to_string(x)));
-    const int kept = x.rank() - static_cast<int>(replaced);
-    if (x.trailing(x.rank() - kept).size() != target.size())
-      reject(fmt::format("{} has {} elements, {} has {}", to_string(x), x.size(), to_string(target), target.size()));
-    return {s.dtype(0), x.leading(kept).followed_by(target)};
-  }
-  void run(const Kernel& k) const override {
-    if (k.output != k.operands[0]) std::memcpy(k.output, k.operands[0], k.type.bytes());
-  }
-  Var vjp(const Call& c, int, Var g) const override { return reshape(g, c.shape(0)); }
-  Var jvp(const Call& c, std::span<const Var> t) const override {  // linear, but its extents want every axis in full
-    return record(*this, {broadcast_to(t[0], c.shape(0).prepended(t[0].extent(0)))}, c.attributes());
-  }
-  Rows rows(const Signature& s, const Type& out, int, int axis) const override {
-    // Rows survive where everything outside them keeps its extent: then they are the same runs of memory.
-    const int at = axis + s.shape(0).rank();
-    if (at < out.shape.rank() && s.shape(0).leading(at + 1) == out.shape.leading(at + 1))
-      return {RowRule::keeps, at - out.shape.rank()};
-    return {RowRule::mixes, 0};
-  }
-  std::vector<Example> examples() const override {
-    return {{{Sample{{2, 6}}}, with({2, {3, 4}})},
-            {{Sample{{2, 6}}}, with({1, {3, 2}})},
-            {{Sample{{1, 1}}}, with({2, {}})},
-            {{Sample{{}}}, with({0, {1, 1}})},
-            {{Sample{{0, 3}}}, with({2, {3, 0}})}};
-  }
-  std::vector<InvalidInput> invalid_inputs() const override {
-    return {{{{Dtype::f32, {2, 3}}}, with({2, {4, 2}}), "[2, 3] has 6 elements, [4, 2] has 8"}};
-  }
-  Array reference(std::span<const Array> in, const Attributes&, const Type& out) const override {
-    return Array::of<double>(out.shape, in[0].data<double>());
-  }
-};
-[[gnu::init_priority(library_ops)]] const Reshape reshape_instance;
 
 // x -> x in a shape; leading axes of x beyond it stay
 struct BroadcastTo final : OpWith<BroadcastToArguments, Movement> {
@@ -236,40 +187,18 @@ struct Flip final : OpWith<FlipArguments, Movement> {
 };
 [[gnu::init_priority(library_ops)]] const Flip flip_op;
 
-// What `extents` are for x's elements.
-Shape completed(const Operand& x, const Extents& extents) {
-  const auto listed = extents.listed();
-  const auto unknown = std::find(listed.begin(), listed.end(), -1);
-  Shape known, whole;
-  try {
-    for (auto extent = listed.begin(); extent != listed.end(); ++extent)
-      if (extent != unknown) known.append(*extent);
-    if (unknown == listed.end()) return known;
-    const Index elements = x.shape("reshape").size();
-    if (known.size() == 0 || elements % known.size() != 0)
-      throw Error(fmt::format("{} has {} elements: no extent for -1 makes them [{}]", to_string(x.shape()), elements,
-                              fmt::join(listed, ", ")));
-    for (auto extent = listed.begin(); extent != listed.end(); ++extent)
-      whole.append(extent == unknown ? elements / known.size() : *extent);
-  } catch (const Error& error) {
-    const bool twice = unknown != listed.end() && std::find(unknown + 1, listed.end(), -1) != listed.end();
-    refuse(x, "reshape",
-           twice ? fmt::format("only one extent may be -1, got [{}]", fmt::join(listed, ", ")) : error.what());
-  }
-  return whole;
+// As they were named, counted from the end, each once.
+AxisList distinct_axes(const Operand& x, const Axes& axes, const char* op) {
+  axes_of(x, axes, op);
+  AxisList list;
+  for (int axis : axes.named()) list.push_back(axis_of(x, axis, op));
+  return list;
 }
 
 }  // namespace
 
-const Op& reshape_op() { return reshape_instance; }
 const Op& broadcast_to_op() { return broadcast_to_instance; }
 const Op& transpose_op() { return transpose_instance; }
-
-Var reshape(Operand x, const Extents& extents) {
-  return record(reshape_op(), {x}, Reshape::with({x.rank(), completed(x, extents)}));
-}
-
-Var flatten(Operand x) { return reshape(x, {x.shape().size()}); }
 
 Var broadcast_to(Operand x, const Shape& shape) {
   if (x.rank() > shape.rank())
@@ -302,6 +231,25 @@ Var swapaxes(Operand x, Axis a, Axis b) {
   for (int axis = std::min<int>(a, b); axis < 0; ++axis)
     permuted.push_back(axis == a ? int(b) : axis == b ? int(a) : axis);
   return record(transpose_op(), {x}, Transpose::with({permuted}));
+}
+
+Var moveaxis(Operand x, Axes from, Axes to) {
+  const AxisList sources = distinct_axes(x, from, "moveaxis"), targets = distinct_axes(x, to, "moveaxis");
+  if (sources.size() != targets.size())
+    refuse(x, "moveaxis", fmt::format("{} axes cannot move to {} places", sources.size(), targets.size()));
+  const int rank = x.rank();
+  const auto position = [](const AxisList& list, int axis) { return std::find(list.begin(), list.end(), axis); };
+  std::vector<int> order;
+  int next = -rank;  // of the axes that stay in order
+  for (int axis = -rank; axis < 0; ++axis) {
+    if (const auto* at = position(targets, axis); at != targets.end()) {
+      order.push_back(sources[static_cast<std::size_t>(at - targets.begin())]);
+      continue;
+    }
+    while (position(sources, next) != sources.end()) ++next;
+    order.push_back(next++);
+  }
+  return transpose(x, order);
 }
 
 Var flip(Operand x, Axes axes) { return record(flip_op, {x}, Flip::with({axes_of(x, axes, "flip")})); }
