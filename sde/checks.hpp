@@ -1,4 +1,4 @@
-// Refusals that name who refuses, what was wanted and what came.
+// Checks of arguments, whose errors name the solver or function, what was wanted and what came.
 #pragma once
 #include <string_view>
 #include <type_traits>
@@ -7,7 +7,7 @@
 
 namespace wengert::sde {
 
-// Who refuses, and at whose line where it is known.
+// The name under which an error is thrown, and the user's line where it is known.
 struct Owner {
   Owner(const char* owner) : name(owner) {}
   Owner(std::string_view owner, const Where& at) : name(owner), where(at) {}

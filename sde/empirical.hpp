@@ -1,5 +1,5 @@
-// Empirical: what a process makes of finitely many points, exactly. Its density is a mixture of transitions, one from
-// each point, and its score is what a network that has learned the points by heart would give.
+// Empirical: the exact distribution of a process that starts from finitely many points, a mixture of transitions, one
+// from each point. Its score is that of a network which has memorized the points.
 #pragma once
 #include <cmath>
 #include <memory>

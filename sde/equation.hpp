@@ -38,8 +38,8 @@ class Ode {
   std::function<State(const State& y, Var t)> f_;
 };
 
-// A value for each row: written as f(Var x, Var t) -> Var, or as f(const State& y, Var t) -> Var where it reads what
-// the state takes along (a condition).
+// A function with a value for each row. Written as f(Var x, Var t) -> Var, or as f(const State& y, Var t) -> Var where
+// it reads fixed arrays of the state (a condition).
 class Field {
  public:
   template <class F>
@@ -104,8 +104,8 @@ Ode probability_flow(const P& process, const Field& score) {
   };
 }
 
-// A score that computes in `dtype` on behalf of a state of another: a network in f32 within an integration in f64. What
-// the state takes along is handed to it in `dtype` too, unless it is i32 (labels, say).
+// A score that computes in `dtype` on behalf of a state of another: a network in f32 within an integration in f64.
+// Fixed arrays of the state are handed to it in `dtype` too, unless they are i32 (labels, say).
 Field in_dtype(Dtype dtype, const Field& score);
 
 }  // namespace wengert::sde

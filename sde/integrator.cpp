@@ -27,7 +27,8 @@ std::pair<double, double> ends_of(const Times& times) {
   return {tolerance.from, tolerance.to};
 }
 
-// Unless there is a state, of one floating dtype, whose arrays are [B,...] of rank 2 or more, with the same B.
+// Throws Error unless there is a state, of one floating dtype, whose arrays are [B,...] of rank 2 or more, with the
+// same B.
 void check_state(const Owner& solver, std::span<const Array> state) {
   if (state.empty()) solver.refuse("needs a state of at least one array");
   for (const Array& part : state) {
@@ -39,7 +40,7 @@ void check_state(const Owner& solver, std::span<const Array> state) {
   }
 }
 
-// Whether a time to save is none of those that every run over these times meets.
+// Whether some time to save is not met by every run over these times.
 bool needs_polynomial(const Times& times, std::span<const double> save_at) {
   const auto [from, to] = ends_of(times);
   const Grid* grid = std::get_if<Grid>(&times);
@@ -266,7 +267,7 @@ StepperPlans& Integrator::compiled(std::span<const Array> state, const Times& ti
   const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const auto& each) { return each->key() == key; });
   const std::size_t index = static_cast<std::size_t>(found - plans_.begin());
   if (found == plans_.end()) plans_.push_back(std::make_unique<StepperPlans>(stepper, key));
-  last_ = index;  // where it throws, what was met last stays
+  last_ = index;  // after what may throw
   return *plans_[index];
 }
 

@@ -30,7 +30,7 @@ namespace wengert::sde {
 
 struct RunOptions {
   Noise noise{};               // for methods that draw; Error where there is none
-  std::vector<Array> fixed{};  // what the state takes along
+  std::vector<Array> fixed{};  // arrays that come along unchanged
   Observer observe{};          // after accepted steps
   bool denoise_last = false;   // the last step of a grid without noise: the mean of what is reached
 
@@ -50,15 +50,15 @@ class Integrator {
   // The state at the last time from that at the first. f32 or f64, the dtype of all computing but the choice of steps.
   // Where the end is not reached, as on a value that is not finite, the solution says why and holds the last state that
   // was accepted. Throws Error where arrays do not fit each other or the equation, the noise does not fit the state,
-  // time is to run in a direction that the equation or the method has not, or a tolerance is asked of a method that
-  // draws or has no estimate of its error.
+  // times run against the direction of the equation or the method, or a tolerance is given to a method that draws or
+  // has no estimate of its error.
   Solution run(std::vector<Array> state, const Times& times, const RunOptions& options = {},
                Where where = Where::current());
   Solution run(const Array& x, const Times& times, const RunOptions& options = {}, Where where = Where::current()) {
     return run(std::vector<Array>{x}, times, options, where);
   }
 
-  // What a step does for states of the types that were met last, and where its time goes (Plan).
+  // Plan::explain() and Plan::profile() of a step, for states of the types of the last run.
   std::string explain() const { return last().step().explain(); }
   std::string profile() const { return last().profile_step(); }
 
@@ -68,7 +68,7 @@ class Integrator {
 
   std::unique_ptr<const Stepper> stepper_;
   std::vector<std::unique_ptr<StepperPlans>> plans_{};
-  std::size_t last_ = 0;  // the plans that were met last
+  std::size_t last_ = 0;  // those of the last run
 };
 
 }  // namespace wengert::sde

@@ -19,8 +19,8 @@
 
 namespace wengert::sde {
 
-// How the divergence is found: exactly, or by the mean over probes v of v' J v (Hutchinson), which needs no more than
-// one tangent each.
+// The rule for the divergence: exact, or the mean over probes v of v' J v (Hutchinson), at the cost of one tangent a
+// probe.
 struct Divergence {
   enum class Probe { rademacher, gaussian };
   Index probes = 0;  // 0: exact
@@ -52,9 +52,9 @@ class FlowWithDivergence {
   // The state at points: integrals begin at 0. The dtype of the points is that of all computing. Throws Error unless
   // they are [B,d] of f32 or f64.
   std::vector<Array> start(const Array& points, Where where = Where::current()) const;
-  // What a run ended at, in f64, for a normal distribution N(0, prior_std^2 I) there; arrays but `end` hold NaN where
-  // the run did not reach its last time. Throws Error for another state's solution, and unless prior_std is positive
-  // and finite.
+  // The log density of the points that a run started from, in f64, for a normal distribution N(0, prior_std^2 I) there;
+  // arrays but `end` hold NaN where the run did not reach its last time. Throws Error for another state's solution, and
+  // unless prior_std is positive and finite.
   LogDensity log_density(const Solution& solution, double prior_std, Where where = Where::current()) const;
 
   const Ode& flow() const { return flow_; }

@@ -1,5 +1,5 @@
-// Methods: how a solver takes one step. A method is a class with a name, the number of evaluations of a step, and the
-// step itself, recorded in ops:
+// Methods: the rules by which a solver takes a step. A method is a class with a name, the number of evaluations of a
+// step, and the step itself, recorded in ops:
 //
 //   struct Euler {
 //     static constexpr const char* name = "euler";
@@ -7,17 +7,17 @@
 //     State step(const Ode& f, const State& y, MethodStep& step) const { return y + step.h * f(y, step.t); }
 //   };
 //
-// What it has beyond that it declares, and what it has not it leaves out:
+// Further members are optional:
 //
 //   Index draws() const;                                    random numbers of a step for each entry of the state
 //   double error_order;                                     the order of the estimate Stepped::error
 //   void check() const;                                     throws Error naming an option that cannot be
-//   Memory start(f, y, t) const;                            what the first step finds in memory;
-//   Stepped step(f, y, memory, step) const;                 then the step reads it too and returns the next one
+//   Memory start(f, y, t) const;                            the memory of the first step;
+//   Stepped step(f, y, memory, step) const;                 the step that reads it and returns the next
 //   Index start_evaluations() const;                        evaluations of start(), the first of them at (y, t)
 //
-// draws(equation) may depend on the equation. A method that needs its memory to save evaluations only may have both
-// forms of step(): a grid takes the one without.
+// draws(equation) may depend on the equation. A method whose memory only saves evaluations may have both forms of
+// step(): along a grid the one without memory is taken.
 #pragma once
 #include <concepts>
 #include <optional>
@@ -29,7 +29,7 @@
 
 namespace wengert::sde {
 
-// What a step may use besides the equation and the state.
+// The times and the noise of a step.
 class MethodStep {
  public:
   struct Numbers {
@@ -67,8 +67,8 @@ class MethodStep {
   Index most_ = 0, taken_ = 0;
 };
 
-// What a method keeps from step to step: the last slope, previous points, lengths of steps. Each entry is of a fixed
-// number of arrays, whose types stay; of any shape, but [B,...] where it belongs to the rows of the state.
+// Values that a method keeps from step to step: the last slope, previous points, lengths of steps. Their number and
+// types are the same at every step; values of the rows of a state are [B,...].
 using Memory = std::vector<State>;
 
 struct Stepped {
@@ -78,7 +78,7 @@ struct Stepped {
   std::vector<State> polynomial{};  // dense output: y + p[0] theta + p[1] theta^2 + ... at t + theta h, 0 <= theta <= 1
 };
 
-// The way in which time may run, stated by an equation or a method as `static constexpr Direction direction`.
+// The direction in which time may run, stated by an equation or a method as `static constexpr Direction direction`.
 enum class Direction { either, increasing, decreasing };
 template <class T>
 constexpr Direction direction_of = [] {

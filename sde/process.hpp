@@ -7,9 +7,9 @@
 
 namespace wengert::sde {
 
-// What a process offers. Times are [B,1], or [1,1] for one time shared by all rows, and so are the results; x is [B,d].
-// The transition from 0 to t is x_t = mean_scale(t) x_0 + std(t) z with z from N(0, I); prior_std is that of the normal
-// distribution which x_T is taken to have.
+// The functions of a process. Times are [B,1], or [1,1] for one time shared by all rows, and so are the results; x is
+// [B,d]. The transition from 0 to t is x_t = mean_scale(t) x_0 + std(t) z with z from N(0, I); prior_std is that of the
+// normal distribution which x_T is taken to have.
 template <class P>
 concept Process = requires(const P& process, Operand x, Operand t) {
   { process.drift(x, t) } -> std::same_as<Var>;   // a(t) x

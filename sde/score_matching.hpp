@@ -6,7 +6,7 @@
 
 namespace wengert::sde {
 
-// What the losses share: their arguments checked, and the score at x, of x's type.
+// Shared by the losses: checks of their arguments, and the score at x, of x's type.
 template <Process P, class Score>
 void check_arguments(const char* loss, const P& process, const Score& score, Operand x0, Operand t, Operand z) {
   check_process(process);
@@ -29,8 +29,8 @@ Var denoising_loss(const P& process, const Score& score, Operand x0, Operand t, 
   return mean(square(process.std(t) * score_at("denoising_loss", score, xt, t) + z));
 }
 
-// The mean of w (score(x_t, t) + (x_t - mean x_0) / (std^2 + 1e-9))^2 with w = max(std^2, 1e-6), divided by its mean
-// over the batch + 1e-6: weights that make losses of different batches comparable, of any unit of time.
+// The mean of w (score(x_t, t) + (x_t - mean_scale x_0) / (std^2 + 1e-9))^2 with w = max(std^2, 1e-6), divided by its
+// mean over the batch + 1e-6: weights that make losses of different batches comparable, of any unit of time.
 template <Process P, class Score>
 Var normalised_denoising_loss(const P& process, const Score& score, Operand x0, Operand t, Operand z) {
   check_arguments("normalised_denoising_loss", process, score, x0, t, z);

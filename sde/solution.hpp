@@ -1,4 +1,4 @@
-// What a solver reached, and at what cost.
+// Solution: the state that a solver reached, and its cost.
 #pragma once
 #include <functional>
 #include <span>
@@ -24,7 +24,7 @@ struct Statistics {
 };
 
 struct Solution {
-  std::vector<Array> state{};  // the last one that is good
+  std::vector<Array> state{};  // the last accepted one
   double t = 0;                // its time
   Outcome outcome = Outcome::reached;
   std::string message{};  // where the end was not reached: names solver, time, step, op and the state's range

@@ -1,4 +1,4 @@
-// State: what a solver advances.
+// State: the arrays that a solver advances.
 #pragma once
 #include <string>
 #include <vector>

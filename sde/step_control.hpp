@@ -24,7 +24,7 @@ class StepControl {
   void start(double step) { size_ = step; }
   // The next step to try, signed, which ends at most at `to`; 0 where the resolution of times leaves none.
   double propose();
-  // What came of it: accepted where the norm of the error is below 1.
+  // Takes the norm of the step's error and accepts the step where it is below 1.
   bool accept(double error_norm);
 
   double t() const { return t_; }

@@ -1,4 +1,4 @@
-// Stepper: a method on an equation without the types of both. What the integrators of all methods run.
+// Stepper: a method on an equation with the types of both erased, as Integrator runs it.
 #pragma once
 #include <functional>
 #include <optional>
@@ -22,7 +22,7 @@ struct Stepper {
   Direction direction;
   std::optional<Ode> ode{};  // the equation, where it is one
 
-  // One of the two forms of a step or both.
+  // One form of the step, or both.
   std::function<Stepped(const State& y, MethodStep& step)> step{};
   std::function<Memory(const State& y, Var t)> start{};
   std::function<Stepped(const State& y, const Memory& memory, MethodStep& step)> step_with_memory{};
@@ -38,7 +38,7 @@ Stepper::Stepper(const M& method, const Equation& equation)
     draws = method.draws(equation);
   else if constexpr (requires { method.draws(); })
     draws = method.draws();
-  if constexpr (requires { M::error_order; }) error_order = M::error_order;
+  if constexpr (requires { method.error_order; }) error_order = method.error_order;
   if constexpr (std::is_convertible_v<Equation, Ode>) ode = equation;
 
   if constexpr (OneStepMethod<M, Equation>)

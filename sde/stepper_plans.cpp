@@ -112,7 +112,7 @@ std::vector<Var> StepperPlans::record_start(std::span<const Var> inputs) {
   return outputs;
 }
 
-// How much the slope changes over an Euler step.
+// The change of the slope over an Euler step.
 std::vector<Var> StepperPlans::record_change(std::span<const Var> inputs) const {
   const State y = state_of(inputs), slope(vars(inputs, key_.types.size(), key_.parts));
   const Var t = inputs[input_t], h = inputs[input_h];

@@ -10,11 +10,11 @@
 
 namespace wengert::sde {
 
-// Inputs of all plans: these numbers, [1,1] but for the state of a draw; then arrays of rows: the state, what is fixed
-// and what the plan needs beyond. Tolerances are f64.
+// Inputs of all plans: these numbers, [1,1] but for the state of a draw, tolerances in f64; then the arrays of the
+// state, the fixed ones, and those of a plan of its own.
 enum Input : std::size_t { input_t, input_end, input_h, input_noise, input_rtol, input_atol, input_draw, first_array };
 
-// What tells the plans of a Stepper apart.
+// The key of a Stepper's plans.
 struct PlanKey {
   std::size_t parts = 0;      // arrays of the state
   bool drawn = false;         // noise is drawn, not given
@@ -22,8 +22,8 @@ struct PlanKey {
   bool slope = false;         // the slope at the start is wanted
   bool dense = false;         // dense output is wanted
   bool memory = false;        // the form of the step that has one
-  std::vector<Type> types{};  // of the numbers, the state, what is fixed
-  std::vector<Type> noise{};  // of what is given for a step
+  std::vector<Type> types{};  // of the numbers, the state, the fixed arrays
+  std::vector<Type> noise{};  // of the noise given for a step
 
   bool operator==(const PlanKey&) const = default;
 };
@@ -37,18 +37,19 @@ class StepperPlans {
   std::span<const Type> memory() const { return memory_types_; }
   std::size_t degree() const { return degree_; }  // of the polynomial, 0 where the method has none
 
-  // Inputs without more. Outputs: the memory; with key().slope the slope and the sums of squares of state and slope
+  // No further inputs. Outputs: the memory; with key().slope the slope and the sums of squares of state and slope
   // over the tolerance.
   std::optional<Plan>& start() { return start_; }  // none where there are no outputs
-  // More inputs: the slope. Output: the sum of squares of the slope's change over an Euler step of size h.
+  // Further inputs: the slope. Output: the sum of squares of the slope's change over an Euler step of size h.
   Plan& change();
-  // More inputs: the memory, given noise. Outputs: the state, the memory, with key().dense the polynomial, with
+  // Further inputs: the memory, given noise. Outputs: the state, the memory, with key().dense the polynomial, with
   // key().adaptive the error's sum of squares.
   Plan& step() { return *step_; }
-  // More inputs: the polynomial. Output: its value, the state at `t` in [0, 1] of the step.
+  // Further inputs: the polynomial. Output: its value, the state at `t` in [0, 1] of the step.
   Plan& interpolate();
 
-  // What made a value of the start or the step on these inputs not finite: "NaN or an infinity: [log] made ...".
+  // The origin of a value that is not finite, of the start or the step on these inputs: "NaN or an infinity: [log] made
+  // ...".
   std::string describe_start(std::span<const PlanInput> inputs);
   std::string describe_step(std::span<const PlanInput> inputs);
   std::string profile_step();

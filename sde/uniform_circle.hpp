@@ -1,6 +1,6 @@
-// UniformCircle: what a process makes of points spread evenly over a circle around the origin of the plane, exactly. It
-// is the limit of Empirical for ever more points of the circle, and the energy -log p of a dense associative memory
-// that stores all of them.
+// UniformCircle: the exact distribution of a process that starts from points spread evenly over a circle around the
+// origin of the plane. It is the limit of Empirical for ever more points of the circle, and the energy -log p of a
+// dense associative memory that stores all of them.
 #pragma once
 #include <cmath>
 #include <numbers>
