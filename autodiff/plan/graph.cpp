@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/known.hpp"
@@ -53,6 +54,19 @@ Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var
   return graph;
 }
 
+namespace {
+
+// A NaN is the same as itself.
+bool same_bits(const Attributes& a, const Attributes& b) {
+  const auto alike = [](double x, double y) {
+    return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
+  };
+  return a.axes == b.axes && a.integers == b.integers &&
+         std::equal(a.reals.begin(), a.reals.end(), b.reals.begin(), b.reals.end(), alike);
+}
+
+}  // namespace
+
 bool same(const Graph& a, const Graph& b) {
   constexpr Id none = static_cast<Id>(-1);
   std::vector<Id> in_b(a.nodes.size(), none), in_a(b.nodes.size(), none);
@@ -74,7 +88,7 @@ bool same(const Graph& a, const Graph& b) {
     const Value &x = a.nodes[open.back().first], &y = b.nodes[open.back().second];
     open.pop_back();
     const bool alike = x.op == y.op && x.type == y.type && x.input == y.input && x.parameter == y.parameter &&
-                       x.constant == y.constant && x.attributes == y.attributes;
+                       x.constant == y.constant && same_bits(x.attributes, y.attributes);
     if (!alike || !match_all(x.operands, y.operands)) return false;
   }
   return true;

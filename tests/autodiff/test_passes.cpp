@@ -138,6 +138,20 @@ BOOST_AUTO_TEST_CASE(chains_form_after_products_and_never_around_a_third) {
   BOOST_TEST(fusion_groups(graph, find_rows(graph), false).size() == 6U);
 }
 
+BOOST_AUTO_TEST_CASE(graphs_are_the_same_by_bits_of_what_outputs_need) {
+  const auto filled = [](double with) {
+    return [with](Vars in) {
+      exp(in[0]);
+      return std::vector<Var>{in[0] * in[0].tape().full(Shape{3}, with)};
+    };
+  };
+  const double nan = special_values::nan;
+  BOOST_TEST(same(graph_of(filled(nan), {batch}), graph_of(filled(nan), {batch})));
+  BOOST_TEST(!same(graph_of(filled(0.0), {batch}), graph_of(filled(-0.0), {batch})));
+  const auto dead = [&](Vars in) { return std::vector<Var>{in[0] * in[0].tape().full(Shape{3}, nan)}; };
+  BOOST_TEST(same(graph_of(filled(nan), {batch}), graph_of(dead, {batch})));
+}
+
 BOOST_AUTO_TEST_CASE(memory_is_shared_by_what_never_lives_together) {
   std::vector<plan::Span> spans{{100, 0, 1}, {100, 2, 3}, {60, 1, 2}, {1000, 4, 5}};
   const std::size_t bytes = pack(spans);
