@@ -129,6 +129,25 @@ BOOST_AUTO_TEST_CASE(probes_estimate_the_trace_and_their_own_error) {
   BOOST_TEST(std::isfinite(single.log_density.at(0)));
 }
 
+// Of one coordinate v' J v is J where v is a sign.
+BOOST_AUTO_TEST_CASE(signs_find_the_divergence_of_one_dimension_exactly) {
+  const sde::Ode flow = [](Var x, Var t) { return cos(t) * tanh(x); };
+  const Array points = random_array(Dtype::f64, {6, 1}, 2);
+  const Grid grid = Grid::uniform(0, 1, 10);
+  const auto check = [&](const auto& method) {
+    const auto density = [&](Index probes) {
+      return density_of(flow, points, grid, 1, {.probes = probes}, {.noise = sde::Noise::drawn(1)}, method);
+    };
+    const Density exact = density(0), probed = density(3);
+    for (Index i = 0; i < 6; ++i) {
+      BOOST_TEST(std::abs(probed.delta_log_p.at(i) - exact.delta_log_p.at(i)) < 1e-14);
+      BOOST_TEST(probed.standard_error.at(i) < 1e-14);
+    }
+  };
+  check(sde::Heun{});
+  check(sde::HeunLeftEnd{});
+}
+
 BOOST_AUTO_TEST_CASE(probes_belong_to_rows) {
   const sde::VeConstant process{.sigma = 1};
   const sde::Ode flow = sde::probability_flow(process, correlated_score(process));
