@@ -6,7 +6,7 @@
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan.hpp"
-#include "autodiff/provenance.hpp"
 #include "autodiff/random.hpp"
 #include "autodiff/tape.hpp"
+#include "autodiff/tape/provenance.hpp"
 #include "autodiff/transforms.hpp"

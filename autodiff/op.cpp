@@ -64,23 +64,22 @@ void Op::block(Index, const void* const*, void*, Dtype, const Attributes&) const
 }
 
 Var Op::local_jvp(const Call& c, int i, Var) const {
-  throw Error(fmt::format("[{}] has no derivative for operand {}  ({})", name(), i, c.tape().place_of(c.index())));
+  throw Error(fmt::format("[{}] has no derivative for operand {}  ({})", name(), i, c.tape().location_of(c.index())));
 }
 
 Var Op::vjp(const Call& c, int i, Var g) const {
   if (linearity() == Linearity::elementwise) return local_jvp(c, i, g);
-  throw Error(fmt::format("[{}] has no derivative rule for operand {}  ({})", name(), i, c.tape().place_of(c.index())));
+  throw Error(
+      fmt::format("[{}] has no derivative rule for operand {}  ({})", name(), i, c.tape().location_of(c.index())));
 }
 
-std::vector<Var> Op::vjps(const Call& c, Var g, const std::vector<bool>& wanted) const {
-  std::vector<Var> cotangents(wanted.size());
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    if (wanted[i]) cotangents[i] = vjp(c, static_cast<int>(i), g);
-  return cotangents;
+void Op::vjps(const Call& c, Var g, std::span<Cotangent> operands) const {
+  for (std::size_t i = 0; i < operands.size(); ++i)
+    if (operands[i].wanted) operands[i].value = vjp(c, static_cast<int>(i), g);
 }
 
 Var Op::jvp(const Call& c, std::span<const Var>) const {
-  throw Error(fmt::format("[{}] has no forward derivative rule  ({})", name(), c.tape().place_of(c.index())));
+  throw Error(fmt::format("[{}] has no forward derivative rule  ({})", name(), c.tape().location_of(c.index())));
 }
 
 Rows Op::rows(const Signature&, const Type&, int, int) const { return {RowRule::mixes, 0}; }

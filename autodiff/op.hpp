@@ -25,7 +25,7 @@
 #include <string_view>
 #include <vector>
 
-#include "autodiff/example.hpp"
+#include "autodiff/testing/example.hpp"
 #include "autodiff/var.hpp"
 
 namespace wengert {
@@ -132,6 +132,12 @@ struct Batch {
   Shape slice_shape(std::size_t i) const;
 };
 
+// What a reverse sweep asks for an operand of a call.
+struct Cotangent {
+  bool wanted = false;
+  Var value{};  // null: the output does not depend on the operand
+};
+
 // Refuses a call from within infer(), or values from within run(); the tape adds the op's name and the user's line.
 [[noreturn]] void reject(const std::string& text);
 
@@ -144,6 +150,7 @@ class Op : public std::enable_shared_from_this<Op> {
     bool leaf = false;         // a value from outside: never run, has no examples
     bool detached = false;     // flat by decree, though its value is not: stop_gradient
     bool brings_rows = false;  // the first axis of the output is of rows that move_rows() counts: a draw
+    bool selects = false;      // each value of the output is 0 or an operand's: it makes no NaN and no infinity
     bool local = false;        // made for one call, owned by its tape: not in the registry
   };
 
@@ -161,6 +168,7 @@ class Op : public std::enable_shared_from_this<Op> {
   bool is_leaf() const { return traits_.leaf; }
   bool is_detached() const { return traits_.detached; }
   bool brings_rows() const { return traits_.brings_rows; }
+  bool selects() const { return traits_.selects; }
   bool is_local() const { return traits_.local; }
 
   // Recording: the output's type, or reject(text).
@@ -185,12 +193,12 @@ class Op : public std::enable_shared_from_this<Op> {
   // output does not depend on the operand (almost everywhere).
   virtual Var local_jvp(const Call& c, int i, Var t) const;  // elementwise: t * d out / d in_i, for both modes
   virtual Var vjp(const Call& c, int i, Var g) const;        // cotangent of operand i; the sweep undoes broadcasting
-  // The cotangents of the operands that are `wanted`, each in its place: vjp() of each, unless they share work.
-  virtual std::vector<Var> vjps(const Call& c, Var g, const std::vector<bool>& wanted) const;
+  // The cotangents of all operands that want one: vjp() of each. Overridden where they share work.
+  virtual void vjps(const Call& c, Var g, std::span<Cotangent> operands) const;
   // Linearity::custom_jvp. tangents[i] is a stack of K tangents of operand i, [K, its shape], or null: zero. The result
   // is one of the output, [K, its shape], or null. In a stack, given or returned, K and any extent may be 1 instead,
   // for tangents that are equal along that axis, in each stack by itself: a rule of elementwise ops broadcasts and
-  // needs no thought; one that adds up, counts or moves along an axis stretches its stacks first (broadcast_to). The
+  // needs no thought; one that adds up, counts or moves along an axis broadcasts its stacks first (broadcast_to). The
   // axis in front makes an operand of lower rank than the output no longer line up with it: reshape to [K, 1, ..., its
   // shape].
   virtual Var jvp(const Call& c, std::span<const Var> tangents) const;

@@ -231,7 +231,7 @@ struct LayerNormOptions {
   double eps = 1e-5;
 };
 Var layer_norm(Operand x, Operand gain, Operand bias, LayerNormOptions options = {});
-// The adjoint of broadcast_to: sums over the axes along which `shape` is stretched to x's shape.
+// The adjoint of broadcast_to: sums over the axes along which `shape` is broadcast to x's shape.
 Var sum_to(Operand x, const Shape& shape);
 
 // Shapes. All of these take every dtype.
@@ -244,7 +244,7 @@ Var transpose(Operand x, Axes axes);  // axis i of the result is axes[i] of x
 Var zeros_like(Operand x);
 Var ones_like(Operand x);
 Var full_like(Operand x, double value);
-// Side by side along `axis`; on other axes an extent of 1 is stretched (so that one time serves all rows).
+// Side by side along `axis`; on other axes an extent of 1 is broadcast (so that one time serves all rows).
 Var concat(std::initializer_list<Operand> parts, Axis axis, Where where = Where::current());
 Var concat(std::span<const Operand> parts, Axis axis, Where where = Where::current());
 Var concat(std::span<const Var> parts, Axis axis, Where where = Where::current());  // what split() returns

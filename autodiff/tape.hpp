@@ -20,21 +20,22 @@
 #include <string_view>
 #include <vector>
 
-#include "autodiff/arena.hpp"
 #include "autodiff/arguments.hpp"
 #include "autodiff/op.hpp"
+#include "autodiff/tape/arena.hpp"
 
 namespace wengert {
 
 struct Node {
+  static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
   const Op* op = nullptr;
   Type type;
   const void* data = nullptr;  // the value; null on a symbolic tape
   const Attributes* attributes = nullptr;
   std::uint32_t first_operand = 0, operand_count = 0;  // in the tape's list of operand indices
   std::uint32_t scope = 0;
-  std::uint32_t origin = 0;    // 1 + the forward node whose derivative rule recorded this one; 0: none
-  std::uint32_t borrowed = 0;  // 1 + entry in the list of borrowed arrays; 0: none
+  std::uint32_t origin = none;    // the forward node whose derivative rule recorded this one
+  std::uint32_t borrowed = none;  // its entry in the tape's list of borrowed arrays
   std::uint64_t birth = 0;
   Where where;
 };
@@ -70,6 +71,29 @@ class Tape {
   // 1 where column - row = k, else 0.
   Var eye(Integer n, MaybeDtype dtype = {}, Where where = Where::current());
   Var eye(Integer rows, Integer columns, Integer k = 0, MaybeDtype dtype = {}, Where where = Where::current());
+  // Rewinding drops every node recorded since the mark; their Vars become invalid, their memory is reused.
+  struct Mark {
+    std::uint32_t nodes, operands, borrowed;
+    Arena::Mark arena;
+    std::uint32_t slot;
+    std::uint64_t generation, birth;  // of the tape, and of the last node before the mark
+  };
+  Mark mark() const;
+  void rewind(const Mark& mark);
+
+  std::uint32_t size() const { return size_; }         // nodes
+  std::size_t bytes() const { return arena_.used(); }  // of values held
+
+  // When on, recording an op whose value has a NaN or an infinity throws Error naming where it came from; the node
+  // stays on the tape. A constant may be infinite, and what only chooses among values may take it over. Of a derivative
+  // rule the result counts: what it masks does no harm. See provenance.hpp for asking afterwards.
+  void track_nonfinite(bool on) { track_nonfinite_ = on; }
+
+  std::string list() const;  // one line a node: name, operands, type, place
+  std::string dot() const;   // the same graph for Graphviz
+
+  // --- For the engine: what records ops, derivatives and plans is written with. ---
+
   // A leaf on memory of somebody else, kept alive by `owner`; one leaf for each (data, *version). When *version has
   // moved on, a use of the old leaf is an Error: its value is no longer the one that was recorded.
   Var borrow(const Type& type, const void* data, std::shared_ptr<const void> owner, const std::uint64_t* version,
@@ -94,18 +118,6 @@ class Tape {
   // A local op lives as long as its nodes.
   Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where);
 
-  // Rewinding drops every node recorded since the mark; their Vars become invalid, their memory is reused.
-  struct Mark {
-    std::uint32_t nodes, operands, borrowed;
-    Arena::Mark arena;
-    std::uint32_t slot;
-    std::uint64_t generation, birth;  // of the tape, and of the last node before the mark
-  };
-  Mark mark() const;
-  void rewind(const Mark& mark);
-
-  std::uint32_t size() const { return size_; }
-  std::size_t bytes() const { return arena_.used(); }  // of values held
   const Node& node(std::uint32_t index) const { return blocks_[index / block][index % block]; }
   std::span<const std::uint32_t> operands(const Node& node) const {
     return {operands_.data() + node.first_operand, node.operand_count};
@@ -119,19 +131,11 @@ class Tape {
   static Tape& of(Var var, Where where, std::string_view reader = {});
 
   // "triangles.cpp:41, in score.layers.0": the outermost line outside the library and the path of module names.
-  std::string place(const Where& where, std::uint32_t scope) const;
-  std::string here(const Where& where) const { return place(where, scope_); }  // in the scope entered last
-  std::string place_of(std::uint32_t index) const { return place(node(index).where, node(index).scope); }
+  std::string location(const Where& where, std::uint32_t scope) const;
+  std::string here(const Where& where) const { return location(where, scope_); }  // in the scope entered last
+  std::string location_of(std::uint32_t index) const { return location(node(index).where, node(index).scope); }
   std::string name_of(std::uint32_t index) const;  // of an input or a parameter; empty otherwise
-
-  // When on, recording an op whose value has a NaN or an infinity throws Error naming where it came from; the node
-  // stays on the tape. A constant may be infinite, and what only chooses among values may take it over. Of a derivative
-  // rule the result counts: what it masks does no harm. See provenance.hpp for asking afterwards.
-  void track_nonfinite(bool on) { track_nonfinite_ = on; }
-  void check_tracked(Var result) const;  // of a rule
-
-  std::string list() const;  // one line a node: name, operands, type, place
-  std::string dot() const;   // the same graph for Graphviz
+  void check_tracked(Var result) const;            // of a derivative rule; see track_nonfinite()
 
  private:
   friend class Scope;
@@ -161,7 +165,7 @@ class Tape {
   bool track_nonfinite_ = false;
   std::uint32_t slot_ = 0;
   std::uint64_t generation_ = 0, births_ = 0;
-  std::uint32_t size_ = 0, scope_ = 0, origin_ = 0;
+  std::uint32_t size_ = 0, scope_ = 0, origin_ = Node::none;
   std::vector<std::unique_ptr<Node[]>> blocks_;
   std::vector<std::uint32_t> operands_;
   std::vector<Borrowed> borrowed_;
@@ -192,7 +196,7 @@ class Scope {
 // While it lives, nodes are recorded as belonging to the derivative of a forward node.
 class Origin {
  public:
-  Origin(Tape& tape, std::uint32_t forward) : tape_(tape), outer_(tape.origin_) { tape.origin_ = forward + 1; }
+  Origin(Tape& tape, std::uint32_t forward) : tape_(tape), outer_(tape.origin_) { tape.origin_ = forward; }
   ~Origin() { tape_.origin_ = outer_; }
   Origin(const Origin&) = delete;
   Origin& operator=(const Origin&) = delete;

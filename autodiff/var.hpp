@@ -85,6 +85,6 @@ std::ostream& operator<<(std::ostream& out, const Operand& x);
 
 // Where an operand was used, as errors say it: its line, or the outermost one outside of the library, and the path of
 // scopes that its tape is in.
-std::string place_of(const Operand& operand);
+std::string location_of(const Operand& operand);
 
 }  // namespace wengert

@@ -47,7 +47,7 @@ double fraction(std::string_view owner, std::string_view option, double value) {
 
 void check_times(std::string_view layer, const Operand& t) {
   if (t.rank() < 1 || t.extent(-1) != 1)
-    throw Error(fmt::format("[{}] needs times [..., 1], got {}  ({})", layer, to_string(t.shape()), place_of(t)));
+    throw Error(fmt::format("[{}] needs times [..., 1], got {}  ({})", layer, to_string(t.shape()), location_of(t)));
 }
 
 void check_points_and_times(std::string_view network, const Operand& x, const Operand& t, Index dimension) {
@@ -57,13 +57,13 @@ void check_points_and_times(std::string_view network, const Operand& x, const Op
   for (int axis = 0; fits && axis + 1 < rank; ++axis) fits = times[axis] == 1 || times[axis] == points[axis];
   if (fits) return;
   throw Error(fmt::format("[{}] needs points [B, {}] and times [B, 1] or [1, 1], got {} and {}  ({})", network,
-                          dimension, to_string(points), to_string(times), place_of(x)));
+                          dimension, to_string(points), to_string(times), location_of(x)));
 }
 
 void check_shape(std::string_view network, std::string_view part, Var value, const Shape& wanted, const Operand& at) {
   if (value.shape(at.where()) != wanted)
     throw Error(fmt::format("[{}] needs {} of shape {}, got {}  ({})", network, part, to_string(wanted),
-                            to_string(value.shape()), place_of(at)));
+                            to_string(value.shape()), location_of(at)));
 }
 
 }  // namespace wengert::nn

@@ -18,7 +18,7 @@ double fraction(std::string_view owner, std::string_view option, double value);
 
 // x [B, dimension] and t [B,1] or [1,1], with any leading axes: what merely broadcasts is refused.
 void check_points_and_times(std::string_view network, const Operand& x, const Operand& t, Index dimension);
-// t [..., 1], which is stretched over features.
+// t [..., 1], which is broadcast over features.
 void check_times(std::string_view layer, const Operand& t);
 // What a part of a network gave.
 void check_shape(std::string_view network, std::string_view part, Var value, const Shape& wanted, const Operand& at);

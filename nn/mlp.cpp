@@ -27,7 +27,7 @@ Mlp::Mlp(const MlpOptions& options, Rng& rng) : numbering_(options.numbering) {
 
 Var Mlp::operator()(Operand x) const {
   const InModule scope(*this, x);
-  if (layers_.empty()) throw Error(fmt::format("[Mlp] this network was moved from  ({})", place_of(x)));
+  if (layers_.empty()) throw Error(fmt::format("[Mlp] this network was moved from  ({})", location_of(x)));
   Var h = x.var();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     h = layers_[i](h);

@@ -21,7 +21,7 @@ namespace {
 
 constexpr Index small = Index{1} << 14;  // elements that are not worth waking a team for
 
-// Elements that go through all parts of an update together, in the first-level cache, and whose squares are one term of
+// Elements that go through all parts of an update together, in the L1 cache, and whose squares are one term of
 // the gradient's norm.
 constexpr Index block = 1024;
 
@@ -154,7 +154,7 @@ std::vector<Var> Optimizer::gradients_of(Operand loss, std::string_view owner) c
     throw Error(
         fmt::format("[{}] the loss depends on none of the optimizer's parameters: {}. It may have read a copy of the "
                     "module, or their values before an update  ({})",
-                    owner, list_of(slots_), place_of(loss)));
+                    owner, list_of(slots_), location_of(loss)));
   return gradients;
 }
 

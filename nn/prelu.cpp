@@ -18,7 +18,7 @@ Var PRelu::operator()(Operand x) const {
   const Var slope = weight.on(x.tape());
   const Index count = weight.size();
   if (count > 1 && (x.rank() == 0 || x.extent(-1) != count))
-    throw Error(fmt::format("[PRelu] needs [..., {}], got {}  ({})", count, to_string(x.shape()), place_of(x)));
+    throw Error(fmt::format("[PRelu] needs [..., {}], got {}  ({})", count, to_string(x.shape()), location_of(x)));
   return x * where(x > 0, 1, slope);
 }
 

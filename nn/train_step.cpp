@@ -8,8 +8,8 @@
 #include <limits>
 
 #include "autodiff/ops.hpp"
-#include "autodiff/provenance.hpp"
 #include "autodiff/tape.hpp"
+#include "autodiff/tape/provenance.hpp"
 
 namespace wengert::nn {
 
@@ -21,7 +21,7 @@ std::vector<Var> means_of(const std::vector<Metric>& metrics, const Tape& tape, 
   for (const Metric& metric : metrics) {
     const Operand& value = metric.value;
     const auto refuse = [&](const std::string& text) {
-      throw Error(fmt::format("[train_step] {}  ({})", text, place_of(value)));
+      throw Error(fmt::format("[train_step] {}  ({})", text, location_of(value)));
     };
     const auto has_its_name = [&](const MetricValue& other) { return other.name == metric.name; };
     if (metric.name.empty()) refuse(fmt::format("metric {} has no name", found.size()));

@@ -14,7 +14,7 @@ namespace {
 [[noreturn]] void refuse(std::string_view owner, std::string_view what, const std::string& wanted, Var got) {
   const Tape& tape = got.tape();
   throw Error(fmt::format("[{}] {} must be {}, got {}  ({})", owner, what, wanted, to_string(got.type()),
-                          tape.place_of(tape.index_of(got, Where::current()))));
+                          tape.location_of(tape.index_of(got, Where::current()))));
 }
 
 // [1], [1,1] and the like, or [B,1,...] of the other's rank.

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "autodiff/error.hpp"
-#include "autodiff/provenance.hpp"
 #include "autodiff/tape.hpp"
+#include "autodiff/tape/provenance.hpp"
 
 namespace wengert::sde {
 namespace {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/check.hpp"
+#include "autodiff/testing/check.hpp"
 #include "tests/autodiff/helpers.hpp"
 
 namespace {

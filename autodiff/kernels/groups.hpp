@@ -9,7 +9,7 @@ namespace wengert {
 
 // Into how many contiguous groups a sum over `rows` rows is cut when one partial result takes `bytes`: a power of two,
 // so that the groups of one sum are made up of those of another; one for 96 rows, below which adding the partial
-// results costs more than a tenth of a product; at most 32, and fewer when that many would leave the second-level
+// results costs more than a tenth of a product; at most 32, and fewer when that many would leave the L2
 // cache.
 inline Index group_count(Index rows, Index bytes) {
   constexpr Index cache = Index{1} << 20;

@@ -49,7 +49,7 @@ struct Lanes {
   }
 };
 
-// The stride of an axis of a C-ordered array that is stretched to `to`: 0 where it is.
+// The stride of an axis of a C-ordered array that is broadcast to `to`: 0 where it is.
 inline Index stretched_stride(const Shape& from, const Shape& to, int axis) {
   return axis < -from.rank() || (from[axis] == 1 && to[axis] != 1) ? 0 : stride_of(from, axis);
 }

@@ -233,7 +233,7 @@ void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b,
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
   }
-  // Blocks are small enough to share out evenly and to keep their rows of a and out in the second-level cache.
+  // Blocks are small enough to share out evenly and to keep their rows of a and out in the L2 cache.
   const Index rows = 64, columns = m >= 2 * rows ? n : 4 * 2 * lanes<T>;
   const Index down = (m + rows - 1) / rows, across = (n + columns - 1) / columns;
   const auto block = [&](Index task) {

@@ -37,7 +37,7 @@ inline Index stride_of(const Shape& shape, int axis) {
   return stride;
 }
 
-// Reads an array of shape `from` as if it were stretched to `to`.
+// Reads an array of shape `from` as if it were broadcast to `to`.
 inline Walk broadcast_walk(const Shape& from, const Shape& to) {
   Walk walk;
   for (int axis = -to.rank(); axis < 0; ++axis) {

@@ -41,7 +41,8 @@ std::vector<Example> without_ties() {
      .reference = [](double a, double b) { return a > b ? a : b; },
      .examples = without_ties(),
      .edge_cases = {edge_case(1, 1, 1, {{0.5}, {0.5}}, true), edge_case(nan, 1, nan), edge_case(1, nan, nan),
-                    edge_case(-infinity, 2, 2, {{0}, {1}})}},
+                    edge_case(-infinity, 2, 2, {{0}, {1}})},
+     .selects = true},
     [](auto a, auto b) { return simd::max(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
@@ -52,7 +53,8 @@ std::vector<Example> without_ties() {
      .reference = [](double a, double b) { return a < b ? a : b; },
      .examples = without_ties(),
      .edge_cases = {edge_case(1, 1, 1, {{0.5}, {0.5}}, true), edge_case(nan, 1, nan), edge_case(1, nan, nan),
-                    edge_case(infinity, 2, 2, {{0}, {1}})}},
+                    edge_case(infinity, 2, 2, {{0}, {1}})},
+     .selects = true},
     [](auto a, auto b) { return simd::min(a, b); },
     [](int i, Var t, Var a, Var b, Var) {
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
@@ -98,7 +100,7 @@ Binary comparison(std::string name, double (*reference)(double, double), double 
 
 // condition, a, b -> a where the condition is not 0, b elsewhere
 struct Where3 final : ElementwiseOp {
-  Where3() : ElementwiseOp({.name = "where", .arity = 3, .linearity = Linearity::elementwise}) {}
+  Where3() : ElementwiseOp({.name = "where", .arity = 3, .linearity = Linearity::elementwise, .selects = true}) {}
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes&) const override {
     const auto choose = [](auto c, auto a, auto b) { return xsimd::select(c == decltype(c)(0), b, a); };
     detail::map_block<3>(choose, n, in, out, dtype);

@@ -12,7 +12,7 @@ namespace wengert {
 
 // Throws Error: "[stack] parts differ in shape: [2] and [3]  (triangles.cpp:41)".
 [[noreturn]] inline void refuse(const Operand& at, const char* op, const std::string& text) {
-  throw Error(fmt::format("[{}] {}  ({})", op, text, place_of(at)));
+  throw Error(fmt::format("[{}] {}  ({})", op, text, location_of(at)));
 }
 
 // The axis of x counted from the end; Error when there is no such axis.

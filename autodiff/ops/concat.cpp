@@ -12,9 +12,9 @@
 namespace wengert {
 namespace {
 
-// parts -> side by side along an axis; other axes of extent 1 are stretched
+// parts -> side by side along an axis; other axes of extent 1 are broadcast
 struct Concat final : OpWith<ConcatArguments> {
-  Concat() : OpWith({.name = "concat", .arity = -1, .linearity = Linearity::linear}) {}
+  Concat() : OpWith({.name = "concat", .arity = -1, .linearity = Linearity::linear, .selects = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -123,7 +123,7 @@ struct Concat final : OpWith<ConcatArguments> {
  private:
   template <class T>
   static void copy_run(const Walk& walk, const T* source, Index start, Index n, T* out) {
-    if (walk.extents.size() == 1 && walk.strides[0] == 1) {  // by far the most frequent: a part that is not stretched
+    if (walk.extents.size() == 1 && walk.strides[0] == 1) {  // by far the most frequent: a part that is not broadcast
       for (Index i = 0; i < n; ++i) out[i] = source[start + i];
       return;
     }

@@ -12,7 +12,7 @@ namespace {
 
 // x -> x in another dtype
 struct Cast final : OpWith<CastArguments> {
-  Cast() : OpWith({.name = "cast", .linearity = Linearity::linear}) {}
+  Cast() : OpWith({.name = "cast", .linearity = Linearity::linear, .selects = true}) {}
   bool supports(Dtype) const override { return false; }  // examples fix their dtypes
 
   Type infer(const Signature& s) const override { return {arguments(s).dtype, s.shape(0)}; }
@@ -59,13 +59,14 @@ struct Cast final : OpWith<CastArguments> {
 
 struct Same : Op {
   Same(std::string name, Linearity linearity)
-      : Op({.name = std::move(name), .linearity = linearity, .detached = linearity == Linearity::none}) {}
+      : Op({.name = std::move(name),
+            .linearity = linearity,
+            .detached = linearity == Linearity::none,
+            .selects = linearity == Linearity::linear}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
   Type infer(const Signature& s) const override { return *s.in[0]; }
-  void run(const Kernel& k) const override {
-    std::memcpy(k.output, k.operands[0], k.type.bytes());
-  }
+  void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[0], k.type.bytes()); }
   Var vjp(const Call& c, int i, Var g) const override {
     return linearity() == Linearity::linear ? g : Op::vjp(c, i, g);
   }

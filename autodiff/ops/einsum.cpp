@@ -167,7 +167,7 @@ class Einsum {
     return output;
   }
 
-  // Without axes that are stretched to another operand's, and with the diagonal of axes of one name.
+  // Without axes that are broadcast to another operand's, and with the diagonal of axes of one name.
   Term term_of(const Labels& labels, const Operand& operand) const {
     Term term{operand.var(), {}};
     Shape kept;

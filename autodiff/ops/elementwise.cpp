@@ -8,10 +8,10 @@
 namespace wengert {
 namespace {
 
-constexpr Index block_size = 512;              // elements: three operands of f64 stay in the first-level cache
+constexpr Index block_size = 512;              // elements: three operands of f64 stay in the L1 cache
 constexpr Index piece_size = 16 * block_size;  // what a thread takes at a time
 
-// Where a block of one operand is read: in place, or from a buffer that stretches it.
+// Where a block of one operand is read: in place, or from a buffer that broadcasts it.
 struct Reader {
   const void* data;
   Walk walk;
@@ -85,7 +85,7 @@ void ElementwiseOp::run(const Kernel& k) const {
 }
 
 Rows ElementwiseOp::rows(const Signature& s, const Type& out, int operand, int axis) const {
-  // A stretched axis hands one row to all rows.
+  // A broadcast axis hands one row to all rows.
   return {s.shape(operand)[axis] == out.shape[axis] ? RowRule::pointwise : RowRule::mixes, axis};
 }
 

@@ -227,6 +227,7 @@ struct BinaryRow {
   std::vector<Example> examples;
   std::vector<EdgeCase> edge_cases = {};
   Accuracy accuracy = {};
+  bool selects = false;  // see Op::Traits
 };
 
 // y = value(a, b); local_jvp(i, t, a, b, y) = t * dy/d(operand i), or none where the op has no derivative.
@@ -236,7 +237,8 @@ class Binary final : public ElementwiseOp {
   Binary(BinaryRow row, Value value, LocalJvp local_jvp = {})
       : ElementwiseOp({.name = row.name,
                        .arity = 2,
-                       .linearity = std::is_same_v<LocalJvp, NoDerivative> ? Linearity::none : Linearity::elementwise}),
+                       .linearity = std::is_same_v<LocalJvp, NoDerivative> ? Linearity::none : Linearity::elementwise,
+                       .selects = row.selects}),
         row_(std::move(row)),
         block_(detail::block_of<2>(value)) {
     if constexpr (!std::is_same_v<LocalJvp, NoDerivative>) local_jvp_ = local_jvp;
@@ -268,7 +270,7 @@ inline std::vector<Example> broadcast_examples(double low = -2, double high = 2)
 // One element of each; the derivatives of y by a and by b, or none.
 EdgeCase edge_case(double a, double b, double y, std::vector<std::vector<double>> gradient = {}, bool kink = false);
 
-// Element i of `out` reads this element of an operand that was stretched to it. (For references: plain and slow.)
+// Element i of `out` reads this element of an operand that was broadcast to it. (For references: plain and slow.)
 Index broadcast_index(Index i, const Shape& from, const Shape& to);
 
 }  // namespace wengert

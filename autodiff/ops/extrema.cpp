@@ -68,7 +68,8 @@ void best_rows(const T* x, Index n, Index inner, T* out) {
 // x -> its largest or smallest elements over axes
 template <bool Largest>
 struct Extremum final : SharedReduction {
-  Extremum() : SharedReduction({.name = Largest ? "max" : "min", .linearity = Linearity::custom_jvp}) {}
+  Extremum()
+      : SharedReduction({.name = Largest ? "max" : "min", .linearity = Linearity::custom_jvp, .selects = true}) {}
 
   Type infer(const Signature& s) const override {
     const Type out = Reduction::infer(s);

@@ -85,14 +85,14 @@ struct TriangularSolve final : OpOf<TriangularSolve, OpWith<TriangularSolveOptio
   }
 
   // a x = b: the cotangent of b is u with a' u = g, that of a is -u x' in a's triangle.
-  Var vjp(const Call& c, int i, Var g) const override {
+  void vjps(const Call& c, Var g, std::span<Cotangent> operands) const override {
     TriangularSolveOptions adjoint = arguments(c);
     adjoint.transpose = !adjoint.transpose;
-    const Var u = triangular_solve(c.in(0), g, adjoint);
-    if (i == 1) return u;
+    const Var u = operands[1].value = triangular_solve(c.in(0), g, adjoint);
+    if (!operands[0].wanted) return;
     const Var product =
         adjoint.transpose ? matmul(u, c.out(), {.transpose_b = true}) : matmul(c.out(), u, {.transpose_b = true});
-    return -triangle(c, product);
+    operands[0].value = -triangle(c, product);
   }
   // a dx = db - da x
   Var jvp(const Call& c, std::span<const Var> t) const override {

@@ -16,8 +16,9 @@ namespace {
 // operand 0 alone, they count as bilinear: indices have no tangent.
 template <class Arguments>
 struct Indexing : OpWith<Arguments> {
-  explicit Indexing(std::string name)
-      : OpWith<Arguments>({.name = std::move(name), .arity = 2, .linearity = Linearity::bilinear}) {}
+  explicit Indexing(std::string name, bool selects = false)
+      : OpWith<Arguments>({.name = std::move(name), .arity = 2, .linearity = Linearity::bilinear, .selects = selects}) {
+  }
   bool supports(Dtype) const override { return true; }
 
  protected:
@@ -69,7 +70,7 @@ struct Indexing : OpWith<Arguments> {
 
 // x, indices -> the elements of x at the indices along an axis
 struct TakeAlong final : Indexing<AxisArgument> {
-  TakeAlong() : Indexing("take_along") {}
+  TakeAlong() : Indexing("take_along", true) {}
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {

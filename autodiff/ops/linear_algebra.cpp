@@ -14,7 +14,7 @@ namespace {
 
 // x [..., n, n] -> [..., n]
 struct Diagonal final : Op {
-  Diagonal() : Op({.name = "diagonal", .linearity = Linearity::linear}) {}
+  Diagonal() : Op({.name = "diagonal", .linearity = Linearity::linear, .selects = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -112,7 +112,7 @@ struct DiagonalArgument {
 // x [..., m, n] -> x where column - row <= k (lower) or >= k (upper), 0 elsewhere whatever x is there. Its own adjoint.
 struct Triangle final : OpWith<DiagonalArgument> {
   Triangle(std::string name, bool lower)
-      : OpWith({.name = std::move(name), .linearity = Linearity::linear}), lower_(lower) {}
+      : OpWith({.name = std::move(name), .linearity = Linearity::linear, .selects = true}), lower_(lower) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 

@@ -179,7 +179,7 @@ Var sum_to(Operand x, const Shape& shape) {
   if (from == shape) return x.var();
   if (!broadcasts_to(shape, from))
     throw Error(
-        fmt::format("[sum_to] {} was not stretched from {}  ({})", to_string(from), to_string(shape), place_of(x)));
+        fmt::format("[sum_to] {} was not stretched from {}  ({})", to_string(from), to_string(shape), location_of(x)));
   SmallList<int, max_rank> axes;
   for (int axis = -from.rank(); axis < 0; ++axis)
     if (axis < -shape.rank() || (shape[axis] == 1 && from[axis] != 1)) axes.push_back(axis);

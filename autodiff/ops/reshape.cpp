@@ -13,7 +13,7 @@ namespace {
 
 // x[..., trailing axes] -> x[..., new axes]
 struct Reshape final : OpWith<ReshapeArguments> {
-  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::custom_jvp}) {}
+  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::custom_jvp, .selects = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -27,9 +27,7 @@ struct Reshape final : OpWith<ReshapeArguments> {
       reject(fmt::format("{} has {} elements, {} has {}", to_string(x), x.size(), to_string(target), target.size()));
     return {s.dtype(0), x.leading(x.rank() - last.rank()).followed_by(target)};
   }
-  void run(const Kernel& k) const override {
-    std::memcpy(k.output, k.operands[0], k.type.bytes());
-  }
+  void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[0], k.type.bytes()); }
   Var vjp(const Call& c, int, Var g) const override { return reshape(g, c.shape(0)); }
   Var jvp(const Call& c, std::span<const Var> t) const override {  // linear, but its extents want every axis in full
     return record(*this, {broadcast_to(t[0], c.shape(0).prepended(t[0].extent(0)))}, c.attributes());

@@ -18,7 +18,7 @@ Index slice_count(Index start, Index stop, Index step) { return stop > start ? (
 
 // x -> its elements start, start + step, ... below stop along an axis
 struct Slice final : OpWith<SliceArguments> {
-  Slice() : OpWith({.name = "slice", .linearity = Linearity::linear}) {}
+  Slice() : OpWith({.name = "slice", .linearity = Linearity::linear, .selects = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
@@ -82,7 +82,7 @@ struct SliceBackwardArguments {
 
 // x -> zeros of `extent` along an axis, with x at start, start + step, ...
 struct SliceBackward final : OpWith<SliceBackwardArguments> {
-  SliceBackward() : OpWith({.name = "slice_backward", .linearity = Linearity::linear}) {}
+  SliceBackward() : OpWith({.name = "slice_backward", .linearity = Linearity::linear, .selects = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 

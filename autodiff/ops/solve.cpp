@@ -66,11 +66,12 @@ struct Solve final : OpOf<Solve, OpWith<SolveOptions>> {
   }
 
   // a x = b: the cotangent of b is u with a' u = g, that of a is -u x'.
-  Var vjp(const Call& c, int i, Var g) const override {
+  void vjps(const Call& c, Var g, std::span<Cotangent> operands) const override {
     const bool transpose = arguments(c).transpose;
-    const Var u = solve(c.in(0), g, {.transpose = !transpose});
-    if (i == 1) return u;
-    return -(transpose ? matmul(c.out(), u, {.transpose_b = true}) : matmul(u, c.out(), {.transpose_b = true}));
+    const Var u = operands[1].value = solve(c.in(0), g, {.transpose = !transpose});
+    if (operands[0].wanted)
+      operands[0].value =
+          -(transpose ? matmul(c.out(), u, {.transpose_b = true}) : matmul(u, c.out(), {.transpose_b = true}));
   }
   // a dx = db - da x
   Var jvp(const Call& c, std::span<const Var> t) const override {

@@ -24,7 +24,7 @@ struct Movement : Op {
 
 // x -> x in a shape; leading axes of x beyond it stay
 struct BroadcastTo final : OpWith<BroadcastToArguments, Movement> {
-  BroadcastTo() : OpWith({.name = "broadcast_to", .linearity = Linearity::linear}) {}
+  BroadcastTo() : OpWith({.name = "broadcast_to", .linearity = Linearity::linear, .selects = true}) {}
   Type infer(const Signature& s) const override {
     const Shape target = arguments(s).shape, &x = s.shape(0);
     const Shape whole = x.rank() > target.rank() ? x.leading(x.rank() - target.rank()).followed_by(target) : target;
@@ -63,7 +63,7 @@ struct BroadcastTo final : OpWith<BroadcastToArguments, Movement> {
 
 // axis -p + i of the result, p = number of axes listed, is axes[i] of x; further leading axes stay
 struct Transpose final : OpWith<TransposeArguments, Movement> {
-  Transpose() : OpWith({.name = "transpose", .linearity = Linearity::linear}) {}
+  Transpose() : OpWith({.name = "transpose", .linearity = Linearity::linear, .selects = true}) {}
 
   static int source(const Arguments& a, int axis) {  // the axis of x that this axis of the output comes from
     const int listed = static_cast<int>(a.axes.size());
@@ -137,7 +137,7 @@ struct FlipArguments {
 
 // x -> x with the order along `axes` reversed; its own adjoint
 struct Flip final : OpWith<FlipArguments, Movement> {
-  Flip() : OpWith({.name = "flip", .linearity = Linearity::linear}) {}
+  Flip() : OpWith({.name = "flip", .linearity = Linearity::linear, .selects = true}) {}
 
   static bool flipped(const Arguments& a, int axis) {
     return std::find(a.axes.begin(), a.axes.end(), axis) != a.axes.end();
@@ -203,7 +203,7 @@ const Op& transpose_op() { return transpose_instance; }
 Var broadcast_to(Operand x, const Shape& shape) {
   if (x.rank() > shape.rank())
     throw Error(fmt::format("[broadcast_to] {} cannot be stretched to {}  ({})", to_string(x.shape()), to_string(shape),
-                            place_of(x)));
+                            location_of(x)));
   return record(broadcast_to_op(), {x}, BroadcastTo::with({shape}));
 }
 
@@ -212,7 +212,7 @@ Var transpose(Operand x, Axes axes) {
   const int rank = x.rank();
   if (axes.count() != static_cast<std::size_t>(rank))
     throw Error(fmt::format("[transpose] {} needs {} axes, got {}  ({})", to_string(x.shape()), rank, axes.count(),
-                            place_of(x)));
+                            location_of(x)));
   AxisList permuted;
   for (int axis : axes.named()) permuted.push_back(axis < 0 ? axis : axis - rank);
   return record(transpose_op(), {x}, Transpose::with({permuted}));

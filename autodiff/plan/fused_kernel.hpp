@@ -56,7 +56,7 @@ class FusedKernel {
     Reach reach;
     Index period;         // elements, or rows of a column, after which it begins anew
     Index row_length;     // of its own rows: columns_ or 1
-    Walk walk, row_walk;  // to stretch it over the whole shape, and its rows over all rows
+    Walk walk, row_walk;  // to broadcast it over the whole shape, and its rows over all rows
   };
   static Source source_of(const Shape& own, const Shape& shape);
   template <class T>

@@ -34,7 +34,7 @@ Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var
   for (std::uint32_t i = 0; i < tape.size(); ++i) {
     if (!wanted[i]) continue;
     const wengert::Node& from = tape.node(i);
-    Value node{.op = from.op, .attributes = *from.attributes, .type = from.type, .location = tape.place_of(i)};
+    Value node{.op = from.op, .attributes = *from.attributes, .type = from.type, .location = tape.location_of(i)};
     node.owned = from.op->weak_from_this().lock();
     for (std::uint32_t operand : tape.operands(from)) node.operands.push_back(number[operand]);
     const auto given = std::find_if(inputs.begin(), inputs.end(), [&](Var input) { return tape.var(i) == input; });

@@ -5,17 +5,12 @@
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/ops.hpp"
-#include "autodiff/ops/draws.hpp"
 #include "autodiff/ops/known.hpp"
 
 namespace wengert::plan {
 namespace {
 
-bool is_draw(const Value& value) {
-  for (const Op* draw : {&draw_uniform_op(), &draw_normal_op(), &draw_gamma_op(), &draw_index_op()})
-    if (value.op == draw) return !value.is_leaf();
-  return false;
-}
+bool is_draw(const Value& value) { return !value.is_leaf() && value.op->brings_rows(); }
 
 // Whether the order of a sum within a row depends on how many rows there are: there are as many partial sums as the
 // cache holds, so a range of rows might have more of them.
@@ -71,15 +66,13 @@ class Finder {
   int common_axis(Id id) {
     const Value& value = graph_.nodes[id];
     const Signature signature = graph_.signature(id, types_);
-    int axis = 0;
-    for (std::size_t i = 0; i < value.operands.size(); ++i) {
-      const int from = plan_.axis[value.operands[i]];
-      if (from == 0) continue;
-      const Rows rows = value.op->rows(signature, value.type, static_cast<int>(i), from);
-      if (rows.rule != RowRule::keeps && rows.rule != RowRule::pointwise) return 0;
-      if ((axis != 0 && rows.axis != axis) || splits_sums_by_rows(graph_, value, from)) return 0;
-      axis = rows.axis;
-    }
+    std::vector<int> from;
+    for (Id operand : value.operands) from.push_back(plan_.axis[operand]);
+    const Rows rows = rows_through(*value.op, signature, value.type, from);
+    if (!rows.kept() || std::any_of(from.begin(), from.end(),
+                                    [&](int own) { return own != 0 && splits_sums_by_rows(graph_, value, own); }))
+      return 0;
+    const int axis = rows.axis;
     if (axis == 0 || value.type.shape[axis] != plan_.extent) return 0;
     // An operand without rows is read whole, or its own rows along that axis are read with the others'.
     for (std::size_t i = 0; i < value.operands.size(); ++i)
@@ -93,8 +86,7 @@ class Finder {
     const Signature signature = graph_.signature(id, types_);
     for (int own = -shape.rank(); own < 0; ++own) {
       const Rows rows = value.op->rows(signature, value.type, static_cast<int>(operand), own);
-      const bool kept = rows.rule == RowRule::keeps || rows.rule == RowRule::pointwise;
-      if (kept && rows.axis == axis && shape[own] == plan_.extent) return true;
+      if (rows.kept() && rows.axis == axis && shape[own] == plan_.extent) return true;
     }
     return false;
   }
@@ -205,12 +197,9 @@ RowPlan find_rows(const Graph& graph, bool batch) {
 }
 
 Index partial_sums_of(const Graph& graph, Id reduction) {
+  std::vector<const Type*> types;
   const Value& value = graph.nodes[reduction];
-  const Shape& from = graph.type_of(value, 0).shape;
-  const Index bytes = static_cast<Index>(size_of(value.type.dtype));
-  if (value.is(matmul_op())) return group_count(from[-2], value.type.shape[-1] * value.type.shape[-2] * bytes);
-  const AxisList axes = value.arguments<ReductionArguments>().axes;
-  return group_count(from[axes[0]], from.trailing(-1 - axes[axes.size() - 1]).size() * bytes);
+  return value.op->partial_sums(graph.signature(reduction, types), value.type);
 }
 
 }  // namespace wengert::plan

@@ -211,7 +211,7 @@ BOOST_AUTO_TEST_CASE(an_elementwise_value_depends_on_its_operands_alone) {
 }
 
 BOOST_AUTO_TEST_CASE(nor_does_it_on_a_tape) {
-  // Around the lengths of blocks and pieces, direct, stretched from a row, from a column, from a number.
+  // Around the lengths of blocks and pieces, direct, broadcast from a row, from a column, from a number.
   Tape tape;
   const std::vector<float> values = wild<float>(9000, 3);
   const Var x = tape.input(Array::of<float>({9000}, std::span<const float>(values)));

@@ -1,6 +1,6 @@
 // The check of ops has teeth: an op that is right passes, and each way to be wrong is found and named.
 #define BOOST_TEST_MODULE check
-#include "autodiff/check.hpp"
+#include "autodiff/testing/check.hpp"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>

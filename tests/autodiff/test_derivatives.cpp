@@ -193,7 +193,7 @@ BOOST_FIXTURE_TEST_CASE(broadcasting_is_undone_by_sums, F64) {
   const auto g = grad(y, {x, row, column, one});
   close(numbers(g[0]), {2, 20, 200, 3, 30, 300});
   close(numbers(g[1]), {2 * 1 + 3 * 4, 2 * 2 + 3 * 5, 2 * 3 + 3 * 6});
-  close(numbers(g[2]), {321 + 3 * 5, 654 + 3 * 5});  // the last product is stretched over three columns
+  close(numbers(g[2]), {321 + 3 * 5, 654 + 3 * 5});  // the last product is broadcast over three columns
   close(numbers(g[3]), {3 * (2 + 3)});
   for (std::size_t i = 0; i < 4; ++i) BOOST_TEST((g[i].shape() == std::vector<Shape>{{2, 3}, {3}, {2, 1}, {}}[i]));
   const Var deep = in({1, 1, 2}, {1, 2}), wide = in({3, 4, 1}, Numbers(12, 0.5));
@@ -322,15 +322,15 @@ BOOST_FIXTURE_TEST_CASE(nodes_of_a_derivative_know_their_origin, F64) {
   const Var x = in({2}, {1, 2}), t = tanh(x), y = sum(t);
   const std::uint32_t forward = tape.size();
   const Var g = grad(y, x);
-  for (std::uint32_t i = 0; i < forward; ++i) BOOST_TEST(tape.node(i).origin == 0U);
-  BOOST_TEST(tape.node(tape.index_of(g, {})).origin == tape.index_of(t, {}) + 1);
+  for (std::uint32_t i = 0; i < forward; ++i) BOOST_TEST((tape.node(i).origin == Node::none));
+  BOOST_TEST(tape.node(tape.index_of(g, {})).origin == tape.index_of(t, {}));
   const std::uint32_t before = tape.size();
   grad(sum(g), x);  // its nodes come from nodes of the first derivative, or from tanh
   std::size_t known = 0;
-  for (std::uint32_t i = before; i < tape.size(); ++i) known += tape.node(i).origin != 0;
+  for (std::uint32_t i = before; i < tape.size(); ++i) known += tape.node(i).origin != Node::none;
   BOOST_TEST(known > 3U);
   const Var after = exp(x);
-  BOOST_TEST(tape.node(tape.index_of(after, {})).origin == 0U);
+  BOOST_TEST((tape.node(tape.index_of(after, {})).origin == Node::none));
 }
 
 BOOST_FIXTURE_TEST_CASE(only_nodes_on_a_path_are_differentiated, F64) {

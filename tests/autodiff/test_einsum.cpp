@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/check.hpp"
+#include "autodiff/testing/check.hpp"
 #include "tests/autodiff/plans.hpp"
 #include "tests/parity/reference.hpp"
 
@@ -24,7 +24,7 @@ struct Case {
   std::string full = {};  // the same with letters alone and an arrow; empty: the text itself
 };
 
-// The sum over all values of all letters, in their order; extents of 1 are stretched.
+// The sum over all values of all letters, in their order; extents of 1 are broadcast.
 Array by_loops(const std::string& full, const Arrays& inputs) {
   std::vector<std::string> names{""};
   std::string output;

@@ -10,7 +10,7 @@
 
 #include "autodiff/autodiff.hpp"
 #include "autodiff/ops/elementwise.hpp"
-#include "autodiff/program.hpp"
+#include "autodiff/tape/program.hpp"
 #include "nn/nn.hpp"
 #include "tests/autodiff/helpers.hpp"
 

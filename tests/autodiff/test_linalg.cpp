@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/check.hpp"
+#include "autodiff/testing/check.hpp"
 #include "tests/autodiff/plans.hpp"
 #include "tests/parity/reference.hpp"
 

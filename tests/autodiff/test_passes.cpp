@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(a_plan_says_what_it_does) {
   std::set<std::string> changed;
   for (const Plan::PassInfo& pass : plan.passes())
     if (pass.changed) changed.insert(pass.name);
-  BOOST_TEST(changed.count("simplified") == 1U);  // the shape that a mean's gradient was stretched to
+  BOOST_TEST(changed.count("simplified") == 1U);  // the shape that a mean's gradient was broadcast to
   BOOST_TEST(changed.count("barriers removed") == 0U);
   const std::vector<Plan::StepInfo> steps = plan.steps();
   const auto fused = std::find_if(steps.begin(), steps.end(), [](const Plan::StepInfo& step) {

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/forward.hpp"
+#include "autodiff/derivatives/forward.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/autodiff/programs.hpp"
 

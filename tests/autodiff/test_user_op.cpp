@@ -3,8 +3,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/check.hpp"
 #include "autodiff/ops/elementwise.hpp"
+#include "autodiff/testing/check.hpp"
 
 using namespace wengert;
 

@@ -34,7 +34,7 @@ Var hidden(Operand x, const Var& w) {
   return layer(x, w);
 }
 
-std::string placed(const Tape& tape, Var var) { return fmt::format("({})", tape.place_of(tape.index_of(var, {}))); }
+std::string placed(const Tape& tape, Var var) { return fmt::format("({})", tape.location_of(tape.index_of(var, {}))); }
 
 struct Fixture {
   Tape tape{Dtype::f32, Tape::Mode::symbolic};

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/check.hpp"
+#include "autodiff/testing/check.hpp"
 #include "nn/nn.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/nn/classes.hpp"

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/check.hpp"
+#include "autodiff/testing/check.hpp"
 #include "nn/losses.hpp"
 #include "tests/autodiff/helpers.hpp"
 

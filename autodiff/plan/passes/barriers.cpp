@@ -1,4 +1,4 @@
-#include "autodiff/checkpoint.hpp"
+#include "autodiff/derivatives/checkpoint.hpp"
 #include "autodiff/plan/graph_rewriter.hpp"
 #include "autodiff/plan/passes.hpp"
 

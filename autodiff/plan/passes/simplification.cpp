@@ -2,7 +2,7 @@
 #include <cmath>
 #include <optional>
 
-#include "autodiff/checkpoint.hpp"
+#include "autodiff/derivatives/checkpoint.hpp"
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/known.hpp"

@@ -1,4 +1,4 @@
-#include "autodiff/forward.hpp"
+#include "autodiff/derivatives/forward.hpp"
 
 #include <fmt/format.h>
 
@@ -30,8 +30,8 @@ Var padded(Var stack, int rank) {
 }  // namespace
 
 ForwardSweep::ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents,
-                           std::uint32_t last, Rows rows)
-    : tape_(tape), first_(*std::min_element(xs.begin(), xs.end())), rows_(rows) {
+                           std::uint32_t last, RowCheck check)
+    : tape_(tape), first_(*std::min_element(xs.begin(), xs.end())), check_(check) {
   stacks_.resize(last < first_ ? 0 : last - first_ + 1);
   row_axis_.assign(stacks_.size(), no_rows);
   for (std::size_t i = 0; i < xs.size(); ++i) {
@@ -49,7 +49,7 @@ ForwardSweep::ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::s
     if (std::none_of(operands.begin(), operands.end(), [&](std::uint32_t operand) { return !at(operand).is_null(); }))
       continue;
     const Origin origin(tape_, i);
-    if (rows_ == Rows::apart) follow_rows(Call(tape_, i));
+    if (check_ == RowCheck::independent) follow_rows(Call(tape_, i));
     stacks_[i - first_] = push(i);
     if (const Var pushed = stacks_[i - first_]; !pushed.is_null()) tape_.check_tracked(pushed);
   }
@@ -72,12 +72,12 @@ void ForwardSweep::follow_rows(const Call& call) {
   std::vector<int> axes;
   for (std::uint32_t operand : tape_.operands(tape_.node(call.index())))
     axes.push_back(at(operand).is_null() ? no_rows : row_axis_[operand - first_]);
-  const wengert::Rows rows = rows_through(call.op(), {types, call.attributes()}, tape_.node(call.index()).type, axes);
+  const Rows rows = rows_through(call.op(), {types, call.attributes()}, tape_.node(call.index()).type, axes);
   if (!rows.kept())
     throw Error(fmt::format(
         "[{}] {} rows, but a function of rows was wanted: each row of its result must depend on the same row of its "
         "argument alone  ({})",
-        call.op().name(), rows.rule == RowRule::reduces ? "reduces" : "mixes", tape_.place_of(call.index())));
+        call.op().name(), rows.rule == RowRule::reduces ? "reduces" : "mixes", tape_.location_of(call.index())));
   row_axis_[call.index() - first_] = rows.axis;
 }
 
@@ -166,12 +166,13 @@ Var ForwardSweep::push_transposed(const Call& call) {
   for (Index k = 0; k < count; ++k) {
     const Var u = identity(tape_.full(tape_.node(call.index()).type, 0));
     Var product = sum(0 * u);
+    std::vector<Cotangent> pulled(mine.size());
+    for (std::size_t i = 0; i < mine.size(); ++i) pulled[i].wanted = !mine[i].is_null();
+    call.op().vjps(call, u, pulled);
     for (std::size_t i = 0; i < mine.size(); ++i) {
-      if (mine[i].is_null()) continue;
-      const Var pulled = call.op().vjp(call, static_cast<int>(i), u);
-      if (pulled.is_null()) continue;
+      if (mine[i].is_null() || pulled[i].value.is_null()) continue;
       const Var one = slice(mine[i], 0, mine[i].extent(0) == 1 ? 0 : k, mine[i].extent(0) == 1 ? 1 : k + 1);
-      product = product + sum(sum_to(pulled, call.shape(static_cast<int>(i))) * one);
+      product = product + sum(sum_to(pulled[i].value, call.shape(static_cast<int>(i))) * one);
     }
     parts.emplace_back(reshape(grad(product, u), call.out_shape().prepended(1)));
   }

@@ -1,4 +1,4 @@
-#include "autodiff/check_parts.hpp"
+#include "autodiff/testing/check_parts.hpp"
 
 #include <fmt/format.h>
 
@@ -7,9 +7,10 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <set>
 
 #include "autodiff/derivatives.hpp"
-#include "autodiff/forward.hpp"
+#include "autodiff/derivatives/forward.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/tape.hpp"
@@ -121,7 +122,19 @@ class Checker {
     const Array again = evaluate(inputs, attributes), first = out.value();
     expect(std::memcmp(again.raw(), first.raw(), first.type().bytes()) == 0,
            [] { return "recorded again it gives other bits"; });
+    if (op_.selects()) check_selection(inputs, first);
     check_memory(inputs, attributes, out.type());
+  }
+
+  void check_selection(const Arrays& inputs, const Array& output) {
+    std::set<double> known{0};
+    for (const Array& input : inputs) {
+      const Array values = input.cast(output.dtype());
+      for (Index i = 0; i < values.size(); ++i) known.insert(values.at(i));
+    }
+    for (Index i = 0; i < output.size(); ++i)
+      expect(known.count(output.at(i)) == 1,
+             [&] { return fmt::format("is to select values of its operands, and made {} at {}", output.at(i), i); });
   }
 
   // Runs the kernel with a mark behind its scratch memory.

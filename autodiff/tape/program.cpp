@@ -1,4 +1,4 @@
-#include "autodiff/program.hpp"
+#include "autodiff/tape/program.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "autodiff/provenance.hpp"
+#include "autodiff/tape/provenance.hpp"
 
 #include <fmt/format.h>
 
@@ -24,13 +24,6 @@ Index first_nonfinite(const Node& node) {
       if (!std::isfinite(values[i])) return i;
     return none;
   });
-}
-
-// Whether each value of the output is one of the operands', or 0.
-bool takes_over(const Op& op) {
-  if (op.linearity() == Linearity::linear && op.arity() == 1) return op.name() != "sum" && op.name() != "cumsum";
-  constexpr std::string_view names[] = {"reshape", "where", "maximum", "minimum", "concat", "take_along", "max", "min"};
-  return std::find(std::begin(names), std::end(names), op.name()) != std::end(names);
 }
 
 // The nodes up to `top`, and on the way to it, that are not finite.
@@ -63,7 +56,7 @@ class Faults {
     if (operands.empty()) return node.op == &full_op() && !std::isnan(tape_.var(i).value().at(0));
     const auto bad = [&](std::uint32_t operand) { return bad_[operand]; };
     const auto fine = [&](std::uint32_t operand) { return !bad_[operand] || stated_[operand]; };
-    return takes_over(*node.op) && std::any_of(operands.begin(), operands.end(), bad) &&
+    return node.op->selects() && std::any_of(operands.begin(), operands.end(), bad) &&
            std::all_of(operands.begin(), operands.end(), fine);
   }
 
@@ -111,10 +104,10 @@ std::string describe_nonfinite(const Tape& tape, std::uint32_t index) {
   const auto operands = tape.operands(node);
   for (std::size_t i = 0; i < operands.size(); ++i)
     text += fmt::format("; operand {}, %{}, lies in {}", i, operands[i], range_of(tape.node(operands[i])));
-  text += fmt::format("  ({})", tape.place_of(index));
-  for (std::uint32_t origin = node.origin; origin != 0; origin = tape.node(origin - 1).origin)
-    text += fmt::format(", in the derivative of [{}] %{}  ({})", tape.node(origin - 1).op->name(), origin - 1,
-                        tape.place_of(origin - 1));
+  text += fmt::format("  ({})", tape.location_of(index));
+  for (std::uint32_t origin = node.origin; origin != Node::none; origin = tape.node(origin).origin)
+    text += fmt::format(", in the derivative of [{}] %{}  ({})", tape.node(origin).op->name(), origin,
+                        tape.location_of(origin));
   return text;
 }
 

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <random>
 
-#include "autodiff/check_parts.hpp"
 #include "autodiff/derivatives.hpp"
-#include "autodiff/forward.hpp"
+#include "autodiff/derivatives/forward.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
+#include "autodiff/testing/check_parts.hpp"
 
 namespace wengert {
 namespace {

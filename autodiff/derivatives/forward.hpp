@@ -12,12 +12,13 @@ namespace wengert {
 // thus stay one row until they meet a value that differs between rows.
 class ForwardSweep {
  public:
-  // Rows: follow the rows along the first axis of every x and refuse an op that mixes or reduces them, with Error.
-  enum class Rows { any, apart };
+  // independent: follow the rows along the first axis of every x and refuse an op that mixes or reduces them, with
+  // Error.
+  enum class RowCheck { none, independent };
 
   // Pushes the stacks `tangents` of the nodes `xs` through the nodes that `last` depends on.
   ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents, std::uint32_t last,
-               Rows rows = Rows::any);
+               RowCheck check = RowCheck::none);
 
   // The stack at one of these nodes; null where it does not depend on xs.
   Var at(std::uint32_t index) const;
@@ -35,7 +36,7 @@ class ForwardSweep {
 
   Tape& tape_;
   std::uint32_t first_;
-  Rows rows_;
+  RowCheck check_;
   std::vector<Var> stacks_;
   std::vector<int> row_axis_;  // of each node on the path, counted from the end
 };

@@ -34,8 +34,8 @@ std::string Tape::list() const {
   for (std::uint32_t i = 0; i < size_; ++i) {
     std::string call = label(*this, i);
     for (std::uint32_t operand : operands(node(i))) call += fmt::format(" %{}", operand);
-    text += fmt::format("%{:<4} {:<40} {:<18} {}", i, call, to_string(node(i).type), place_of(i));
-    if (node(i).origin != 0) text += fmt::format(", derivative of %{}", node(i).origin - 1);
+    text += fmt::format("%{:<4} {:<40} {:<18} {}", i, call, to_string(node(i).type), location_of(i));
+    if (node(i).origin != Node::none) text += fmt::format(", derivative of %{}", node(i).origin);
     text += '\n';
   }
   return text;
@@ -45,9 +45,9 @@ std::string Tape::dot() const {
   std::string text = "digraph tape {\n  node [shape=box, fontname=\"sans-serif\"];\n";
   for (std::uint32_t i = 0; i < size_; ++i) {
     text += fmt::format("  n{} [label=\"%{} {}\\n{}\"{}];\n", i, i, quoted(label(*this, i)), to_string(node(i).type),
-                        node(i).op->is_leaf() ? ", style=filled"
-                        : node(i).origin != 0 ? ", style=dashed"
-                                              : "");
+                        node(i).op->is_leaf()          ? ", style=filled"
+                        : node(i).origin != Node::none ? ", style=dashed"
+                                                       : "");
     for (std::uint32_t operand : operands(node(i))) text += fmt::format("  n{} -> n{};\n", operand, i);
   }
   return text + "}\n";

@@ -3,8 +3,8 @@
 #include <optional>
 #include <utility>
 
-#include "autodiff/check_parts.hpp"
 #include "autodiff/tape.hpp"
+#include "autodiff/testing/check_parts.hpp"
 
 namespace wengert {
 namespace {

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "autodiff/derivatives.hpp"
-#include "autodiff/forward.hpp"
+#include "autodiff/derivatives/forward.hpp"
 #include "autodiff/ops.hpp"
 
 namespace wengert {
@@ -26,13 +26,13 @@ struct Bound {
 void check_scalar(Var y, const char* op, const Operand& at) {
   if (y.shape().size() != 1 || !is_float(y.dtype()))
     throw Error(fmt::format("[{}] needs a function whose value is a float of one element, got {}  ({})", op,
-                            to_string(y.type()), place_of(at)));
+                            to_string(y.type()), location_of(at)));
 }
 
 void check_direction(const Operand& x, const Operand& v, const char* op) {
   if (v.is_number() || v.type() != x.type(op))
     throw Error(fmt::format("[{}] the direction must be of x's type {}, got {}  ({})", op, to_string(x.type()),
-                            v.is_number() ? "a number" : to_string(v.type()), place_of(v)));
+                            v.is_number() ? "a number" : to_string(v.type()), location_of(v)));
 }
 
 Var push(const Bound& bound, Var y, const Operand& v) {
@@ -113,7 +113,7 @@ namespace {
 void check_rows(Var x, Var y, const char* op, const Operand& at) {
   if (x.rank() != 2 || x.type() != y.type())
     throw Error(fmt::format("[{}] needs a function from [B,d] to [B,d], got {} to {}  ({})", op, to_string(x.type()),
-                            to_string(y.type()), place_of(at)));
+                            to_string(y.type()), location_of(at)));
 }
 
 // The trace of every row's Jacobian of y by the bound argument, [B]
@@ -121,7 +121,7 @@ Var trace_rows(const Bound& bound, Var y) {
   const Index rows = bound.x.extent(0), d = bound.x.extent(1);
   const Var unit = reshape(basis(bound.tape, {bound.x.dtype(), {d}}), {d, 1, d});
   const std::uint32_t last = bound.tape.index_of(y, Where::current());
-  const ForwardSweep sweep(bound.tape, {&bound.x_index, 1}, {&unit, 1}, last, ForwardSweep::Rows::apart);
+  const ForwardSweep sweep(bound.tape, {&bound.x_index, 1}, {&unit, 1}, last, ForwardSweep::RowCheck::independent);
   const Var stack = sweep.at(last);
   if (stack.is_null()) return bound.tape.full(Type{y.dtype(), {rows}}, 0);
   return broadcast_to(sum(stack * unit, {0, 2}), {rows});
@@ -145,10 +145,11 @@ HutchinsonEstimate value_and_divergence(const Function& f, Operand x, Operand pr
   if (probes.is_number() || probes.rank() != 3 || probes.shape().trailing(2) != bound.x.shape() ||
       probes.dtype() != bound.x.dtype())
     throw Error(fmt::format("[divergence] needs probes [n,B,d] for x {}, got {}  ({})", to_string(bound.x.type()),
-                            probes.is_number() ? "a number" : to_string(probes.type()), place_of(probes)));
+                            probes.is_number() ? "a number" : to_string(probes.type()), location_of(probes)));
   const Index n = probes.extent(0);
   const Var v = probes.var();
-  const ForwardSweep sweep(bound.tape, {&bound.x_index, 1}, {&v, 1}, bound.y_index, ForwardSweep::Rows::apart);
+  const ForwardSweep sweep(bound.tape, {&bound.x_index, 1}, {&v, 1}, bound.y_index,
+                           ForwardSweep::RowCheck::independent);
   const Var products = sum(v * sweep.full(bound.y_index, n), 2);  // v' J v, [n,B]
   const Var average = mean(products, 0);
   const Var variance = sum(square(products - average), 0) / static_cast<double>(n - 1);
@@ -161,7 +162,7 @@ Var laplacian(const Function& f, Operand x) {
   const Shape& y = bound.y.shape();
   if (bound.x.rank() != 2 || y.size() != bound.x.extent(0) || y.rank() < 1 || y[0] != bound.x.extent(0))
     throw Error(fmt::format("[laplacian] needs a function from [B,d] to [B] or [B,1], got {} to {}  ({})",
-                            to_string(bound.x.type()), to_string(bound.y.type()), place_of(x)));
+                            to_string(bound.x.type()), to_string(bound.y.type()), location_of(x)));
   return trace_rows(bound, grad(sum(bound.y), bound.x));
 }
 

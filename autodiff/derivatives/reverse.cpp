@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
@@ -37,6 +38,8 @@ class Sweep {
   Var cotangent(std::uint32_t x) const { return x - first_ < cotangents_.size() ? cotangents_[x - first_] : Var{}; }
 
  private:
+  static constexpr std::size_t few = 8;  // operands, for which nothing is allocated
+
   void pull_back(std::uint32_t i) {
     const Node& node = tape_.node(i);
     if (node.op->linearity() == Linearity::none) return;
@@ -46,20 +49,16 @@ class Sweep {
     const auto is_wanted = [&](std::size_t k) {
       return operand(k) >= first_ && on_path_[operand(k) - first_] && is_float(tape_.node(operand(k)).type.dtype);
     };
-    const std::size_t count = node.operand_count;
-    if (node.op->is_local()) {  // what was made for one call may share work among its operands
-      std::vector<bool> wanted(count);
-      for (std::size_t k = 0; k < count; ++k) wanted[k] = is_wanted(k);
-      const std::vector<Var> pulled = node.op->vjps(call, cotangents_[i - first_], wanted);
-      for (std::size_t k = 0; k < count; ++k)
-        if (wanted[k]) add_to(operand(k), pulled[k]);
-    } else {  // nothing is allocated for it
-      for (std::size_t k = 0; k < count; ++k)
-        if (is_wanted(k)) add_to(operand(k), node.op->vjp(call, static_cast<int>(k), cotangents_[i - first_]));
-    }
+    std::array<Cotangent, few> some;
+    std::vector<Cotangent> many(node.operand_count > few ? node.operand_count : 0);
+    const std::span<Cotangent> asked = many.empty() ? std::span(some).first(node.operand_count) : std::span(many);
+    for (std::size_t k = 0; k < asked.size(); ++k) asked[k].wanted = is_wanted(k);
+    node.op->vjps(call, cotangents_[i - first_], asked);
+    for (std::size_t k = 0; k < asked.size(); ++k)
+      if (asked[k].wanted) add_to(operand(k), asked[k].value);
   }
 
-  // Where an operand was stretched, its cotangent is the sum over its copies.
+  // Where an operand was broadcast, its cotangent is the sum over its copies.
   void add_to(std::uint32_t operand, Var pulled) {
     if (pulled.is_null()) return;
     const Var part = sum_to(pulled, tape_.node(operand).type.shape);
@@ -96,7 +95,7 @@ std::vector<Var> grad(Operand y, std::span<const Var> xs) {
   Tape& tape = y.tape();
   if (y.shape().size() != 1 || !is_float(y.dtype()))
     throw Error(fmt::format("[grad] needs a float of one element to differentiate, got {}  ({})", to_string(y.type()),
-                            place_of(y)));
+                            location_of(y)));
   const Scope scope(y, "grad");
   return pull_back("grad", y, tape.full(y.type(), 1, y.where()), xs);
 }
@@ -109,7 +108,7 @@ Var grad(Operand y, Var x) { return grad(y, {x})[0]; }
 std::vector<Var> vjp(Operand y, Operand v, std::span<const Var> xs) {
   if (v.is_number() || v.type() != y.type())
     throw Error(fmt::format("[vjp] the cotangent must be of y's type {}, got {}  ({})", to_string(y.type()),
-                            v.is_number() ? "a number" : to_string(v.type()), place_of(y)));
+                            v.is_number() ? "a number" : to_string(v.type()), location_of(y)));
   y.tape().index_of(v.var(), v.where(), "vjp");
   const Scope scope(y, "vjp");
   return pull_back("vjp", y, v.var(), xs);

@@ -10,7 +10,7 @@
 
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
-#include "autodiff/provenance.hpp"
+#include "autodiff/tape/provenance.hpp"
 
 namespace wengert {
 namespace {
@@ -63,10 +63,10 @@ Tape& Tape::of(Var var, Where where, std::string_view reader) {
 
 std::uint32_t Tape::index_of(Var var, Where where, std::string_view reader) const {
   if (&of(var, where, reader) != this)
-    throw Error(fmt::format("{}this Var belongs to another tape  ({})", bracketed(reader), place(where, scope_)));
+    throw Error(fmt::format("{}this Var belongs to another tape  ({})", bracketed(reader), location(where, scope_)));
   if (var.index_ >= size_ || node(var.index_).birth != var.birth_)
     throw Error(fmt::format("{}this Var was rewound: its node is no longer on the tape  ({})", bracketed(reader),
-                            place(where, scope_)));
+                            location(where, scope_)));
   return var.index_;
 }
 
@@ -102,7 +102,7 @@ Var Tape::input(const Array& value, std::string_view name, Where where) {
 Var Tape::input(const Type& type, std::string_view name, Where where) {
   if (!symbolic())
     throw Error(fmt::format("[input] an eager tape needs the values, got only the type {}  ({})", to_string(type),
-                            place(where, scope_)));
+                            location(where, scope_)));
   return leaf(input_op(), type, nullptr, name, where);
 }
 
@@ -111,8 +111,8 @@ Var Tape::borrow(const Type& type, const void* data, std::shared_ptr<const void>
   for (const Borrowed& known : borrowed_)
     if (known.data == data && known.seen == *version && node(known.node).type == type) return var(known.node);
   const Var result = leaf(parameter_op(), type, symbolic() ? nullptr : data, name, where);
-  borrowed_.push_back({data, version, *version, size_ - 1, std::move(owner)});
   blocks_[(size_ - 1) / block][(size_ - 1) % block].borrowed = static_cast<std::uint32_t>(borrowed_.size());
+  borrowed_.push_back({data, version, *version, size_ - 1, std::move(owner)});
   return result;
 }
 
@@ -133,7 +133,7 @@ std::vector<bool> Tape::needed_by(std::uint32_t last, std::uint32_t begin) const
 }
 
 Tape::Borrowing Tape::borrowing(std::uint32_t index) const {
-  const Borrowed& b = borrowed_[node(index).borrowed - 1];
+  const Borrowed& b = borrowed_[node(index).borrowed];
   return {node(index).type, b.data, b.owner, b.version, name_of(index)};
 }
 
@@ -148,15 +148,15 @@ std::uint32_t Tape::resolve(const Operand& operand, Dtype dtype, const Op& op, W
   const double number = operand.number();
   if (dtype == Dtype::i32 && number != std::trunc(number))
     throw Error(fmt::format("[{}] {} is no integer, and the other operand is i32  ({})", op.name(), number,
-                            place(where, scope_)));
+                            location(where, scope_)));
   return index_of(full(Type{dtype, {}}, number, where), where);
 }
 
 void Tape::check_fresh(const Node& operand, Where where, const Op* reader) const {
-  const Borrowed& source = borrowed_[operand.borrowed - 1];
+  const Borrowed& source = borrowed_[operand.borrowed];
   if (*source.version != source.seen)
     throw Error(fmt::format("[{}] {} was changed after this tape read it: read it again with on(tape)  ({})",
-                            (reader ? reader : operand.op)->name(), name_of(source.node), place(where, scope_)));
+                            (reader ? reader : operand.op)->name(), name_of(source.node), location(where, scope_)));
 }
 
 Var Tape::record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where) {
@@ -164,10 +164,10 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
     throw Error(
         fmt::format("[record] this op does not exist: the initialiser of its object has not run yet, or its "
                     "destructor has  ({})",
-                    place(where, scope_)));
+                    location(where, scope_)));
   if (op.arity() >= 0 && static_cast<int>(operands.size()) != op.arity())
     throw Error(fmt::format("[{}] takes {} operands, got {}  ({})", op.name(), op.arity(), operands.size(),
-                            place(where, scope_)));
+                            location(where, scope_)));
   Dtype dtype = dtype_;
   for (const Operand& operand : operands)
     if (!operand.is_number()) {
@@ -184,7 +184,7 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
   types_.clear();
   for (std::uint32_t index : indices) {
     const Node& operand = node(index);
-    if (operand.borrowed != 0) check_fresh(operand, where, &op);
+    if (operand.borrowed != Node::none) check_fresh(operand, where, &op);
     types_.push_back(&operand.type);
   }
   try {
@@ -197,10 +197,10 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
     if (!symbolic()) evaluate(result);
   } catch (const std::exception& refusal) {
     rewind(before);  // neither the call nor its constants stay
-    throw Error(fmt::format("[{}] {}  ({})", op.name(), refusal.what(), place(where, scope_)));
+    throw Error(fmt::format("[{}] {}  ({})", op.name(), refusal.what(), location(where, scope_)));
   }
   if (op.is_local()) local_ops_.emplace_back(size_ - 1, op.weak_from_this().lock());
-  if (origin_ == 0) check_tracked(var(size_ - 1));
+  if (origin_ == Node::none) check_tracked(var(size_ - 1));
   return var(size_ - 1);
 }
 
@@ -253,7 +253,7 @@ std::uint32_t Tape::enter(std::string_view name, const Where& where) {
   return static_cast<std::uint32_t>(scopes_.size() - 1);
 }
 
-std::string Tape::place(const Where& where, std::uint32_t scope) const {
+std::string Tape::location(const Where& where, std::uint32_t scope) const {
   Where outermost = where;
   std::string path;
   for (std::uint32_t s = scope; s != 0; s = scopes_[s].parent) {
@@ -269,7 +269,7 @@ std::string Tape::name_of(std::uint32_t index) const {
   return {};
 }
 
-std::string place_of(const Operand& operand) {
+std::string location_of(const Operand& operand) {
   if (operand.is_number() || operand.var().is_null()) return to_string(operand.where());
   return operand.tape().here(operand.where());
 }

@@ -1,4 +1,4 @@
-#include "autodiff/check_parts.hpp"
+#include "autodiff/testing/check_parts.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

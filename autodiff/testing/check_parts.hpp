@@ -3,7 +3,7 @@
 #include <random>
 #include <string>
 
-#include "autodiff/check.hpp"
+#include "autodiff/testing/check.hpp"
 
 namespace wengert {
 

@@ -1,4 +1,4 @@
-#include "autodiff/arena.hpp"
+#include "autodiff/tape/arena.hpp"
 
 #include <algorithm>
 #include <new>

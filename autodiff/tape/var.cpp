@@ -15,7 +15,7 @@ const Node& computed(Var var, Where where) {
   if (tape.symbolic())
     throw Error(fmt::format("[{}] a value was read while the tape is symbolic: it records and computes nothing  ({})",
                             tape.node(index).op->name(), to_string(where)));
-  if (tape.node(index).borrowed != 0) tape.check_fresh(tape.node(index), where);
+  if (tape.node(index).borrowed != Node::none) tape.check_fresh(tape.node(index), where);
   return tape.node(index);
 }
 

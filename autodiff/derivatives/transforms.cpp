@@ -5,11 +5,11 @@
 #include <cstring>
 #include <optional>
 
-#include "autodiff/checkpoint.hpp"
-#include "autodiff/forward.hpp"
+#include "autodiff/derivatives/checkpoint.hpp"
+#include "autodiff/derivatives/forward.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/sources.hpp"
-#include "autodiff/program.hpp"
+#include "autodiff/tape/program.hpp"
 
 namespace wengert {
 namespace {
@@ -55,16 +55,15 @@ class Checkpoint final : public LocalOp {
 
   Type infer(const Signature&) const override { return program_.type(); }
 
-  std::vector<Var> vjps(const Call& c, Var g, const std::vector<bool>& wanted) const override {
+  void vjps(const Call& c, Var g, std::span<Cotangent> operands) const override {
     const std::vector<Var> fresh = fresh_nodes(c);
     const Var y = program_.replay(c.tape(), fresh);
-    std::vector<Var> xs, cotangents(wanted.size());
+    std::vector<Var> xs;
     for (std::size_t i = 0; i < fresh.size(); ++i)
-      if (wanted[i]) xs.push_back(fresh[i]);
+      if (operands[i].wanted) xs.push_back(fresh[i]);
     const std::vector<Var> pulled = wengert::vjp(y, g, xs);
     for (std::size_t i = 0, next = 0; i < fresh.size(); ++i)
-      if (wanted[i]) cotangents[i] = pulled[next++];
-    return cotangents;
+      if (operands[i].wanted) operands[i].value = pulled[next++];
   }
 
   Var jvp(const Call& c, std::span<const Var> tangents) const override {
@@ -130,7 +129,7 @@ class Custom final : public LocalOp {
     const Var cotangent = rule_(c.in(0), c.out(), g);
     if (cotangent.type() != c.in(0).type())
       throw Error(fmt::format("[custom_derivative] the rule's cotangent must be of x's type {}, got {}  ({})",
-                              to_string(c.in(0).type()), to_string(cotangent.type()), c.tape().place_of(c.index())));
+                              to_string(c.in(0).type()), to_string(cotangent.type()), c.tape().location_of(c.index())));
     return cotangent;
   }
 
