@@ -12,7 +12,7 @@
 namespace wengert {
 namespace {
 
-// What an array that was moved from points to, so that whoever copies its no bytes copies them from somewhere.
+// The memory of an array that was moved from, so that whoever copies its no bytes copies them from somewhere.
 alignas(alignment) std::byte nothing[alignment];
 
 }  // namespace

@@ -46,8 +46,9 @@ namespace detail {
 
 Dtype dtype_numbered(Index number);  // Error where no element type has the number
 
-// Where a field of each type lies: an Axis in axes, and so a list of them, which must be the last there; whole numbers,
-// bools and enumerators in integers, and so the extents of a Shape, which must be the last there; real ones in reals.
+// The list that holds a field of each type: an Axis in axes, and so a list of them, which must be the last there; whole
+// numbers, bools and enumerators in integers, and so the extents of a Shape, which must be the last there; real ones in
+// reals.
 class WriteField {
  public:
   explicit WriteField(Attributes& to) : to_(to) {}

@@ -1,5 +1,5 @@
-// What every source that includes Wengert has to be compiled with. Inline functions of the headers are compiled into
-// the libraries and into programs, and a program keeps one of the two: they have to be the same.
+// The flags that every source that includes Wengert has to be compiled with. Inline functions of the headers are
+// compiled into the libraries and into programs, and a program keeps one of the two: they have to be the same.
 #pragma once
 
 // The bytes of a vector, as xsimd chooses them.

@@ -36,7 +36,7 @@ class Op;
 // [[gnu::init_priority(library_ops)]] const Sum sum_op;
 inline constexpr int library_ops = 101;  // the first that programs may use
 
-// How an output depends on the operands: what forward mode needs to know.
+// The dependence of an output on the operands, as forward mode needs to know it.
 enum class Linearity {
   none,           // constant, or without derivative: a comparison, a source
   elementwise,    // tangent = sum over i of local_jvp(i, t_i); the vjp is the same local_jvp(i, g)
@@ -46,7 +46,7 @@ enum class Linearity {
   transpose_vjp,  // jvp by transposing the vjp
 };
 
-// What an op does to rows along one axis of one operand.
+// The effect of an op on rows along one axis of one operand.
 enum class RowRule {
   pointwise,  // an element of the output depends on the same element of the operand
   keeps,      // row i of the output (along Rows::axis) depends on row i of the operand
@@ -75,8 +75,8 @@ struct Signature {
   Dtype dtype(int i) const { return in[static_cast<std::size_t>(i)]->dtype; }
 };
 
-// What a kernel gets: memory and shapes, already checked. Operands and output are contiguous and cache-line aligned;
-// the output overlaps none.
+// The arguments of a kernel: memory and shapes, already checked. Operands and output are contiguous and cache-line
+// aligned; the output overlaps none.
 struct Kernel {
   Signature signature;
   std::span<const void* const> operands;
@@ -132,7 +132,7 @@ struct Batch {
   Shape slice_shape(std::size_t i) const;
 };
 
-// What a reverse sweep asks for an operand of a call.
+// The request of a reverse sweep for an operand of a call.
 struct Cotangent {
   bool wanted = false;
   Var value{};  // null: the output does not depend on the operand
@@ -148,7 +148,7 @@ class Op : public std::enable_shared_from_this<Op> {
     int arity = 1;  // -1: any number of operands
     Linearity linearity = Linearity::custom_jvp;
     bool leaf = false;         // a value from outside: never run, has no examples
-    bool detached = false;     // flat by decree, though its value is not: stop_gradient
+    bool detached = false;     // its gradient is zero by definition: stop_gradient
     bool brings_rows = false;  // the first axis of the output is of rows that move_rows() counts: a draw
     bool selects = false;      // each value of the output is 0 or an operand's: it makes no NaN and no infinity
     bool local = false;        // made for one call, owned by its tape: not in the registry
@@ -178,11 +178,11 @@ class Op : public std::enable_shared_from_this<Op> {
   // values that cannot be served (an index out of range): then reject(text).
   virtual void run(const Kernel& k) const = 0;
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
-  // How many partial sums (kernels/groups.hpp) the kernel adds up in the end, for sums over many rows: bits hang on
+  // The number of partial sums (kernels/groups.hpp) that the kernel adds up in the end, over many rows: bits hang on
   // it. Where sums follow one another, the most that one of them has.
   virtual Index partial_sums(const Signature&, const Type&) const { return 1; }
-  // What the attributes become for a range of rows (along the output's first axis) that begins at row `first`: draws
-  // count rows from there.
+  // Turns the attributes into those for a range of rows (along the output's first axis) that begins at row `first`:
+  // draws count rows from there.
   virtual void move_rows(Attributes&, Index /*first*/) const {}
   // Whether block() computes any run of elements by itself, so that chains of such ops can be fused.
   virtual bool fusable() const { return false; }

@@ -44,7 +44,7 @@ Var atan2(Operand y, Operand x);      // the angle of (x, y) in [-pi, pi]; 0, wi
 Var hypot(Operand a, Operand b);      // sqrt(a^2 + b^2) without overflow; derivatives NaN at (0, 0)
 Var logaddexp(Operand a, Operand b);  // log(exp(a) + exp(b)); equal infinities share the derivative, 1/2 each
 Var xlogy(Operand x, Operand y);      // x log y; 0 with derivatives 0 at x = 0 where y <= 0
-// What is left of a when a whole multiple of b is taken, exactly: of a's sign, and of b's.
+// The remainder of a after a whole multiple of b is taken, exactly: of a's sign, and of b's.
 Var fmod(Operand a, Operand b);
 Var remainder(Operand a, Operand b);
 Var copysign(Operand a, Operand b);              // |a| with b's sign, + for NaN; derivative 0 at a = 0

@@ -77,7 +77,7 @@ class AloneInRegion {
   bool before_;
 };
 
-// Of the exceptions of a team, the one of the lowest place.
+// The exception of the lowest place, of all that a team threw.
 class FirstError {
  public:
   void keep(Index place) {

@@ -14,7 +14,7 @@
 
 namespace wengert {
 
-// How the calling thread computes until the end of the scope, whatever its caller set; all kernels run so. Results are
+// The floating-point mode of the calling thread until the end of the scope, in which all kernels run. Results are
 // rounded to nearest. Denormal numbers are zeros of their sign, in f32 and f64, as operands and as results (below
 // 1.2e-38 and 2.2e-308: moments of dead units decay into them, and every operation on them takes a hundred cycles
 // more). No exception traps.
@@ -76,8 +76,8 @@ namespace detail {
 void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context);
 }
 
-// Where all threads of a region wait for each other: at work for a while, then asleep, so that a busy machine is not
-// held up by those who wait.
+// A meeting point for all threads of a region, which wait at work for a while, then asleep, so that a busy machine is
+// not held up by those who wait.
 class Barrier {
  public:
   explicit Barrier(int threads) : threads_(threads) {}

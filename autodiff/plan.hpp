@@ -69,10 +69,10 @@ class Plan {
   std::span<const Array> outputs() const&;  // as the last run left them
   std::span<const Array> outputs() const&& = delete;
 
-  // What it does: passes, stages, kernels with their operations, bytes.
+  // The plan as text: passes, stages, kernels with their operations, bytes.
   std::string explain() const;
 
-  // The same as data: what checks of the compiler ask.
+  // The same facts as data, for checks of the compiler.
   struct PassInfo {
     std::string name;
     std::size_t nodes = 0;  // after it
@@ -90,7 +90,7 @@ class Plan {
   std::vector<PassInfo> passes() const;
   std::vector<StepInfo> steps() const;
 
-  // Of all values between steps, with the partial sums of all rows and one range of rows at a time.
+  // The memory of all values between steps, with the partial sums of all rows and one range of rows at a time.
   std::size_t bytes() const;
 
   // Runs it some times, step by step on the calling thread alone, and says where the time went: ms a run, share, GF/s

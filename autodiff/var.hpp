@@ -51,7 +51,7 @@ class Var {
 };
 static_assert(sizeof(Var) == 16);
 
-// What ops take: converts from a Var or a number at the user's call, and so knows the user's line.
+// The operand of an op: converts from a Var or a number at the user's call, and so knows the user's line.
 class Operand {
  public:
   Operand(Var var, Where where = Where::current()) : var_(var), where_(where) {}
@@ -83,8 +83,8 @@ class Operand {
 std::string to_string(Var x, Where where = Where::current());
 std::ostream& operator<<(std::ostream& out, const Operand& x);
 
-// Where an operand was used, as errors say it: its line, or the outermost one outside of the library, and the path of
-// scopes that its tape is in.
+// The location of an operand's use, as errors say it: its line, or the outermost one outside of the library, and the
+// path of scopes that its tape is in.
 std::string location_of(const Operand& operand);
 
 }  // namespace wengert

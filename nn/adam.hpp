@@ -26,7 +26,7 @@ class Adam final : public Optimizer {
   OptimizerOptions read(std::int64_t update) override;
   void update_piece(Index begin, Index size, const void* gradient) override;
 
-  // What an update multiplies by.
+  // The factors of an update.
   struct Factors {
     double beta1 = 0, beta2 = 0, rate = 0, root = 0, eps = 0, keep = 1;
   } factors_;

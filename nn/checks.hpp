@@ -1,4 +1,4 @@
-// What layers and optimizers check of their options and operands: each throws Error that names the layer, the option,
+// Checks of the options and operands of layers and optimizers: each throws Error that names the layer, the option,
 // what was wanted and what came, and returns what it checked.
 #pragma once
 #include <string_view>
@@ -20,7 +20,7 @@ double fraction(std::string_view owner, std::string_view option, double value);
 void check_points_and_times(std::string_view network, const Operand& x, const Operand& t, Index dimension);
 // t [..., 1], which is broadcast over features.
 void check_times(std::string_view layer, const Operand& t);
-// What a part of a network gave.
+// The output of a part of a network.
 void check_shape(std::string_view network, std::string_view part, Var value, const Shape& wanted, const Operand& at);
 
 }  // namespace wengert::nn

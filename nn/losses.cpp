@@ -22,7 +22,7 @@ void check_target(const Operand& prediction, const Operand& target, const char* 
                      to_string(target.shape())));
 }
 
-// What distances from the target become.
+// The loss of distances from the target.
 template <class F>
 Var of_distances(const Operand& prediction, const Operand& target, const char* loss, Reduction reduction, F f) {
   check_target(prediction, target, loss);

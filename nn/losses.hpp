@@ -12,7 +12,7 @@
 
 namespace wengert::nn {
 
-// What becomes of the losses of the elements: one each, their mean, their sum.
+// The reduction of the losses of the elements: one each, their mean, their sum.
 enum class Reduction { none, mean, sum };
 
 struct LossOptions {

@@ -24,13 +24,13 @@ struct Clip {
   double norm = std::numeric_limits<double>::infinity();
 };
 
-// What every optimizer has besides its own options, as their `common`.
+// The options that every optimizer has besides its own, as their `common`.
 struct OptimizerOptions {
   Clip clip{};
   double ema_decay = 0;  // of exponential moving averages of the parameters, in [0, 1); 0: none are kept
 };
 
-// What became of a step. Where the loss or an entry of its gradient was a NaN or infinite nothing was updated: neither
+// The outcome of a step. Where the loss or an entry of its gradient was a NaN or infinite nothing was updated: neither
 // parameters, nor moments, averages and the number of updates.
 enum class StepOutcome { updated, loss_not_finite, gradient_not_finite };
 const char* name_of(StepOutcome outcome);  // "updated", "the loss is not finite", "the gradient is not finite"

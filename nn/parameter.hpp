@@ -8,7 +8,7 @@
 
 namespace wengert::nn {
 
-// How a matrix lies in memory against how files hold it: a Linear's weight is [out, in] in files, as PyTorch's, and
+// The layout of a matrix in memory against that of files: a Linear's weight is [out, in] in files, as PyTorch's, and
 // [in, out] in memory, where a product reads its rows.
 enum class Layout { as_in_files, transposed };
 

@@ -23,14 +23,14 @@
 
 namespace wengert::nn {
 
-// What is looked at beside the loss: f32 or f64 of any shape, of which a step reports the mean. It has no part in the
+// A metric beside the loss: f32 or f64 of any shape, of which a step reports the mean. It has no part in the
 // gradient and may be anything, NaN too.
 struct Metric {
   std::string name;
   Operand value;
 };
 
-// What is minimised, of one element, and what is looked at:
+// The loss to be minimised, of one element, and metrics beside it:
 //
 //   return nn::Loss{mean(square(error)), {{"largest", max(abs(error))}, {"within", abs(error) < 0.1}}};
 //

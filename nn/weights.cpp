@@ -8,7 +8,7 @@
 namespace wengert::nn {
 namespace {
 
-// What keeps an array from becoming the value of a parameter; empty when nothing does.
+// The reason why an array cannot become the value of a parameter; empty when there is none.
 std::string objection(const Parameter& parameter, const Array& array) {
   if (array.shape() != parameter.shape())
     return fmt::format("has shape {}, the module wants {}", to_string(array.shape()), to_string(parameter.shape()));

@@ -10,7 +10,7 @@ namespace {
 // The shapes of all operands, with an axis of `count` slices in front of those that are batched.
 using Layout = std::vector<Shape> (*)(const Batch& b, Index count);
 
-// As broadcasting aligns them: the axes that an operand lacks come behind the slices. Parts of a concat want equal
+// Aligned as in broadcasting: the axes that an operand lacks come behind the slices. Parts of a concat want equal
 // ranks.
 std::vector<Shape> aligned(const Batch& b, Index count) {
   std::vector<Shape> shapes;
@@ -75,7 +75,7 @@ Shape Batch::slice_shape(std::size_t i) const {
 Var Op::batched(const Batch& b) const {
   // Another number of slices, which is no extent of anything, shows where the right shape would be a coincidence.
   constexpr Index other = 104729;
-  // What has one operand has nothing to be aligned with.
+  // A single operand has nothing to be aligned with.
   const auto layouts = b.operands.size() == 1 ? std::array<Layout, 3>{as_they_are, aligned, spread}
                                               : std::array<Layout, 3>{aligned, as_they_are, spread};
   for (const Layout layout : layouts) {

@@ -1,4 +1,4 @@
-// What plans know of a checkpoint's nodes (transforms.hpp: checkpoint()).
+// The nodes of a checkpoint (transforms.hpp), as plans know them.
 #pragma once
 #include "autodiff/op.hpp"
 

@@ -58,7 +58,7 @@ class Sweep {
       if (asked[k].wanted) add_to(operand(k), asked[k].value);
   }
 
-  // Where an operand was broadcast, its cotangent is the sum over its copies.
+  // The cotangent of an operand that was broadcast is the sum over its copies.
   void add_to(std::uint32_t operand, Var pulled) {
     if (pulled.is_null()) return;
     const Var part = sum_to(pulled, tape_.node(operand).type.shape);

@@ -19,9 +19,9 @@ struct TensorEntry {
   std::size_t begin = 0, end = 0;  // bytes within the data
 };
 
-// What a header says, in its order: names that differ, types that Wengert has, and places that are as large as their
-// types and cover the `data` bytes without overlap or gap. Throws Error on any other header. Takes time and memory in
-// proportion to the text, however it is nested.
+// The entries of a header, in its order: names that differ, types that Wengert has, and places that are as large as
+// their types and cover the `data` bytes without overlap or gap. Throws Error on any other header. Takes time and
+// memory in proportion to the text, however it is nested.
 std::vector<TensorEntry> parse_header(std::string_view text, std::size_t data);
 
 // The header of arrays that lie one behind the other. Throws Error on what no reader would take: a name twice or not in

@@ -25,7 +25,7 @@ int whole(Index n) { return static_cast<int>(n); }
 // Distances between columns are never 0 in LAPACK.
 int distance(Index n) { return static_cast<int>(std::max<Index>(n, 1)); }
 
-// What a query answers; in f32 a large one may have been rounded down.
+// The answer to a query of workspace; in f32 a large one may have been rounded down.
 template <class T>
 int work_size(T answer) {
   return static_cast<int>(std::ceil(static_cast<double>(answer) * (1 + 1e-6))) + 1;

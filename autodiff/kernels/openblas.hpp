@@ -1,4 +1,4 @@
-// What calls of OpenBLAS have in common.
+// The setting that all calls of OpenBLAS share.
 #pragma once
 #include "autodiff/parallel.hpp"
 

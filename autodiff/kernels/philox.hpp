@@ -11,7 +11,7 @@ namespace wengert {
 
 using Block = std::array<std::uint32_t, 4>;
 
-// What fixes every block of a draw but row and number.
+// The part of a counter that all blocks of a draw share: all but row and number.
 struct Stream {
   std::uint64_t seed;
   std::uint32_t step, stream;

@@ -47,7 +47,7 @@ inline Walk broadcast_walk(const Shape& from, const Shape& to) {
   return walk;
 }
 
-// Where element i of the walk lies.
+// The position of element i of the walk.
 inline Index position_of(const Walk& walk, Index i) {
   Index at = walk.offset;
   for (std::size_t axis = walk.extents.size(); axis-- > 0;) {

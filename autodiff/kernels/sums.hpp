@@ -8,7 +8,7 @@
 
 namespace wengert {
 
-// How many terms a chain has. It adds 16 roundings to those of the tree, which costs a sixteenth of what chains do.
+// The number of terms of a chain. It adds 16 roundings to those of the tree, which costs a sixteenth of what chains do.
 inline constexpr Index chain_length = 16;
 
 namespace detail {

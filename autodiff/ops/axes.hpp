@@ -15,7 +15,7 @@ int new_axis(const Operand& x, int axis, const char* op);
 // `shape` with an extent of 1 more, as axis `axis` (counted from the end) of the result.
 Shape with_one(const Shape& shape, int axis);
 
-// What an op along one axis freezes.
+// The arguments of an op along one axis.
 struct AxisArgument {
   Axis axis = -1;
   template <class Visit>

@@ -1,4 +1,4 @@
-// What functions that record several ops check by themselves, in the words of an op's refusal.
+// Checks of functions that record several ops, in the words of an op's refusal.
 #pragma once
 #include <fmt/format.h>
 

@@ -29,7 +29,7 @@ struct LuWork : Lu<T> {
   Index rank = 0;
 };
 
-// What det and slogdet, of one factorization for each matrix, have in common; their outputs have `fewer` axes less.
+// The base of det and slogdet: one factorization for each matrix; their outputs have `fewer` axes less.
 template <class Derived>
 struct OfLuFactors : OpOf<Derived> {
   OfLuFactors(std::string name, int fewer)

@@ -6,7 +6,7 @@
 
 namespace wengert {
 
-// What a draw freezes, besides the settings of its distribution.
+// The arguments of a draw, besides the settings of its distribution.
 template <class Settings>
 struct DrawArguments {
   Index stream = 0;

@@ -26,7 +26,7 @@ std::string name_of_label(Label label) {
   return label < 0 ? fmt::format("axis {} of ...", label) : std::string(1, static_cast<char>(label));
 }
 
-// What stands between the commas and behind the arrow.
+// The letters between the commas and behind the arrow.
 struct Expression {
   std::vector<Labels> operands{1};
   std::optional<Labels> output;
@@ -204,7 +204,7 @@ class Einsum {
              return std::find(these.begin(), these.end(), &term) == these.end() && has(term.labels, label);
            });
   }
-  // What one term alone has and nobody wants.
+  // Letters that one term alone has and nobody wants.
   void sum_alone() {
     for (Term& term : terms_) {
       std::vector<int> axes;
@@ -271,7 +271,7 @@ class Einsum {
     for (Label label : b.labels)
       if (!has(a.labels, label)) roles.right.push_back(label);
     if (roles.summed.empty() || (roles.left.empty() && roles.right.empty())) return elementwise(a, b, roles);
-    // What the output has first comes from the left: no transpose is needed then.
+    // The left operand brings the output's first letters: no transpose is needed then.
     const auto place = [&](const Labels& labels) {
       return std::find_first_of(output_.begin(), output_.end(), labels.begin(), labels.end()) - output_.begin();
     };

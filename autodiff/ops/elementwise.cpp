@@ -11,7 +11,7 @@ namespace {
 constexpr Index block_size = 512;              // elements: three operands of f64 stay in the L1 cache
 constexpr Index piece_size = 16 * block_size;  // what a thread takes at a time
 
-// Where a block of one operand is read: in place, or from a buffer that broadcasts it.
+// The source of a block of one operand: in place, or from a buffer that broadcasts it.
 struct Reader {
   const void* data;
   Walk walk;

@@ -33,7 +33,7 @@ struct Accuracy {
   double range = std::numeric_limits<double>::infinity();  // of operands' magnitudes; nothing is promised beyond
 };
 
-// What all elementwise ops share: broadcasting, running block by block, splitting. Operands, 1 to 4 of them, have one
+// The base of all elementwise ops: broadcasting, running block by block, splitting. Operands, 1 to 4 of them, have one
 // float dtype. The constructor throws Error for another arity.
 class ElementwiseOp : public Op {
  public:
@@ -59,7 +59,7 @@ void map_block(const Value& value, Index n, const void* const* in, void* out, Dt
   });
 }
 
-// What runs a row's value.
+// A function that runs a row's value.
 using Block = std::function<void(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes)>;
 template <std::size_t Arity, class Value>
 Block block_of(Value value) {

@@ -91,7 +91,7 @@ struct Extremum final : SharedReduction {
     });
   }
 
-  // What each element has of the derivative: 1 / ties for those that are the extremum, 0 for others.
+  // The share of each element in the derivative: 1 / ties for those that are the extremum, 0 for others.
   Var share(const Call& c) const override {
     const Var best = equal(c.in(0), kept(c, c.out()));
     return best / sum(best, arguments(c).axes, {.keepdims = true});

@@ -12,8 +12,8 @@
 namespace wengert {
 namespace {
 
-// What both ops share: operand 1 indexes an axis of an array; on all other axes the operands broadcast. Being linear in
-// operand 0 alone, they count as bilinear: indices have no tangent.
+// The base of both ops: operand 1 indexes an axis of an array; on all other axes the operands broadcast. Being linear
+// in operand 0 alone, they count as bilinear: indices have no tangent.
 template <class Arguments>
 struct Indexing : OpWith<Arguments> {
   explicit Indexing(std::string name, bool selects = false)

@@ -1,4 +1,4 @@
-// What ops on matrices, the last two axes, have in common; leading axes are a batch.
+// The base of ops on matrices, the last two axes; leading axes are a batch.
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -30,7 +30,7 @@ Var border(Var x, int axis, Index count, bool before, const PadOptions& options)
   return {};
 }
 
-// How many elements an axis of extent n has for one side.
+// The number of elements that an axis of extent n has for one side.
 Index most(PadMode mode, Index n) {
   switch (mode) {
     case PadMode::constant:

@@ -1,4 +1,4 @@
-// What reductions share: their attributes, shapes and rows, and the walk over runs of axes.
+// The base of reductions: their attributes, shapes and rows, and the walk over runs of axes.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -71,7 +71,7 @@ struct Run {
   Index outer = 1, rows = 1, unit = 1, inner = 1;
 
   Index reduced() const { return rows * unit; }
-  // How many outer indices a thread takes at a time.
+  // The number of outer indices that a thread takes at a time.
   Index grain() const { return std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, reduced() * inner)); }
   // Into how many partial sums of this type's elements the rows are cut.
   Index partial_sums(Dtype dtype) const { return group_count(rows, inner * static_cast<Index>(size_of(dtype))); }

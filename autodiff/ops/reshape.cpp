@@ -55,7 +55,7 @@ struct Reshape final : OpWith<ReshapeArguments> {
 };
 [[gnu::init_priority(library_ops)]] const Reshape reshape_instance;
 
-// What `extents` are for x's elements.
+// The shape that `extents` state for x's elements.
 Shape completed(const Operand& x, const Extents& extents) {
   const auto listed = extents.listed();
   const auto unknown = std::find(listed.begin(), listed.end(), -1);

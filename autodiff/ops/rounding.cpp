@@ -41,7 +41,7 @@ T remainder_of(T a, T b) {
   return seen(std::fmod(seen(a), seen(b)));
 }
 
-// Where the quotient has few digits it is right or one too large, and FMA finds exactly what it leaves.
+// A quotient of few digits is right or one too large, and FMA finds exactly what it leaves.
 template <class T>
 simd::Batch<T> remainder_of(simd::Batch<T> a, simd::Batch<T> b) {
   using B = simd::Batch<T>;

@@ -1,4 +1,5 @@
-// Of all elements up to each along an axis: sums, products, the largest and smallest. And differences of neighbours.
+// Scans: sums, products, the largest and the smallest of all elements up to each along an axis; differences of
+// neighbours.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -157,7 +157,7 @@ struct Solve final : OpOf<Solve, OpWith<SolveOptions>> {
     const double n = static_cast<double>(out.shape[-2]), columns = static_cast<double>(out.shape[-1]);
     return n * n * (2 * n / 3 + 2 * columns);
   }
-  // Where a, b and x of each system lie; those that share their a are neighbours.
+  // The offsets of a, b and x of each system; those that share their a are neighbours.
   static Lanes<3> systems_of(const Signature& s, const Shape& out) {
     const Shape batch = batch_of(out);
     const Index n = out[-2], columns = out[-1];

@@ -187,7 +187,7 @@ struct Flip final : OpWith<FlipArguments, Movement> {
 };
 [[gnu::init_priority(library_ops)]] const Flip flip_op;
 
-// As they were named, counted from the end, each once.
+// The axes that were named, counted from the end, each once.
 AxisList distinct_axes(const Operand& x, const Axes& axes, const char* op) {
   axes_of(x, axes, op);
   AxisList list;

@@ -1,4 +1,4 @@
-// What a plan says of itself.
+// The text of explain(), and its facts as data.
 #include <fmt/format.h>
 
 #include <algorithm>

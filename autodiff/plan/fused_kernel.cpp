@@ -14,7 +14,7 @@ FusedKernel::FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shap
   share_registers();
 }
 
-// What repeats after fewer elements would cut blocks too short.
+// A value that repeats after fewer elements would cut blocks too short.
 constexpr Index shortest_run = 128;
 
 FusedKernel::Source FusedKernel::source_of(const Shape& own, const Shape& shape) {
@@ -78,7 +78,7 @@ void FusedKernel::compute(const void** operands, void* const* outputs, Index at,
   }
 }
 
-// What is the same in every block; blocks begin with a row where that matters.
+// Fills the buffers that are the same in every block; blocks begin with a row where that matters.
 template <class T>
 void FusedKernel::lay_out(const void* const* from, Index begin, Index n, T* buffers) const {
   for (std::size_t s = 0; s < sources_.size(); ++s) {

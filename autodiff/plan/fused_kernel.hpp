@@ -44,7 +44,7 @@ class FusedKernel {
   std::size_t instructions() const { return instructions_.size(); }
 
  private:
-  // How a block of a value from outside comes to lie side by side.
+  // The way in which a block of a value from outside comes to lie side by side.
   enum class Reach {
     single,    // one number: laid out once
     row,       // one row for all rows, of which a block holds several whole ones: laid out once

@@ -5,7 +5,7 @@
 
 namespace wengert::plan {
 
-// What steps are made from.
+// The material of steps.
 struct Lowering {
   const Graph& graph;
   const RowPlan& rows;
@@ -15,7 +15,7 @@ struct Lowering {
   // An operand of a node, and its result, as a step for `count` rows reads and writes them.
   Operand read(Id reader, std::size_t operand, Index count) const;
   Operand written(Id id, Index count) const;
-  // The same of a value whose rows lie along `axis`; 0 where it is taken whole.
+  // A value whose rows lie along `axis`, in the same way; 0 where it is taken whole.
   Operand operand(Id id, int axis, Index count) const;
 };
 

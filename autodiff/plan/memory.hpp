@@ -1,4 +1,4 @@
-// Where values lie: each has memory from the step that writes it to the last that reads it, and shares it with others
+// Memory packing: a value has memory from the step that writes it to the last that reads it, and shares it with others
 // before and after.
 #pragma once
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Where the time of a plan goes, kernel by kernel.
+// The time of a plan, kernel by kernel.
 #include <fmt/format.h>
 
 #include <algorithm>

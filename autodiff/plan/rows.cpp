@@ -111,7 +111,7 @@ class Finder {
     return a.leading(a.rank() - 2) == b.leading(b.rank() - 2);
   }
 
-  // As early as possible: after the reductions that it needs.
+  // The earliest stage: after the reductions that the node needs.
   void assign_stage(Id id) {
     for (Id operand : graph_.nodes[id].operands) plan_.stage[id] = std::max(plan_.stage[id], ready(operand, id));
   }
@@ -188,7 +188,7 @@ RowPlan find_rows(const Graph& graph, bool batch) {
   std::vector<bool> barred(graph.nodes.size(), false);
   while (true) {
     RowPlan plan = Finder(graph, extent, barred).run();
-    // What is stored must be written and read in slices: its rows come first, or it is computed whole.
+    // A stored value is written and read in slices: its rows come first, or it is computed whole.
     bool again = false;
     for (Id id = 0; id < graph.nodes.size(); ++id)
       if (plan.stored[id] && plan.axis[id] != -graph.nodes[id].type.shape.rank()) barred[id] = again = true;

@@ -34,7 +34,7 @@ struct Schedule {
   std::vector<std::size_t> output_entries{};         // in the table
   std::vector<std::shared_ptr<const void>> owned{};  // stores and constants that the table points into
 
-  // Of all values between steps, with the partial sums of all rows and one range of rows at a time.
+  // The memory of all values between steps, with the partial sums of all rows and one range of rows at a time.
   std::size_t bytes() const;
   std::string explain() const;
   std::vector<Plan::StepInfo> steps() const;

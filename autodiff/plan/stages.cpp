@@ -9,7 +9,7 @@ namespace {
 
 constexpr Index rows_of_a_range = 96;  // where no sum over rows says otherwise
 
-// As many ranges as two or four threads can share evenly.
+// A number of ranges that two or four threads can share evenly.
 Index ranges_of(Index extent) {
   const Index ranges = extent / rows_of_a_range;
   return ranges < 2 ? 1 : (ranges + 3) / 4 * 4;

@@ -9,8 +9,8 @@
 
 namespace wengert::plan {
 
-// Where a value lies: in a table of pointers (inputs, parameters, constants, outputs), in the memory of all threads, or
-// in that of one range of rows.
+// The place of a value: in a table of pointers (inputs, parameters, constants, outputs), in the memory of all threads,
+// or in that of one range of rows.
 struct Address {
   enum class Memory { table, shared, local } memory = Memory::table;
   std::size_t at = 0;         // an entry of the table, or an offset in bytes
@@ -61,7 +61,7 @@ class Step {
 };
 using Steps = std::vector<std::unique_ptr<Step>>;
 
-// What steps reach, for such estimates: operations on single elements, multiply-adds of products, bytes of a weight.
+// Typical speeds, for such estimates: operations on single elements, multiply-adds of products, bytes of a weight.
 inline constexpr double element_flops_per_us = 2e3, product_flops_per_us = 1e5, weight_bytes_per_us = 3e4;
 
 }  // namespace wengert::plan

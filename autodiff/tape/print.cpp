@@ -17,7 +17,7 @@ std::string label(const Tape& tape, std::uint32_t index) {
   return text;
 }
 
-// As a string of Graphviz: quotes and backslashes escaped.
+// A string of Graphviz: quotes and backslashes escaped.
 std::string quoted(const std::string& text) {
   std::string result;
   for (char c : text) {

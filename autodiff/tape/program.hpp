@@ -26,11 +26,11 @@ class Program {
   std::pair<Var, bool> replay_batched(Tape& tape, std::span<const Var> captured, std::vector<bool> batched) const;
 
   const Type& type() const { return type_; }  // of the output
-  // What becomes of rows along `axis` of a captured node, as Op::rows.
+  // The fate of rows along `axis` of a captured node, as Op::rows states it.
   Rows rows(std::size_t captured, int axis) const;
 
  private:
-  // Where an operand comes from: captured node number `index`, or step number `index`.
+  // The source of an operand: captured node number `index`, or step number `index`.
   struct Source {
     bool outside;
     std::size_t index;

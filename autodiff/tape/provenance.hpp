@@ -1,4 +1,4 @@
-// Where a NaN or an infinity came from.
+// The origin of a NaN or an infinity.
 //
 //   if (!std::isfinite(loss.item())) fmt::print("{}\n", nonfinite_origin(loss));
 //   // [log] made -inf at [3, 0] of f32 [32, 1]; operand 0, %12, lies in [0, 1.7]  (ring.cpp:41, in score.layers.0)

@@ -13,7 +13,7 @@ namespace wengert {
 
 struct CheckReport {
   int checks = 0;
-  // What the plans that were checked did, and how many of them: passes that changed something, by name; "fusion";
+  // The deeds of the plans that were checked, with their numbers: passes that changed something, by name; "fusion";
   // "ranges of rows"; "sums over rows", by partial ones; "tasks", of one step.
   std::map<std::string, int> planned;
   // "[tanh] example 0: f64: order 2, reverse over reverse: d/d input 0 at [3]: analytic 0.1, numeric 0.2"

@@ -1,4 +1,4 @@
-// What the files of check_op() and its siblings share.
+// The parts that check_op() and its siblings share.
 #pragma once
 #include <random>
 #include <string>

@@ -1,4 +1,4 @@
-// What an op says about itself for its tests: points to differentiate at, values to meet, calls to refuse.
+// An op's statements about itself for its tests: points to differentiate at, values to meet, calls to refuse.
 #pragma once
 #include <functional>
 #include <limits>

@@ -1,4 +1,4 @@
-// What all rows share, apart from what varies by row. A value varies where it depends on what brings rows in, whatever
+// Batch-invariant hoisting. A value varies where it depends on what brings rows in, whatever
 // its extents: a batch that happens to have one row is computed like that row among others.
 #include <algorithm>
 #include <map>

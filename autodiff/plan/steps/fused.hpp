@@ -7,8 +7,8 @@
 
 namespace wengert::plan {
 
-// What the ops read from outside of the group, each value once, what others read of them, and instructions that count
-// both. Of a group with a product its value is operand 0, whose type is given and whose address is not.
+// The values that the ops read from outside of the group, each once, those that others read, and instructions that
+// count both. Of a group with a product its value is operand 0, whose type is given and whose address is not.
 struct FusedCode {
   std::vector<Operand> operands, outputs;
   std::vector<FusedKernel::Instruction> instructions;
@@ -17,7 +17,7 @@ FusedCode fused_code(const Lowering& lowering, const FusionGroup& group, Index c
 
 std::vector<Shape> shapes_of(const std::vector<Operand>& operands);
 
-// Where they lie in a frame.
+// Their pointers in a frame.
 struct Pointers {
   std::array<const void*, FusedKernel::most_operands> operands;
   std::array<void*, FusedKernel::most_outputs> outputs;

@@ -67,7 +67,7 @@ class OpStep final : public Step {
       throw Error(fmt::format("[{}] {}  ({})", op_->name(), refusal.what(), location_));
     }
   }
-  // The same of some rows, from `first` on.
+  // Some rows alone, from `first` on.
   void compute_piece(const Frame& frame, Index first, std::span<const void* const> data) const {
     const std::size_t count = operands_.size();
     std::array<Type, few> some;

@@ -1,4 +1,4 @@
-// What steps that sum over rows share.
+// The base of steps that sum over rows.
 #pragma once
 #include <algorithm>
 

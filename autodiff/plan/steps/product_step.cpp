@@ -115,7 +115,7 @@ class ProductStep final : public Step {
                    Strided<T>{block, m_, 1});
     transpose_matrix(n, m_, block, m_, out.data + left, n_);
   }
-  // What is cheaper: to exchange b's rows and columns, or a's and the result's with registers that m fills in part. An
+  // The cheaper way: to exchange b's rows and columns, or a's and the result's with registers that m fills in part. An
   // exchange takes about as long as seven multiply-adds.
   bool packs_weights() const {
     const Index n = std::min(n_, block_columns_), filled = (m_ + 15) / 16 * 16;
