@@ -8,7 +8,7 @@
 
 namespace wengert::plan {
 
-// While it lives nobody else runs the plan.
+// While it is alive, no other thread can run the plan.
 class Turn {
  public:
   explicit Turn(std::atomic<bool>& running) : running_(running) {
@@ -61,10 +61,10 @@ class Executor {
   std::vector<Array> addends_;           // of accumulate()
   bool adds_up_ = false;                 // whether the outputs are something to add to
   std::atomic<bool> running_{false};
-  std::atomic<bool> computed_{false};  // whether all steps of the run are through
+  std::atomic<bool> computed_{false};  // whether all steps of the run have completed
 };
 
-// While one lives, plans share every step of several tasks among all threads, however little it does: for checks, whose
+// While one lives, plans share every step of several tasks among all threads, however cheap it is: for checks, whose
 // arrays are small.
 class ShareEveryStep {
  public:

@@ -13,8 +13,8 @@ class FusedKernel {
  public:
   static constexpr Index block = 512;  // elements
 
-  // Every instruction but the first reads another, or the product before them: of m instructions of a operands each,
-  // m a - (m - 1) come from outside, and the product.
+  // Every instruction but the first reads another, or the product before them: of the operands of m instructions with a
+  // operands each, at most m a - (m - 1) are external, and the product.
   static constexpr std::size_t most_operands = most_members * (most_arity - 1) + 2, most_outputs = most_members;
   static constexpr std::size_t most_values = most_operands + most_members;
 
@@ -44,11 +44,11 @@ class FusedKernel {
   std::size_t instructions() const { return instructions_.size(); }
 
  private:
-  // The way in which a block of a value from outside comes to lie side by side.
+  // How a block of an external value is made contiguous.
   enum class Reach {
     single,    // one number: laid out once
     row,       // one row for all rows, of which a block holds several whole ones: laid out once
-    in_place,  // it, or what repeats all along the leading axes: read where it lies
+    in_place,  // contiguous, or repeating along the leading axes: read in place
     column,    // one number a row
     walk       // anything else
   };

@@ -51,13 +51,13 @@ struct Graph {
 };
 
 // The nodes of a tape that `outputs` need, and all `inputs`. Throws Error where one of them is not on the tape, or
-// where a value is needed that is neither an input nor known.
+// where an input of the tape is needed that has no values and is none of `inputs`.
 Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs);
 
 // Whether the outputs of both are the same ops on the same leaves. What no output needs does not count, nor the order.
 bool same(const Graph& a, const Graph& b);
 
-// The readers of each node; an output is read once more, by nobody.
+// The readers of each node, once for each operand that it is; to be an output does not count.
 std::vector<std::vector<Id>> readers_of(const Graph& graph);
 
 // A product of rows by a weight, [..., m, k] x [k, n] or x [n, k]': the first operand is not transposed, and the second

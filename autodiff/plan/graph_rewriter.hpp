@@ -19,7 +19,7 @@ class GraphRewriter {
     to.names = from.names;
     to.rows = from.rows;
   }
-  // The node with its operands where they are now; to be added or replaced.
+  // The node with its operands where they are now: give it to add(), or drop it and put() another.
   Value moved(Id id) const {
     Value value = from_.nodes[id];
     for (Id& operand : value.operands) operand = now_[operand];
@@ -37,7 +37,7 @@ class GraphRewriter {
     value.type = op.infer({types, value.attributes});
     return value;
   }
-  // The value of `old` is that of `now`, in all that is moved from here on.
+  // From here on, readers of `old` read `now`.
   void put(Id old, Id now) { now_[old] = now; }
   Graph finish() {
     for (Id output : from_.outputs) to.outputs.push_back(now_[output]);

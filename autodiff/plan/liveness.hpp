@@ -14,12 +14,11 @@ class Liveness {
   bool is_output(Id id) const { return is_output_[id]; }
   // Whether a value is read outside of its group, so that it needs memory.
   bool escapes(Id id) const;
-  // The member of a group with a product in whose memory the product waits for its readers: a value that is written by
-  // the last of them or after it, or the product itself where others read it or none comes late enough.
+  // The member whose memory holds a group's product until its last reader: the last member that escapes, if that is
+  // written no earlier than the reader; otherwise the product itself.
   Id home_of_product(const FusionGroup& group) const;
 
-  // When, counted in groups, a node is written and last read, from outside of the rows of its stage. All groups of a
-  // stage's rows run as one.
+  // Lifetimes, in numbers of groups: from writing to the last reading. The groups of a stage's rows count as one.
   struct Interval {
     std::size_t first = 0, last = 0;
   };

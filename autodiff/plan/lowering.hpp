@@ -1,5 +1,5 @@
 // Lowering: from groups of nodes to steps. A kind of step is a class in one file of steps/, with a function that makes
-// it for the groups it serves; it is declared below and entered in the list of lowering.cpp.
+// it for the groups it serves; it is declared below and entered in the list of lowering.cpp, its file in meson.build.
 #pragma once
 #include "autodiff/plan/placement.hpp"
 

@@ -1,8 +1,8 @@
 // Passes: from one graph to another that computes the same with less work. compile() walks the table in its order; to
-// add one, declare it here, define it in a file of passes/ and enter it in the table (passes.cpp).
+// add one, declare it here, define it in a file of passes/ (and meson.build), and enter it in the table (passes.cpp).
 //
 // Every pass takes and gives a graph in which operands come before their readers, keeps the inputs with their numbers,
-// and keeps the bits of every output, but for hoist_batch_invariants, which says what it keeps.
+// and keeps the bits of every output, unless its row in the table says Keeps::accuracy.
 #pragma once
 #include "autodiff/plan/graph.hpp"
 
@@ -55,7 +55,7 @@ Graph hoist_batch_invariants(const Graph& graph);
 Graph share_sigmoids(const Graph& graph);
 
 // Rematerialisation barriers: what a checkpoint's derivative computes again was kept apart until here; now its operands
-// are those of the first time. Nothing may merge nodes after it.
+// are those of the first time. It comes last: merging afterwards would undo it.
 Graph remove_barriers(const Graph& graph);
 
 }  // namespace wengert::plan

@@ -13,8 +13,8 @@ class Placement {
   Placement(const Graph& graph, const RowPlan& rows, const std::vector<FusionGroup>& groups, const Liveness& liveness,
             Schedule& schedule);
 
-  // Places what only a range of `rows` rows needs, of the groups with these numbers; returns its bytes. Until the next
-  // call.
+  // Places what only a range of `rows` rows needs, of the groups with these numbers; returns its bytes. The
+  // addresses hold until the next call.
   std::size_t place_range(const std::vector<std::size_t>& groups, Index rows);
 
   const Address& of(Id id) const { return addresses_[id]; }

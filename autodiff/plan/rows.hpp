@@ -1,7 +1,7 @@
 // Which nodes go row by row. Rows are those of the batch: the first axis of the inputs that are said to bring them, or
 // the extent that most of what comes in has along its first axis. A row of a node in `rows` depends on the same row of
 // its operands, so that any range of rows can be computed by itself; what sums over rows is a reduction, in groups of
-// rows; everything else is whole. No result depends on it.
+// rows; everything else is whole. This split never changes a result.
 #pragma once
 #include "autodiff/plan/graph.hpp"
 

@@ -46,7 +46,7 @@ struct Operand {
 class Step {
  public:
   virtual ~Step() = default;
-  // Tasks share nothing and may go to different threads, in any order.
+  // Tasks are independent and may go to different threads, in any order.
   virtual Index tasks() const = 0;
   virtual void run(const Frame& frame, Index task) const = 0;
   virtual void run_whole(const Frame& frame) const {  // all tasks, as one where that is possible
@@ -61,7 +61,7 @@ class Step {
 };
 using Steps = std::vector<std::unique_ptr<Step>>;
 
-// Typical speeds, for such estimates: operations on single elements, multiply-adds of products, bytes of a weight.
+// Throughput assumed by these estimates: operations on single elements, multiply-adds of products, bytes of a weight.
 inline constexpr double element_flops_per_us = 2e3, product_flops_per_us = 1e5, weight_bytes_per_us = 3e4;
 
 }  // namespace wengert::plan
