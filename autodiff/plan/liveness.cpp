@@ -5,10 +5,7 @@
 namespace wengert::plan {
 
 Liveness::Liveness(const Graph& graph, const RowPlan& rows, const std::vector<FusionGroup>& groups)
-    : groups_(groups),
-      readers_(readers_of(graph)),
-      group_of_(graph.nodes.size(), groups.size()),
-      is_output_(graph.nodes.size(), false) {
+    : readers_(readers_of(graph)), group_of_(graph.nodes.size(), groups.size()), is_output_(graph.nodes.size(), false) {
   for (Id output : graph.outputs) is_output_[output] = true;
   for (std::size_t g = 0; g < groups.size(); ++g)
     for (Id member : groups[g].members) group_of_[member] = g;

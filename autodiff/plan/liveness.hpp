@@ -26,7 +26,6 @@ class Liveness {
   Interval living(Id id) const;
 
  private:
-  const std::vector<FusionGroup>& groups_;
   std::vector<std::vector<Id>> readers_;
   std::vector<std::size_t> group_of_;
   std::vector<bool> is_output_;
