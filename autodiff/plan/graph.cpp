@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/known.hpp"
@@ -54,18 +53,17 @@ Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var
   return graph;
 }
 
-namespace {
-
-// A NaN is the same as itself.
-bool same_bits(const Attributes& a, const Attributes& b) {
-  const auto alike = [](double x, double y) {
-    return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
+std::string bytes_of(const Attributes& a) {
+  std::string bytes;
+  const auto add = [&](const auto& list) {
+    bytes += static_cast<char>('0' + list.size());
+    for (const auto& each : list) bytes.append(reinterpret_cast<const char*>(&each), sizeof(each));
   };
-  return a.axes == b.axes && a.integers == b.integers &&
-         std::equal(a.reals.begin(), a.reals.end(), b.reals.begin(), b.reals.end(), alike);
+  add(a.axes);
+  add(a.integers);
+  add(a.reals);
+  return bytes;
 }
-
-}  // namespace
 
 bool same(const Graph& a, const Graph& b) {
   constexpr Id none = static_cast<Id>(-1);
@@ -88,7 +86,7 @@ bool same(const Graph& a, const Graph& b) {
     const Value &x = a.nodes[open.back().first], &y = b.nodes[open.back().second];
     open.pop_back();
     const bool alike = x.op == y.op && x.type == y.type && x.input == y.input && x.parameter == y.parameter &&
-                       x.constant == y.constant && same_bits(x.attributes, y.attributes);
+                       x.constant == y.constant && bytes_of(x.attributes) == bytes_of(y.attributes);
     if (!alike || !match_all(x.operands, y.operands)) return false;
   }
   return true;

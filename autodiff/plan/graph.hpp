@@ -54,6 +54,9 @@ struct Graph {
 // where an input of the tape is needed that has no values and is none of `inputs`.
 Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs);
 
+// The bytes of attributes: equal for equal ones alone, unlike their text, and for a NaN and itself.
+std::string bytes_of(const Attributes& attributes);
+
 // Whether the outputs of both are the same ops on the same leaves. What no output needs does not count, nor the order.
 bool same(const Graph& a, const Graph& b);
 

@@ -5,22 +5,6 @@
 #include "autodiff/plan/passes.hpp"
 
 namespace wengert::plan {
-namespace {
-
-// The bytes of attributes: equal for equal ones alone, unlike their text.
-std::string bytes_of(const Attributes& a) {
-  std::string bytes;
-  const auto add = [&](const auto& list) {
-    bytes += static_cast<char>('0' + list.size());
-    for (const auto& each : list) bytes.append(reinterpret_cast<const char*>(&each), sizeof(each));
-  };
-  add(a.axes);
-  add(a.integers);
-  add(a.reals);
-  return bytes;
-}
-
-}  // namespace
 
 Graph eliminate_common_subexpressions(const Graph& graph) {
   using Key = std::tuple<const Op*, std::vector<Id>, std::string, std::string>;
