@@ -17,7 +17,7 @@ struct Stepper {
   Stepper(const M& method, const Equation& equation);
 
   std::string name;
-  Index evaluations, start_evaluations = 0, draws = 0;
+  Index evaluations = 0, start_evaluations = 0, draws = 0;
   double error_order = 0;  // 0: gives no estimate of its error
   Direction direction;
   std::optional<Ode> ode{};  // the equation, where it is one
@@ -30,10 +30,9 @@ struct Stepper {
 
 template <class M, class Equation>
 Stepper::Stepper(const M& method, const Equation& equation)
-    : name(method.name),
-      evaluations(method.evaluations()),
-      direction(direction_of<M> == Direction::either ? direction_of<Equation> : direction_of<M>) {
-  if constexpr (requires { method.check(); }) method.check();
+    : name(method.name), direction(direction_of<M> == Direction::either ? direction_of<Equation> : direction_of<M>) {
+  if constexpr (requires { method.check(); }) method.check();  // before options are computed with
+  evaluations = method.evaluations();
   if constexpr (requires { method.draws(equation); })
     draws = method.draws(equation);
   else if constexpr (requires { method.draws(); })
