@@ -7,9 +7,13 @@
 namespace wengert::plan {
 namespace {
 
+// Readers that a search looks at, at most: in long graphs nearly all longer searches end at a path.
+constexpr std::size_t most_searched = 2048;
+
 class Fuser {
  public:
-  Fuser(const Graph& graph, const RowPlan& rows) : graph_(graph), rows_(rows), readers_(readers_of(graph)) {
+  Fuser(const Graph& graph, const RowPlan& rows)
+      : graph_(graph), rows_(rows), readers_(readers_of(graph)), seen_(graph.nodes.size(), 0) {
     for (Id id = 0; id < graph.nodes.size(); ++id) {
       group_.push_back(id);
       members_.push_back({id});
@@ -81,25 +85,24 @@ class Fuser {
     for (Id member : members_[from]) group_[member] = to;
     members_[from].clear();
   }
-  // Whether `to` needs `from` by way of another group: then they cannot be one.
-  bool reaches(Id from, Id to) const {
-    std::set<Id> seen;
-    std::vector<Id> open;
-    const auto visit = [&](Id group, bool direct) {
-      for (Id member : members_[group])
+  // `to` needs `from` by way of another group, or the search was given up: then they stay two. Groups are joined in the
+  // order of their nodes, so that later nodes than the last of `to` are by themselves and lead to none before.
+  bool reaches(Id from, Id to) {
+    const Id last = members_[to].back();
+    std::size_t looked_at = 0;
+    ++search_;
+    std::vector<Id> open{from};
+    for (std::size_t next = 0; next < open.size(); ++next)
+      for (Id member : members_[open[next]])
         for (Id reader : readers_[member]) {
-          const Id next = group_[reader];
-          if (next == group || (direct && next == to)) continue;
-          if (seen.insert(next).second) open.push_back(next);
+          if (reader > last) break;  // readers are in order
+          if (++looked_at > most_searched) return true;
+          const Id group = group_[reader];
+          if (group == to && next > 0) return true;
+          if (group == from || group == to || seen_[group] == search_) continue;
+          seen_[group] = search_;
+          open.push_back(group);
         }
-    };
-    visit(from, true);
-    while (!open.empty()) {
-      const Id group = open.back();
-      open.pop_back();
-      if (group == to) return true;
-      visit(group, false);
-    }
     return false;
   }
 
@@ -108,6 +111,8 @@ class Fuser {
   std::vector<std::vector<Id>> readers_;
   std::vector<Id> group_;                 // of each node
   std::vector<std::vector<Id>> members_;  // of each group
+  std::vector<std::uint32_t> seen_;       // the search that a group was last seen in
+  std::uint32_t search_ = 0;
 };
 
 }  // namespace

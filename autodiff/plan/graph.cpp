@@ -20,6 +20,7 @@ Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var
   Graph graph;
   std::vector<Id> number(tape.size());
   std::vector<bool> wanted(tape.size());
+  std::vector<int> input_at(tape.size(), -1);
   for (Var output : outputs) wanted[tape.index_of(output, Where::current(), "compile")] = true;
   for (std::uint32_t i = tape.size(); i-- > 0;)
     if (wanted[i])
@@ -27,6 +28,7 @@ Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var
   for (Var input : inputs) {
     const std::uint32_t index = tape.index_of(input, Where::current(), "compile");
     wanted[index] = true;  // also where nothing reads it: it keeps its number
+    if (input_at[index] < 0) input_at[index] = static_cast<int>(graph.inputs.size());
     graph.inputs.push_back(tape.node(index).type);
     graph.names.push_back(tape.name_of(index));
   }
@@ -36,9 +38,8 @@ Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var
     Value node{.op = from.op, .attributes = *from.attributes, .type = from.type, .location = tape.location_of(i)};
     node.owned = from.op->weak_from_this().lock();
     for (std::uint32_t operand : tape.operands(from)) node.operands.push_back(number[operand]);
-    const auto given = std::find_if(inputs.begin(), inputs.end(), [&](Var input) { return tape.var(i) == input; });
-    if (given != inputs.end())
-      node.input = static_cast<int>(given - inputs.begin());
+    if (input_at[i] >= 0)
+      node.input = input_at[i];
     else if (from.op == &parameter_op())
       node.parameter = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
     else if (from.op == &input_op() && !tape.has_values(i))

@@ -17,7 +17,8 @@ Placement::Placement(const Graph& graph, const RowPlan& rows, const std::vector<
       schedule_(schedule),
       addresses_(graph.nodes.size()),
       partial_sums_(graph.nodes.size()),
-      in_output_(graph.nodes.size(), false) {
+      in_output_(graph.nodes.size(), false),
+      position_(groups.size(), 0) {
   place_leaves();
   place_outputs();
   place_shared();
@@ -67,16 +68,15 @@ void Placement::place_shared() {
     spans.push_back({bytes, interval.first, interval.last});
     users.push_back(&address);
   };
-  const auto is_copied = [&](Id id) {
-    return std::any_of(copies_.begin(), copies_.end(), [&](const Copy& copy) { return copy.from == id; });
-  };
+  std::vector<bool> is_copied(graph_.nodes.size(), false);
+  for (const Copy& copy : copies_) is_copied[copy.from] = true;
   for (Id id = 0; id < graph_.nodes.size(); ++id) {
     const Value& value = graph_.nodes[id];
     if (value.is_leaf()) continue;
     schedule_.value_bytes += value.type.bytes();
     if (rows_.part[id] == Part::rows && !rows_.stored[id]) continue;
     Liveness::Interval living = liveness_.living(id);
-    if (is_copied(id)) living.last = groups_.size();
+    if (is_copied[id]) living.last = groups_.size();
     if (!in_output_[id]) add(addresses_[id], value.type.bytes(), living);
     if (rows_.part[id] != Part::reduction) continue;
     if (const auto count = static_cast<std::size_t>(partial_sums_of(graph_, id)); count > 1)
@@ -97,8 +97,7 @@ bool Placement::needs_local(Id id) const {
 }
 
 std::size_t Placement::place_range(const std::vector<std::size_t>& groups, Index rows) {
-  std::vector<std::size_t> position(groups_.size(), 0);
-  for (std::size_t i = 0; i < groups.size(); ++i) position[groups[i]] = i;
+  for (std::size_t i = 0; i < groups.size(); ++i) position_[groups[i]] = i;
   std::vector<Span> spans;
   std::vector<Id> users;
   for (std::size_t i = 0; i < groups.size(); ++i)
@@ -106,7 +105,7 @@ std::size_t Placement::place_range(const std::vector<std::size_t>& groups, Index
       if (!needs_local(id)) continue;
       std::size_t last = i;
       for (Id reader : liveness_.readers(id))
-        if (rows_.part[reader] != Part::whole) last = std::max(last, position[liveness_.group_of(reader)]);
+        if (rows_.part[reader] != Part::whole) last = std::max(last, position_[liveness_.group_of(reader)]);
       spans.push_back({with_rows(graph_.nodes[id].type, rows_.axis[id], rows).bytes(), i, last});
       users.push_back(id);
     }

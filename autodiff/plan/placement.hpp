@@ -42,6 +42,7 @@ class Placement {
   std::vector<Address> addresses_, partial_sums_;
   std::vector<bool> in_output_;
   std::vector<Copy> copies_;
+  std::vector<std::size_t> position_;  // of a group among those of the stage at hand
 };
 
 // The type with `rows` rows along an axis, counted from the end; 0 where it has none.

@@ -28,7 +28,7 @@ class Scheduler {
     schedule_.inputs = graph_.inputs;
     schedule_.names = graph_.names;
     schedule_.extent = rows_.extent;
-    for (int stage = 0; stage < rows_.stages; ++stage) schedule_.stages.push_back(make_stage(stage));
+    for (const auto& groups : groups_by_stage()) schedule_.stages.push_back(make_stage(groups));
     if (!placement_.copies().empty()) schedule_.stages.emplace_back();
     for (const auto& copy : placement_.copies()) schedule_.stages.back().whole.push_back(copy_step(lowering_, copy));
     count_scratch_and_work();
@@ -36,13 +36,18 @@ class Scheduler {
   }
 
  private:
-  Stage make_stage(int stage) {
+  std::vector<std::vector<std::size_t>> groups_by_stage() const {
+    std::vector<std::vector<std::size_t>> result(static_cast<std::size_t>(rows_.stages));
+    for (std::size_t g = 0; g < groups_.size(); ++g)
+      result[static_cast<std::size_t>(rows_.stage[groups_[g].first()])].push_back(g);
+    return result;
+  }
+
+  Stage make_stage(const std::vector<std::size_t>& groups) {
     Stage result;
     std::vector<std::size_t> by_rows;  // groups
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      const Id first = groups_[g].first();
-      if (rows_.stage[first] != stage) continue;
-      if (rows_.part[first] == Part::whole)
+    for (std::size_t g : groups) {
+      if (const Id first = groups_[g].first(); rows_.part[first] == Part::whole)
         result.whole.push_back(make_step(lowering_, groups_[g], 0));
       else
         by_rows.push_back(g);

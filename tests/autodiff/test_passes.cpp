@@ -158,24 +158,40 @@ BOOST_AUTO_TEST_CASE(memory_is_shared_by_what_never_lives_together) {
   BOOST_TEST(bytes == 1024U);
   BOOST_TEST(spans[0].offset == spans[1].offset);
   BOOST_TEST(spans[2].offset == 128U);
-  // Nothing overlaps, for many spans.
+}
+
+// `count` spans at random: no two that live together overlap, and the total is near the most that lives at one step.
+void check_packing(std::size_t count) {
   std::mt19937 random(1);
-  std::vector<plan::Span> many;
-  for (int i = 0; i < 200; ++i) {
-    const std::size_t first = random() % 50;
-    many.push_back({random() % 500, first, first + random() % 10});
+  std::vector<plan::Span> spans;
+  std::vector<std::size_t> alive(count, 0);  // bytes at each step
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t first = random() % (count / 4);
+    spans.push_back({random() % 500, first, first + random() % 20});
+    for (std::size_t step = first; step <= spans[i].last; ++step) alive[step] += (spans[i].bytes + 63) / 64 * 64;
   }
-  const std::size_t total = pack(many);
-  for (std::size_t i = 0; i < many.size(); ++i) {
-    BOOST_TEST(many[i].offset % 64 == 0U);
-    BOOST_TEST(many[i].offset + many[i].bytes <= total);
+  const std::size_t total = pack(spans), least = *std::max_element(alive.begin(), alive.end());
+  BOOST_TEST(total >= least);
+  BOOST_TEST(total <= least + least / 4);
+  std::size_t overlaps = 0, beyond = 0, unaligned = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const plan::Span& a = spans[i];
+    unaligned += a.offset % 64 != 0;
+    beyond += a.offset + a.bytes > total;
     for (std::size_t j = 0; j < i; ++j) {
-      const bool together = many[i].first <= many[j].last && many[j].first <= many[i].last;
-      const bool overlap =
-          many[i].offset < many[j].offset + many[j].bytes && many[j].offset < many[i].offset + many[i].bytes;
-      BOOST_TEST(!(together && overlap));
+      const plan::Span& b = spans[j];
+      overlaps +=
+          a.first <= b.last && b.first <= a.last && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
     }
   }
+  BOOST_TEST(overlaps == 0U);
+  BOOST_TEST(beyond == 0U);
+  BOOST_TEST(unaligned == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(memory_that_lives_together_does_not_overlap) {
+  check_packing(200);   // by size
+  check_packing(6000);  // by time
 }
 
 BOOST_AUTO_TEST_CASE(a_plan_says_what_it_does) {
