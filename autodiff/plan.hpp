@@ -9,13 +9,13 @@
 // them; all else is frozen when compile() records the function on a symbolic tape, which refuses to be read, so that
 // nothing is frozen by mistake.
 //
-// The work is cut by rows of the batch or by pieces of single steps, over threads() threads. The bits of a result
-// depend neither on that nor on the number of threads. They are those of an eager tape with one exception: what all
-// rows share is taken out of products. A sampler's [x, e(t)] W with one time t [1,1] for all rows of x [B,d] becomes
-// x Wx + (e We), of which the second is one row, and layers without an activation between them become one. That is as
-// accurate as the eager order of sums, not equal to it: networks' values agree within 1e-12 (f64) or 2e-6 (f32) of the
-// largest entry, f32 derivatives, which magnify rounding, within 1e-5. A row has the same bits in a batch of any size
-// (CompileOptions::rows).
+// The work is cut by rows of the batch or by pieces of single steps, over at most threads() threads: a plan times its
+// runs to find how many are fastest, and explain() says what it found. The bits of a result depend neither on that nor
+// on the number of threads. They are those of an eager tape with one exception: what all rows share is taken out of
+// products. A sampler's [x, e(t)] W with one time t [1,1] for all rows of x [B,d] becomes x Wx + (e We), of which the
+// second is one row, and layers without an activation between them become one. That is as accurate as the eager order of
+// sums, not equal to it: networks' values agree within 1e-12 (f64) or 2e-6 (f32) of the largest entry, f32 derivatives,
+// which magnify rounding, within 1e-5. A row has the same bits in a batch of any size (CompileOptions::rows).
 #pragma once
 #include <functional>
 #include <initializer_list>

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/parallel.hpp"
@@ -130,15 +131,25 @@ void Executor::work(int thread, int threads, Barrier& barrier) {
   }
 }
 
-// One thread where none of several would have work of its own. (Its values are then in one cache for what follows.)
-int Executor::team() const {
-  if (is_short(schedule_.microseconds)) return 1;
-  const int wanted = threads();
-  for (const Stage& stage : schedule_.stages)
-    if (by_ranges(stage, wanted) || shared_out(stage.whole) || shared_out(stage.all.steps) ||
-        shared_out(stage.combined))
-      return wanted;
-  return 1;
+// Each of the threads would have work of its own. (Where none has, all values are better in one cache.)
+bool Executor::gains_from(int threads) const {
+  if (threads == 1 || is_short(schedule_.microseconds)) return false;
+  return std::any_of(schedule_.stages.begin(), schedule_.stages.end(), [&](const Stage& stage) {
+    return by_ranges(stage, threads) || shared_out(stage.whole) || shared_out(stage.all.steps) ||
+           shared_out(stage.combined);
+  });
+}
+
+// Returns the number of threads that came.
+int Executor::run_on(int team, const Finish& then) {
+  int came = 1;
+  parallel_region(team, [&](int thread, int threads, Barrier& barrier) {
+    if (thread == 0) came = threads;
+    work(thread, threads, barrier);
+    computed_ = true;
+    if (then) then(thread, threads, barrier);
+  });
+  return came;
 }
 
 // Computes the outputs where `to` lies; `then` runs on every thread of the region, once they are there. (What follows
@@ -146,15 +157,18 @@ int Executor::team() const {
 void Executor::execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then) {
   for (std::size_t i = 0; i < given.size(); ++i) schedule_.table[i] = given[i].data;
   for (std::size_t i = 0; i < to.size(); ++i) schedule_.table[schedule_.output_entries[i]] = to[i].raw();
-  const int wanted = team();
-  make_room(wanted);
+  const int most = threads(), all = gains_from(most) ? most : 1;
+  make_room(all);
   computed_ = false;
   try {
-    parallel_region(wanted, [&](int thread, int threads, Barrier& barrier) {
-      work(thread, threads, barrier);
-      computed_ = true;
-      if (then) then(thread, threads, barrier);
-    });
+    if (all == 1 || sharing_every_step > 0) {
+      run_on(all, then);
+    } else {
+      const int team = team_size_.next(all);
+      const auto start = std::chrono::steady_clock::now();
+      if (run_on(team, then) == team)  // else the threads are at work elsewhere
+        team_size_.took(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
   } catch (const Error&) {
     if (!computed_) run_whole();
     throw;

@@ -5,6 +5,7 @@
 
 #include "autodiff/plan.hpp"
 #include "autodiff/plan/schedule.hpp"
+#include "autodiff/plan/team_size.hpp"
 
 namespace wengert::plan {
 
@@ -33,6 +34,7 @@ class Executor {
   std::string profile(std::span<const PlanInput> inputs, int runs);
 
   const Schedule& schedule() const { return schedule_; }
+  std::string explain() const { return schedule_.explain() + team_size_.text(); }
   std::span<const Array> outputs() const { return schedule_.outputs; }
 
  private:
@@ -40,7 +42,8 @@ class Executor {
   void execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then);
   void add_to_outputs(int thread, int threads);
   void run_whole();
-  int team() const;
+  int run_on(int team, const Finish& then);
+  bool gains_from(int threads) const;
   void make_room(int threads);
   void work(int thread, int threads, Barrier& barrier);
   void run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier);
@@ -59,7 +62,8 @@ class Executor {
   Memory shared_;
   std::vector<Memory> local_, scratch_;  // of each thread
   std::vector<Array> addends_;           // of accumulate()
-  bool adds_up_ = false;                 // whether the outputs are something to add to
+  TeamSize team_size_;
+  bool adds_up_ = false;  // whether the outputs are something to add to
   std::atomic<bool> running_{false};
   std::atomic<bool> computed_{false};  // whether all steps of the run have completed
 };

@@ -59,7 +59,7 @@ std::span<const Array> Plan::accumulate(std::span<const PlanInput> inputs, const
 std::span<const Array> Plan::outputs() const& { return executor().outputs(); }
 std::string Plan::profile(std::span<const PlanInput> inputs, int runs) { return executor().profile(inputs, runs); }
 std::size_t Plan::bytes() const { return executor().schedule().bytes(); }
-std::string Plan::explain() const { return executor().schedule().explain(); }
+std::string Plan::explain() const { return executor().explain(); }
 std::vector<Plan::PassInfo> Plan::passes() const { return executor().schedule().passes; }
 std::vector<Plan::StepInfo> Plan::steps() const { return executor().schedule().steps(); }
 

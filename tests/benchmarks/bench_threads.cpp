@@ -31,14 +31,13 @@ class Point {
         adam_(net_),
         x_(Rng(2).normal({Dtype::f32, {batch, in}})),
         y_(Rng(3).normal({Dtype::f32, {batch, out}})),
-        step_(nn::TrainStep(adam_, 1, {x_.type(), y_.type()}, [this](Draw&, std::span<const Var> given) {
-          return mean(square(net_(given[0]) - given[1]));
-        })) {}
+        steps_{step(), step()} {}
 
-  // Seconds a step, over some steps.
-  double time(int steps) {
+  // Seconds a step, over some steps on one thread (`which` = 0) or two (1).
+  double time(int which, int steps) {
+    set_threads(1 + which);
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < steps; ++i) step_.run({x_, y_});
+    for (int i = 0; i < steps; ++i) steps_[which].run({x_, y_});
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / steps;
   }
 
@@ -46,19 +45,18 @@ class Point {
   std::optional<double> ratio(int rounds) {
     int steps[2];
     for (int which : {0, 1}) {
-      set_threads(1 + which);
-      time(1);  // makes room
-      const double first = time(1);
+      time(which, 1);  // makes room
+      const double first = time(which, 1);
       if (first > longest_step) return std::nullopt;
-      steps[which] = std::max(1, static_cast<int>(block / std::min(first, time(1))));
+      time(which, first > 20e-3 ? 1 : 10);  // it finds how many threads are fastest
+      steps[which] = std::max(1, static_cast<int>(block / std::min(first, time(which, 1))));
     }
     std::vector<double> times[2];
     for (int round = 0; round < rounds; ++round)
       for (int turn : {0, 1}) {
         const int which = (round + turn) % 2;
-        set_threads(1 + which);
-        time(1);
-        times[which].push_back(time(steps[which]));
+        time(which, 1);
+        times[which].push_back(time(which, steps[which]));
       }
     alone_ = median(times[0]);
     return median(times[1]) / alone_;
@@ -75,10 +73,15 @@ class Point {
     return all[all.size() / 2];
   }
 
+  nn::TrainStep step() {
+    return nn::TrainStep(adam_, 1, {x_.type(), y_.type()},
+                         [this](Draw&, std::span<const Var> given) { return mean(square(net_(given[0]) - given[1])); });
+  }
+
   nn::Mlp net_;
   nn::Adam adam_;
   Array x_, y_;
-  nn::TrainStep step_;
+  nn::TrainStep steps_[2];  // each keeps the number of threads that it found
   double alone_ = 0;
 };
 
