@@ -78,6 +78,11 @@ void Op::vjps(const Call& c, Var g, std::span<Cotangent> operands) const {
     if (operands[i].wanted) operands[i].value = vjp(c, static_cast<int>(i), g);
 }
 
+Var Cotangent::whole(const Shape& operand) const {
+  if (value.is_null() || !part) return value;
+  return slice_backward(value, part->axis, operand[part->axis], part->start);
+}
+
 Var Op::jvp(const Call& c, std::span<const Var>) const {
   throw Error(fmt::format("[{}] has no forward derivative rule  ({})", name(), c.tape().location_of(c.index())));
 }

@@ -20,6 +20,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -136,6 +137,17 @@ struct Batch {
 struct Cotangent {
   bool wanted = false;
   Var value{};  // null: the output does not depend on the operand
+
+  // Where the output reads a part of the operand alone, the value may be that of the part, which begins at `start`
+  // along `axis` (counted from the end): it is zero elsewhere. The sweep puts the parts of an operand side by side, so
+  // that many slices of one array cost no more than the array.
+  struct Part {
+    int axis = -1;
+    Index start = 0;
+  };
+  std::optional<Part> part{};
+  // The value in the operand's shape.
+  Var whole(const Shape& operand) const;
 };
 
 // Refuses a call from within infer(), or values from within run(); the tape adds the op's name and the user's line.

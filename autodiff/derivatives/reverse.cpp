@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 
+#include "autodiff/derivatives/parts.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
 
@@ -31,8 +33,10 @@ class Sweep {
 
   void run(std::uint32_t y, Var seed) {
     if (on_path_[y - first_]) cotangents_[y - first_] = seed;
-    for (std::uint32_t i = y + 1; i-- > first_;)
+    for (std::uint32_t i = y + 1; i-- > first_;) {
+      add_parts(i);
       if (!cotangents_[i - first_].is_null()) pull_back(i);
+    }
   }
 
   Var cotangent(std::uint32_t x) const { return x - first_ < cotangents_.size() ? cotangents_[x - first_] : Var{}; }
@@ -55,22 +59,46 @@ class Sweep {
     for (std::size_t k = 0; k < asked.size(); ++k) asked[k].wanted = is_wanted(k);
     node.op->vjps(call, cotangents_[i - first_], asked);
     for (std::size_t k = 0; k < asked.size(); ++k)
-      if (asked[k].wanted) add_to(operand(k), asked[k].value);
+      if (asked[k].wanted && !asked[k].value.is_null()) add_to(operand(k), asked[k], i);
   }
 
   // The cotangent of an operand that was broadcast is the sum over its copies.
-  void add_to(std::uint32_t operand, Var pulled) {
-    if (pulled.is_null()) return;
-    const Var part = sum_to(pulled, tape_.node(operand).type.shape);
+  void add_to(std::uint32_t operand, const Cotangent& pulled, std::uint32_t reader) {
+    Shape shape = tape_.node(operand).type.shape;
+    if (pulled.part) {
+      const auto [axis, start] = *pulled.part;
+      const Index extent = pulled.value.extent(axis);
+      if (start < 0 || extent > shape[axis] - start)
+        throw Error(fmt::format("[{}] gave a cotangent of {} from {} on along axis {} of {}  ({})",
+                                tape_.node(reader).op->name(), to_string(pulled.value.type()), start, axis,
+                                to_string(shape), tape_.location_of(reader)));
+      shape.set(axis, extent);
+      tape_.check_tracked(parts_[operand].add(axis, start, sum_to(pulled.value, shape), reader));
+      return;
+    }
+    const Var value = sum_to(pulled.value, shape);
     Var& total = cotangents_[operand - first_];
-    total = total.is_null() ? part : add(total, part);
+    total = total.is_null() ? value : add(total, value);
     tape_.check_tracked(total);
+  }
+
+  // All readers of node i have been pulled back: the parts of its cotangent are whole.
+  void add_parts(std::uint32_t i) {
+    if (parts_.empty()) return;
+    const auto parts = parts_.find(i);
+    if (parts == parts_.end()) return;
+    const Origin origin(tape_, parts->second.reader());
+    Var& total = cotangents_[i - first_];
+    total = parts->second.added_to(total, tape_.node(i).type.shape);
+    if (!total.is_null()) tape_.check_tracked(total);
+    parts_.erase(parts);
   }
 
   Tape& tape_;
   std::uint32_t first_;
   std::vector<bool> on_path_;
   std::vector<Var> cotangents_;
+  std::unordered_map<std::uint32_t, Parts> parts_;  // of cotangents, besides these
 };
 
 std::vector<Var> pull_back(const char* name, const Operand& y, Var seed, std::span<const Var> xs) {

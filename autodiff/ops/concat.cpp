@@ -76,11 +76,14 @@ struct Concat final : OpWith<ConcatArguments> {
     });
   }
 
-  Var vjp(const Call& c, int i, Var g) const override {
+  void vjps(const Call& c, Var g, std::span<Cotangent> operands) const override {
     const int axis = arguments(c).axis;
     Index start = 0;
-    for (int before = 0; before < i; ++before) start += c.shape(before)[axis];
-    return slice(g, axis, start, start + c.shape(i)[axis]);
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      const Index end = start + c.shape(static_cast<int>(i))[axis];
+      if (operands[i].wanted) operands[i].value = slice(g, axis, start, end);
+      start = end;
+    }
   }
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override {
     if (axis == arguments(s).axis || s.shape(operand)[axis] != out.shape[axis]) return {RowRule::mixes, 0};

@@ -41,9 +41,13 @@ struct Slice final : OpWith<SliceArguments> {
     walk.offset = a.start * stride_of(k.shape(0), a.axis);
     dispatch(k.type.dtype, [&]<class T>() { gather_all(walk, k.in<T>(0), k.out_shape().size(), k.out<T>()); });
   }
-  Var vjp(const Call& c, int, Var g) const override {
+  void vjps(const Call& c, Var g, std::span<Cotangent> operands) const override {
     const Arguments a = arguments(c);
-    return slice_backward(g, a.axis, c.shape(0)[a.axis], a.start, a.step);
+    if (!operands[0].wanted) return;
+    if (a.step == 1 || c.out_shape()[a.axis] <= 1)
+      operands[0] = {.wanted = true, .value = g, .part = Cotangent::Part{a.axis, a.start}};
+    else
+      operands[0].value = slice_backward(g, a.axis, c.shape(0)[a.axis], a.start, a.step);
   }
   Rows rows(const Signature& s, const Type&, int, int axis) const override {
     return {axis == arguments(s).axis ? RowRule::mixes : RowRule::keeps, axis};
