@@ -45,12 +45,59 @@ ValueAndTangent jvp(const Function& f, Operand x, Operand v);
 // The Hessian of an f of one element, times v, in x's shape: forward over reverse.
 Var hvp(const Function& f, Operand x, Operand v);
 
-// All derivatives of f(x) by x: the shape of f(x), then that of x. One stacked forward sweep of x.size() tangents, or,
-// where f(x) is smaller than x, one reverse sweep for each of its elements.
-Var jacobian(const Function& f, Operand x);
+// How a Jacobian is computed: by one stacked forward sweep of as many tangents as x has elements (jacfwd, as JAX says),
+// or by a reverse sweep for each element of f(x) (jacrev). Automatic: forward, unless f(x) is smaller than x.
+enum class JacobianMode { automatic, forward, reverse };
+struct JacobianOptions {
+  JacobianMode mode = JacobianMode::automatic;
+};
+// All derivatives of f(x) by x: the shape of f(x), then that of x.
+Var jacobian(const Function& f, Operand x, JacobianOptions options = {});
 
 // All second derivatives of an f of one element: x's shape twice. Stacked forward over reverse.
 Var hessian(const Function& f, Operand x);
+
+// The same of functions of several arguments, which are called as f(std::span<const Var>) -> Var:
+//
+//   auto [y, g] = value_and_grad([&](std::span<const Var> in) { return loss(in[0], in[1]); }, {w, b});   // g[0], g[1]
+//
+// They throw Error where there is no argument, where arguments lie on several tapes, and where the directions are not
+// as many and of the same types.
+using FunctionOfMany = std::function<Var(std::span<const Var>)>;
+
+struct ValueAndGrads {
+  Var value;
+  std::vector<Var> gradients;
+};
+// f(xs) of one element, and its gradient by each argument, in the argument's shape.
+ValueAndGrads value_and_grad(const FunctionOfMany& f, std::span<const Var> xs, Where where = Where::current());
+
+// f(xs) and the derivative along all vs together.
+ValueAndTangent jvp(const FunctionOfMany& f, std::span<const Var> xs, std::span<const Var> vs,
+                    Where where = Where::current());
+
+// The rows of the Hessian for each argument, times all vs together, in the argument's shape.
+std::vector<Var> hvp(const FunctionOfMany& f, std::span<const Var> xs, std::span<const Var> vs,
+                     Where where = Where::current());
+
+// The derivatives by each argument: the shape of f(xs), then the argument's. Automatic compares f(xs) with all
+// arguments together.
+std::vector<Var> jacobian(const FunctionOfMany& f, std::span<const Var> xs, JacobianOptions options = {},
+                          Where where = Where::current());
+
+// [i][j]: the second derivatives by argument i and argument j: the shape of the first, then that of the second.
+std::vector<std::vector<Var>> hessian(const FunctionOfMany& f, std::span<const Var> xs, Where where = Where::current());
+
+// With arguments in braces.
+ValueAndGrads value_and_grad(const FunctionOfMany& f, std::initializer_list<Var> xs, Where where = Where::current());
+ValueAndTangent jvp(const FunctionOfMany& f, std::initializer_list<Var> xs, std::initializer_list<Var> vs,
+                    Where where = Where::current());
+std::vector<Var> hvp(const FunctionOfMany& f, std::initializer_list<Var> xs, std::initializer_list<Var> vs,
+                     Where where = Where::current());
+std::vector<Var> jacobian(const FunctionOfMany& f, std::initializer_list<Var> xs, JacobianOptions options = {},
+                          Where where = Where::current());
+std::vector<std::vector<Var>> hessian(const FunctionOfMany& f, std::initializer_list<Var> xs,
+                                      Where where = Where::current());
 
 // For a function of rows, [B,d] -> [B,d]: the trace of each row's Jacobian, [B]. Exact, by d tangents in one stacked
 // forward sweep, in which a value is computed once for all tangents and a product with a weight is one product. Throws

@@ -5,6 +5,7 @@
 //   const Array& y = f({x})[0];      // compiles for [500,2]; again for [123,2]
 #pragma once
 #include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace wengert {
 class Jit {
  public:
   // Throws Error where f is empty.
-  Jit(PlanFunction f, const CompileOptions& options, Dtype dtype);
+  Jit(PlanFunction f, const CompileOptions& options, std::optional<Dtype> dtype);
 
   // As Plan::run: the outputs hold until the next call with inputs of these types. What f captures lives as long as it.
   std::span<const Array> operator()(std::span<const PlanInput> inputs) & { return plan_for(inputs).run(inputs); }
@@ -32,11 +33,11 @@ class Jit {
  private:
   PlanFunction f_;
   CompileOptions options_;
-  Dtype dtype_;
+  std::optional<Dtype> dtype_;
   std::deque<std::pair<std::vector<Type>, Plan>> plans_;
 };
 
-inline Jit jit(PlanFunction f, const CompileOptions& options = {}, Dtype dtype = Dtype::f32) {
+inline Jit jit(PlanFunction f, const CompileOptions& options = {}, std::optional<Dtype> dtype = {}) {
   return {std::move(f), options, dtype};
 }
 

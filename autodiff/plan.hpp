@@ -20,6 +20,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,8 +34,9 @@ class Barrier;
 
 // An input of one run: an array, or memory of the caller's, aligned or not. It must live until run() returns.
 struct PlanInput {
-  PlanInput(const Array& array) : type(&array.type()), data(array.raw()) {}
-  const Type* type;
+  PlanInput(const Array& array) : type(array.type()), data(array.raw()) {}
+  PlanInput(const Type& of, const void* at) : type(of), data(at) {}
+  Type type;
   const void* data;
 };
 
@@ -121,10 +123,11 @@ struct CompileOptions {
 using PlanFunction = std::function<std::vector<Var>(std::span<const Var>)>;
 
 // Records f on a symbolic tape with inputs of these types and makes a plan of what its outputs need. `dtype` is the
-// tape's. Throws Error where f is empty.
+// tape's, that of constants and draws: where none is given, that of the first input that is f32 or f64, and f32 where
+// there is none. Throws Error where f is empty.
 Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options = {},
-             Dtype dtype = Dtype::f32);
+             std::optional<Dtype> dtype = {});
 Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options = {},
-             Dtype dtype = Dtype::f32);
+             std::optional<Dtype> dtype = {});
 
 }  // namespace wengert

@@ -9,11 +9,13 @@
 //   auto mark = tape.mark();                        // a training loop records and rewinds: after the first step the
 //   ...                                             // arena and the list are reused and nothing is allocated
 //   tape.rewind(mark);
+//   x = tape.rewind(mark, x);                       // or all but x, whose value the next round begins with
 //
 // A symbolic tape (Tape::Mode::symbolic) records shapes, dtypes and lines, and runs nothing. A tape is used by one
 // thread at a time; any number of tapes live side by side.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +82,13 @@ class Tape {
   };
   Mark mark() const;
   void rewind(const Mark& mark);
+  // Rewinding that keeps some values: those of `keep`, in new Vars, which are what comes first after the mark, so that
+  // a loop that rewinds to the same mark again and again does not grow. They are inputs now, without derivative; what
+  // was recorded before the mark stays what it is, and so do parameters. The tape must be eager. Vars of what is not
+  // kept, and the old ones of what is, become invalid.
+  std::vector<Var> rewind(const Mark& mark, std::span<const Var> keep, Where where = Where::current());
+  std::vector<Var> rewind(const Mark& mark, std::initializer_list<Var> keep, Where where = Where::current());
+  Var rewind(const Mark& mark, Var keep, Where where = Where::current());
 
   std::uint32_t size() const { return size_; }         // nodes
   std::size_t bytes() const { return arena_.used(); }  // of values held
@@ -122,8 +131,9 @@ class Tape {
   std::span<const std::uint32_t> operands(const Node& node) const {
     return {operands_.data() + node.first_operand, node.operand_count};
   }
-  // Whether each node from `begin` to `last`, at [index - begin], is `last` or what it depends on.
-  std::vector<bool> needed_by(std::uint32_t last, std::uint32_t begin) const;
+  // Whether each node from `begin` on, at [index - begin], is one of these or what one depends on; as far as the last.
+  std::vector<bool> needed_by(std::span<const std::uint32_t> indices, std::uint32_t begin) const;
+  std::vector<bool> needed_by(std::uint32_t index, std::uint32_t begin) const { return needed_by({&index, 1}, begin); }
   Var var(std::uint32_t index) const { return {slot_, index, node(index).birth}; }
   // The node of a Var; Error, in the name of `reader`, when it is not (or no longer) on this tape.
   std::uint32_t index_of(Var var, Where where, std::string_view reader = {}) const;
@@ -154,6 +164,7 @@ class Tape {
   };
   static constexpr std::uint32_t block = 1024;  // nodes never move once recorded
 
+  void check_mark(const Mark& mark) const;
   Node& append(const Op& op, const Type& type, const Attributes& attributes, Where where);
   Var leaf(const Op& op, const Type& type, const void* data, std::string_view name, Where where);
   std::uint32_t resolve(const Operand& operand, Dtype dtype, const Op& op, Where where);

@@ -14,8 +14,6 @@
 
 namespace wengert {
 
-using FunctionOfMany = std::function<Var(std::span<const Var>)>;
-
 // f applied to every slice of xs along their first axis, [N, ...], without a loop: f is recorded once, on the first
 // slices, and again with the whole axis in front (by Op::batched). Captured nodes are shared by all. Returns
 // [N, shape of f's value].

@@ -80,9 +80,9 @@ void TrainStep::give(std::span<const PlanInput> inputs) {
     throw Error(fmt::format("[train_step] the loss reads {} {}, got {}  ({})", inputs_.size(),
                             inputs_.size() == 1 ? "input" : "inputs", inputs.size(), to_string(where_)));
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    if (*inputs[i].type != inputs_[i])
+    if (inputs[i].type != inputs_[i])
       throw Error(fmt::format("[train_step] input {} is {}, got {}  ({})", i, to_string(inputs_[i]),
-                              to_string(*inputs[i].type), to_string(where_)));
+                              to_string(inputs[i].type), to_string(where_)));
   given_.assign(1, state_);
   given_.insert(given_.end(), inputs.begin(), inputs.end());
 }
@@ -104,8 +104,8 @@ double TrainStep::forward(std::span<const PlanInput> inputs, bool update) {
   if (optimizer_->outcome() != StepOutcome::updated && !bad_) {
     bad_.emplace(Bad{number_, {}});
     for (const PlanInput& input : inputs) {
-      Array& copy = bad_->inputs.emplace_back(*input.type);
-      std::memcpy(copy.raw(), input.data, input.type->bytes());
+      Array& copy = bad_->inputs.emplace_back(input.type);
+      std::memcpy(copy.raw(), input.data, input.type.bytes());
     }
   }
   ++number_;

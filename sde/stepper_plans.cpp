@@ -49,7 +49,7 @@ std::string describe_nonfinite(const PlanFunction& f, std::span<const PlanInput>
   Tape tape(dtype);
   std::vector<Var> values;
   for (const PlanInput& input : inputs) {
-    Array array(*input.type);
+    Array array(input.type);
     std::memcpy(array.raw(), input.data, array.type().bytes());
     values.push_back(tape.input(array));
   }

@@ -30,8 +30,9 @@ Var padded(Var stack, int rank) {
 }  // namespace
 
 ForwardSweep::ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents,
-                           std::uint32_t last, RowCheck check)
+                           std::span<const std::uint32_t> ys, RowCheck check)
     : tape_(tape), first_(*std::min_element(xs.begin(), xs.end())), check_(check) {
+  const std::uint32_t last = *std::max_element(ys.begin(), ys.end());
   stacks_.resize(last < first_ ? 0 : last - first_ + 1);
   row_axis_.assign(stacks_.size(), no_rows);
   for (std::size_t i = 0; i < xs.size(); ++i) {
@@ -39,7 +40,7 @@ ForwardSweep::ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::s
     stacks_[xs[i] - first_] = tangents[i];
     row_axis_[xs[i] - first_] = -tape_.node(xs[i]).type.shape.rank();
   }
-  const std::vector<bool> needed = tape_.needed_by(last, first_);
+  const std::vector<bool> needed = tape_.needed_by(ys, first_);
   for (std::uint32_t i = first_; i <= last; ++i) {
     const Node& node = tape_.node(i);
     if (!needed[i - first_] || !stacks_[i - first_].is_null() || node.op->linearity() == Linearity::none ||
@@ -171,8 +172,9 @@ Var ForwardSweep::push_transposed(const Call& call) {
     call.op().vjps(call, u, pulled);
     for (std::size_t i = 0; i < mine.size(); ++i) {
       if (mine[i].is_null() || pulled[i].value.is_null()) continue;
+      const Shape& shape = call.shape(static_cast<int>(i));
       const Var one = slice(mine[i], 0, mine[i].extent(0) == 1 ? 0 : k, mine[i].extent(0) == 1 ? 1 : k + 1);
-      product = product + sum(sum_to(pulled[i].value, call.shape(static_cast<int>(i))) * one);
+      product = product + sum(sum_to(pulled[i].whole(shape), shape) * one);
     }
     parts.emplace_back(reshape(grad(product, u), call.out_shape().prepended(1)));
   }

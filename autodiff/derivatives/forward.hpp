@@ -16,9 +16,12 @@ class ForwardSweep {
   // Error.
   enum class RowCheck { none, independent };
 
-  // Pushes the stacks `tangents` of the nodes `xs` through the nodes that `last` depends on.
-  ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents, std::uint32_t last,
-               RowCheck check = RowCheck::none);
+  // Pushes the stacks `tangents` of the nodes `xs` through the nodes that `ys` depend on. Neither is empty.
+  ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents,
+               std::span<const std::uint32_t> ys, RowCheck check = RowCheck::none);
+  ForwardSweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const Var> tangents, std::uint32_t y,
+               RowCheck check = RowCheck::none)
+      : ForwardSweep(tape, xs, tangents, std::span(&y, 1), check) {}
 
   // The stack at one of these nodes; null where it does not depend on xs.
   Var at(std::uint32_t index) const;

@@ -38,10 +38,13 @@ void Executor::check(std::span<const PlanInput> given) const {
   if (given.size() != schedule_.inputs.size())
     throw Error(fmt::format("[run] this plan has {} inputs, got {}", schedule_.inputs.size(), given.size()));
   for (std::size_t i = 0; i < schedule_.inputs.size(); ++i)
-    if (*given[i].type != schedule_.inputs[i])
+    if (given[i].type != schedule_.inputs[i])
       throw Error(fmt::format("[run] input {}{} is {}, got {}", i,
                               schedule_.names[i].empty() ? "" : " (" + schedule_.names[i] + ")",
-                              to_string(schedule_.inputs[i]), to_string(*given[i].type)));
+                              to_string(schedule_.inputs[i]), to_string(given[i].type)));
+  for (std::size_t i = 0; i < given.size(); ++i)
+    if (given[i].data == nullptr && given[i].type.bytes() > 0)
+      throw Error(fmt::format("[run] input {} is {}, got a null pointer", i, to_string(given[i].type)));
   for (std::size_t i = 0; i < given.size(); ++i)
     for (const Array& output : schedule_.outputs)
       if (overlap(schedule_.inputs[i], given[i].data, output))

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "autodiff/plan/executor.hpp"
@@ -28,6 +29,12 @@ void check_rows(std::span<const std::size_t> rows, std::span<const Type> inputs)
       throw Error(fmt::format("[compile] rows: inputs {} and {} differ in their number: {} and {}", rows[0], input,
                               to_string(first), to_string(shape)));
   }
+}
+
+// Of the first input of floats.
+Dtype first_floating(std::span<const Type> inputs) {
+  const auto first = std::find_if(inputs.begin(), inputs.end(), [](const Type& type) { return is_float(type.dtype); });
+  return first == inputs.end() ? Dtype::f32 : first->dtype;
 }
 
 Plan::PassInfo apply(const plan::Pass& pass, plan::Graph& graph) {
@@ -63,10 +70,11 @@ std::string Plan::explain() const { return executor().explain(); }
 std::vector<Plan::PassInfo> Plan::passes() const { return executor().schedule().passes; }
 std::vector<Plan::StepInfo> Plan::steps() const { return executor().schedule().steps(); }
 
-Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options, Dtype dtype) {
+Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileOptions& options,
+             std::optional<Dtype> dtype) {
   if (!f) throw Error("[compile] got an empty function");
   check_rows(options.rows, inputs);
-  Tape tape(dtype, Tape::Mode::symbolic);
+  Tape tape(dtype ? *dtype : first_floating(inputs), Tape::Mode::symbolic);
   std::vector<Var> vars;
   for (const Type& type : inputs) vars.push_back(tape.input(type));
   plan::Graph graph = plan::capture(tape, vars, f(vars));
@@ -79,7 +87,8 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
   return Plan(std::make_unique<Plan::Executor>(std::move(schedule)));
 }
 
-Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options, Dtype dtype) {
+Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options,
+             std::optional<Dtype> dtype) {
   return compile(f, std::span<const Type>(inputs.begin(), inputs.size()), options, dtype);
 }
 

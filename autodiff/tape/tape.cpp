@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
@@ -122,9 +123,11 @@ Array Tape::constant(std::uint32_t index) const {
   return copy;
 }
 
-std::vector<bool> Tape::needed_by(std::uint32_t last, std::uint32_t begin) const {
+std::vector<bool> Tape::needed_by(std::span<const std::uint32_t> indices, std::uint32_t begin) const {
+  const std::uint32_t last = *std::max_element(indices.begin(), indices.end());
   std::vector<bool> needed(last < begin ? 0 : last - begin + 1);
-  if (!needed.empty()) needed.back() = true;
+  for (std::uint32_t index : indices)
+    if (index >= begin) needed[index - begin] = true;
   for (std::uint32_t i = last + 1; i-- > begin;)
     if (needed[i - begin])
       for (std::uint32_t operand : operands(node(i)))
@@ -233,10 +236,14 @@ Tape::Mark Tape::mark() const {
           size_ == 0 ? 0 : node(size_ - 1).birth};
 }
 
-void Tape::rewind(const Mark& mark) {
+void Tape::check_mark(const Mark& mark) const {
   if (mark.slot != slot_ || mark.generation != generation_) throw Error("Tape::rewind got a mark of another tape");
   if (mark.nodes > size_ || (mark.nodes > 0 && node(mark.nodes - 1).birth != mark.birth))
     throw Error("Tape::rewind got a mark that the tape was rewound past before");
+}
+
+void Tape::rewind(const Mark& mark) {
+  check_mark(mark);
   size_ = mark.nodes;
   operands_.resize(mark.operands);
   borrowed_.resize(mark.borrowed);
@@ -244,6 +251,56 @@ void Tape::rewind(const Mark& mark) {
   while (!names_.empty() && names_.back().first >= size_) names_.pop_back();
   arena_.rewind(mark.arena);
 }
+
+std::vector<Var> Tape::rewind(const Mark& mark, std::span<const Var> keep, Where where) {
+  check_mark(mark);
+  if (symbolic())
+    throw Error(fmt::format("[rewind] a symbolic tape has no values to keep  ({})", location(where, scope_)));
+  struct Kept {
+    std::uint32_t index;
+    Node node;
+    std::string name;
+    std::optional<Borrowing> borrowed{};
+    Var now{};
+  };
+  std::vector<Kept> kept;
+  for (Var var : keep) {
+    const std::uint32_t index = index_of(var, where, "rewind");
+    kept.push_back({index, node(index), name_of(index)});
+    if (kept.back().node.borrowed == Node::none) continue;
+    check_fresh(kept.back().node, where);
+    kept.back().borrowed = borrowing(index);
+  }
+  std::vector<Kept*> in_order;
+  for (Kept& each : kept) in_order.push_back(&each);
+  std::sort(in_order.begin(), in_order.end(), [](const Kept* a, const Kept* b) { return a->index < b->index; });
+  rewind(mark);
+  // In the order of recording no value is written over before it has moved: each comes to lie where it was, or before.
+  for (std::size_t i = 0; i < in_order.size(); ++i) {
+    Kept& each = *in_order[i];
+    const Scope scope(*this, each.node.scope);
+    if (each.index < mark.nodes) {
+      each.now = var(each.index);
+    } else if (i > 0 && in_order[i - 1]->index == each.index) {
+      each.now = in_order[i - 1]->now;
+    } else if (each.borrowed) {
+      each.now = borrow(*each.borrowed, each.node.where);
+    } else {
+      const std::size_t bytes = each.node.type.bytes();
+      each.now = leaf(input_op(), each.node.type, std::memmove(arena_.allocate(bytes), each.node.data, bytes),
+                      each.name, each.node.where);
+    }
+  }
+  std::vector<Var> result;
+  for (const Kept& each : kept) result.push_back(each.now);
+  return result;
+}
+
+std::vector<Var> Tape::rewind(const Mark& mark, std::initializer_list<Var> keep, Where where) {
+  return rewind(mark, std::span<const Var>(keep.begin(), keep.size()), where);
+}
+
+Var Tape::rewind(const Mark& mark, Var keep, Where where) { return rewind(mark, {&keep, 1}, where)[0]; }
 
 std::uint32_t Tape::enter(std::string_view name, const Where& where) {
   // A training loop enters the same scopes again and again: find the entry before adding one.

@@ -107,6 +107,88 @@ BOOST_AUTO_TEST_CASE(jacobian_of_wide_and_of_tall_functions) {
   BOOST_TEST((jacobian([&](Var z) { return sum(z); }, x).shape() == Shape{2, 1}));
 }
 
+BOOST_AUTO_TEST_CASE(jacobians_by_the_mode_that_is_asked_for) {
+  Tape tape(Dtype::f64);
+  const Var a = tape.input(Rng(4).normal({Dtype::f64, {4, 2}}));
+  const auto nodes = [&](const Function& f, Var at, JacobianMode mode) {
+    const std::uint32_t before = tape.size();
+    const Var j = jacobian(f, at, {.mode = mode});
+    return std::pair(tape.size() - before, j.value());
+  };
+  const Function tall = [&](Var z) { return tanh(matmul(a, z)); };
+  const Function wide = [&](Var z) { return tanh(matmul(a, z, {.transpose_a = true})); };
+  for (const auto& [f, n, best] :
+       {std::tuple(tall, Index{2}, JacobianMode::forward), std::tuple(wide, Index{4}, JacobianMode::reverse)}) {
+    const Var x = tape.input(Rng(5).normal({Dtype::f64, {n, 1}}));
+    const auto automatic = nodes(f, x, JacobianMode::automatic);
+    const auto forward = nodes(f, x, JacobianMode::forward), reverse = nodes(f, x, JacobianMode::reverse);
+    check_close(forward.second, reverse.second, 1e-14, "forward and reverse");
+    BOOST_TEST(automatic.first == (best == JacobianMode::forward ? forward : reverse).first);
+    BOOST_TEST(forward.first != reverse.first);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(functions_of_several_arguments) {
+  Tape tape(Dtype::f64);
+  const Var w = tape.input(Rng(1).normal({Dtype::f64, {2, 3}})), b = tape.input(Rng(2).normal({Dtype::f64, {2}}));
+  const Var dw = tape.input(Rng(3).normal({Dtype::f64, {2, 3}})), db = tape.input(Rng(4).normal({Dtype::f64, {2}}));
+  const Var x = tape.input(Rng(5).normal({Dtype::f64, {3}}));
+  const FunctionOfMany layer = [&](std::span<const Var> in) { return tanh(matmul(in[0], x) + in[1]); };
+  const FunctionOfMany energy = [&](std::span<const Var> in) { return sum(exp(layer(in)) * in[1]); };
+  // The same of one argument, the others in one array after it.
+  const Function joined_energy = [&](Var z) {
+    const auto parts = split(z, {6, 2}, 0);
+    return energy(std::array{reshape(parts[0], {2, 3}), parts[1]});
+  };
+  const Function joined_layer = [&](Var z) {
+    const auto parts = split(z, {6, 2}, 0);
+    return layer(std::array{reshape(parts[0], {2, 3}), parts[1]});
+  };
+  const auto join = [](Var first, Var second) { return concat({flatten(first), second}, 0); };
+  const Var z = join(w, b), dz = join(dw, db);
+
+  const auto [value, gradients] = value_and_grad(energy, {w, b});
+  const auto [wanted, gradient] = value_and_grad(joined_energy, z);
+  BOOST_TEST(value.item() == wanted.item());
+  BOOST_TEST((gradients[0].shape() == w.shape()));
+  check_close(join(gradients[0], gradients[1]).value(), gradient.value(), 1e-14, "gradient");
+
+  const auto [y, tangent] = jvp(layer, {w, b}, {dw, db});
+  check_close(y.value(), layer(std::array{w, b}).value(), 0, "value");
+  check_close(tangent.value(), jvp(joined_layer, z, dz).tangent.value(), 1e-14, "tangent");
+
+  const auto products = hvp(energy, {w, b}, {dw, db});
+  check_close(join(products[0], products[1]).value(), hvp(joined_energy, z, dz).value(), 1e-13, "Hessian times v");
+
+  const Array whole = jacobian(joined_layer, z).value();
+  for (JacobianMode mode : {JacobianMode::automatic, JacobianMode::forward, JacobianMode::reverse}) {
+    const auto blocks = jacobian(layer, {w, b}, {.mode = mode});
+    BOOST_TEST((blocks[0].shape() == Shape{2, 2, 3}));
+    check_close(concat({reshape(blocks[0], {2, 6}), blocks[1]}, 1).value(), whole, 1e-14, "Jacobian");
+  }
+
+  const auto second = hessian(energy, {w, b});
+  BOOST_TEST((second[0][1].shape() == Shape{2, 3, 2}));
+  const Var top = concat({reshape(second[0][0], {6, 6}), reshape(second[0][1], {6, 2})}, 1);
+  const Var bottom = concat({reshape(second[1][0], {2, 6}), second[1][1]}, 1);
+  check_close(concat({top, bottom}, 0).value(), hessian(joined_energy, z).value(), 1e-13, "Hessian");
+}
+
+BOOST_AUTO_TEST_CASE(an_argument_that_nothing_depends_on_has_zeros) {
+  Tape tape(Dtype::f64);
+  const Var x = points(tape, 2, 3), unused = points(tape, 4, 1);
+  const FunctionOfMany f = [](std::span<const Var> in) { return sum(square(in[0])); };
+  BOOST_TEST((value_and_grad(f, {x, unused}).gradients[1].shape() == Shape{4, 1}));
+  BOOST_TEST(sum(abs(hvp(f, {x, unused}, {x, unused})[1])).item() == 0);
+  BOOST_TEST((hessian(f, {x, unused})[1][0].shape() == Shape{4, 1, 2, 3}));
+  BOOST_TEST((jacobian(f, {unused, x}, {.mode = JacobianMode::forward})[1].shape() == Shape{2, 3}));
+  const std::vector<Var> same{x, x};  // one node twice: each is an argument of its own
+  const FunctionOfMany product = [](std::span<const Var> in) { return sum(in[0] * exp(in[1])); };
+  const auto twice = value_and_grad(product, same);
+  check_close(twice.gradients[0].value(), exp(x).value(), 1e-15, "first");
+  check_close(twice.gradients[1].value(), (x * exp(x)).value(), 1e-15, "second");
+}
+
 BOOST_AUTO_TEST_CASE(divergence_is_the_trace_of_every_row) {
   for (Index rows : {1, 3, 5}) {  // among them as many rows as tangents
     Tape tape(Dtype::f64);
@@ -197,6 +279,19 @@ BOOST_AUTO_TEST_CASE(refusals_name_the_op_and_the_line) {
       says("[hvp] needs a function whose value is a float of one element, got f64 [5, 3]  (test_operators.cpp:"));
   BOOST_CHECK_EXCEPTION(jvp([](Var z) { return z; }, x, sum(x)), Error,
                         says("[jvp] the direction must be of x's type f64 [5, 3], got f64 []"));
+  const FunctionOfMany first = [](std::span<const Var> in) { return in[0]; };
+  BOOST_CHECK_EXCEPTION(value_and_grad(first, std::span<const Var>()), Error,
+                        says("[value_and_grad] needs at least one argument  (test_operators.cpp:"));
+  BOOST_CHECK_EXCEPTION(value_and_grad(first, {x, x}), Error,
+                        says("[value_and_grad] needs a function whose value is a float of one element, got f64 [5, 3]  "
+                             "(test_operators.cpp:"));
+  BOOST_CHECK_EXCEPTION(jvp(first, {x, x}, {x}), Error,
+                        says("[jvp] needs a direction for each of 2 arguments, got 1  (test_operators.cpp:"));
+  BOOST_CHECK_EXCEPTION(hvp(first, {x, sum(x)}, {x, x}), Error,
+                        says("[hvp] direction 1 must be of its argument's type f64 [], got f64 [5, 3]"));
+  Tape other(Dtype::f64);
+  BOOST_CHECK_EXCEPTION(hessian(first, {x, points(other)}), Error, says("[hessian] this Var belongs to another tape"));
+  BOOST_CHECK_EXCEPTION(jacobian(first, {x, Var()}), Error, says("[jacobian] this Var belongs to no tape"));
   BOOST_CHECK_EXCEPTION(value_and_divergence([](Var z) { return z; }, x, x), Error,
                         says("[divergence] needs probes [n,B,d] for x f64 [5, 3], got f64 [5, 3]"));
 }

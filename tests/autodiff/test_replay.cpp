@@ -1,6 +1,7 @@
 // What changes between runs of a plan is an input, a parameter or a draw; all else is frozen: the traps.
 #define BOOST_TEST_MODULE replay
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -318,10 +319,43 @@ BOOST_AUTO_TEST_CASE(unaligned_inputs) {
   std::vector<float> shifted(200 * 20 + 1);
   std::copy_n(x.data<float>().data(), 200 * 20, shifted.data() + 1);
   const Array product = plan.run({x})[0], exponential = plan.run({x})[1];
-  PlanInput input(x);
-  input.data = shifted.data() + 1;
+  const PlanInput input(x.type(), shifted.data() + 1);
   BOOST_TEST(same_bits(plan.run({input})[0], product));
   BOOST_TEST(same_bits(plan.run({input})[1], exponential));
+}
+
+BOOST_AUTO_TEST_CASE(an_input_is_memory_of_the_callers_and_its_type) {
+  Plan plan = compile([](Vars in) { return Outputs{in[0] * in[1]}; }, {{Dtype::f64, {2, 2}}, {Dtype::f64, {}}});
+  const std::array<double, 4> values{1, 2, 3, 4};
+  const double scale = 0.5;
+  const Type matrix{Dtype::f64, {2, 2}}, number{Dtype::f64, {}};
+  const Array& y = plan.run({{matrix, values.data()}, {number, &scale}})[0];
+  BOOST_TEST(same_bits(y, Array::of<double>({2, 2}, {0.5, 1, 1.5, 2})));
+  BOOST_TEST(error_of([&] {
+               plan.run({{matrix, values.data()}, {number, nullptr}});
+             }) == "[run] input 1 is f64 [], got a null pointer");
+  BOOST_TEST(error_of([&] {
+               plan.run({{{Dtype::f64, {4}}, values.data()}, {number, &scale}});
+             }) == "[run] input 0 is f64 [2, 2], got f64 [4]");
+  Plan empty = compile([](Vars in) { return Outputs{sum(in[0])}; }, {{Dtype::f32, {0, 3}}});
+  BOOST_TEST(empty.run({{{Dtype::f32, {0, 3}}, nullptr}})[0].at(0) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(constants_take_the_dtype_of_the_inputs) {
+  const auto third = [](Vars in) { return Outputs{in[0].tape().full({1}, 1.0) / 3}; };
+  const auto constant = [&](std::initializer_list<Type> inputs, std::optional<Dtype> stated = {}) {
+    Plan plan = compile(third, inputs, {}, stated);
+    return plan.outputs()[0].dtype();
+  };
+  const Type f32{Dtype::f32, {2}}, f64{Dtype::f64, {2}}, i32{Dtype::i32, {2}};
+  const auto of = [](Jit f, const Type& type) { return f({Array(type)})[0]; };
+  BOOST_TEST((constant({f64}) == Dtype::f64));
+  BOOST_TEST((constant({i32, f64, f32}) == Dtype::f64));
+  BOOST_TEST((constant({f32, f64}) == Dtype::f32));
+  BOOST_TEST((constant({i32}) == Dtype::f32));
+  BOOST_TEST((constant({f64}, Dtype::f32) == Dtype::f32));
+  BOOST_TEST((of(jit(third), f64).dtype() == Dtype::f64));
+  BOOST_TEST((of(jit(third, {}, Dtype::f64), f32).dtype() == Dtype::f64));
 }
 
 BOOST_AUTO_TEST_CASE(two_threads_run_two_plans) {
