@@ -248,6 +248,41 @@ void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b,
 }
 
 template <class T>
+bool worth_stacking(Index m, Index n) {
+  return n > 0 && n < most_vectors<T> * lanes<T> && m >= 8;
+}
+
+// A block of multiply_stack(): few enough to stay in the L2 cache.
+constexpr Index stack_rows = 64, stack_columns = 128;
+
+template <class T>
+void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Index b_step,
+                    Strided<T> out, Index out_step, T* packed) {
+  const Index all = count * n, rows = stack_rows, columns = stack_columns / n * n;
+  for (Index s = 0; s < count; ++s)
+    for (Index p = 0; p < k; ++p)
+      for (Index j = 0; j < n; ++j) packed[p * all + s * n + j] = b.data[s * b_step + p * b.row + j * b.column];
+  const Index down = (m + rows - 1) / rows, across = (all + columns - 1) / columns;
+  const auto block = [&](Index task) {
+    alignas(alignment) std::array<T, stack_rows * stack_columns> product;
+    const Index i = task / across * rows, left = task % across * columns;
+    const Index height = std::min(rows, m - i), width = std::min(columns, all - left);
+    multiply_tiles(height, width, k, a.at(i, 0), Strided<const T>{packed + left, all, 1},
+                   Strided<T>{product.data(), width, 1});
+    T* to = out.at(i, 0).data + left / n * out_step;
+    if (n == 1 && out.row == 1) return transpose_matrix(height, width, product.data(), width, to, out_step);
+    for (Index s = 0; s < width / n; ++s)
+      for (Index r = 0; r < height; ++r)
+        for (Index j = 0; j < n; ++j)
+          to[s * out_step + r * out.row + j] = product[static_cast<std::size_t>(r * width + s * n + j)];
+  };
+  if (m * all * k < serial_work)
+    for (Index task = 0; task < down * across; ++task) block(task);
+  else
+    parallel_for(down * across, block);
+}
+
+template <class T>
 void multiply_grouped(Index groups, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out,
                       T* partials, T* packed) {
   if (b.column != 1) {
@@ -266,9 +301,12 @@ void multiply_grouped(Index groups, Index m, Index n, Index k, Strided<const T> 
   for (Index i = 0; i < m; ++i) std::copy_n(partials + i * n, n, out.data + i * out.row);
 }
 
-#define WENGERT_INSTANTIATE(T)                                                                          \
-  template void multiply_tiles<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>); \
-  template void multiply<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>, T*);   \
+#define WENGERT_INSTANTIATE(T)                                                                                       \
+  template void multiply_tiles<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>);              \
+  template void multiply<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>, T*);                \
+  template bool worth_stacking<T>(Index, Index);                                                                     \
+  template void multiply_stack<T>(Index, Index, Index, Index, Strided<const T>, Strided<const T>, Index, Strided<T>, \
+                                  Index, T*);                                                                        \
   template void multiply_grouped<T>(Index, Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>, T*, T*)
 WENGERT_INSTANTIATE(float);
 WENGERT_INSTANTIATE(double);

@@ -40,6 +40,15 @@ Index pack_size(Index n, Index k, Strided<const T> b) {
   return b.column == 1 ? 0 : n * k;
 }
 
+// Products of one a[m,k] with `count` thin b[k,n], each `b_step` elements after the one before, as one product with all
+// their columns: out[m,n], `out_step` elements apart. `packed` holds count * k * n elements. The same chains.
+template <class T>
+void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Index b_step,
+                    Strided<T> out, Index out_step, T* packed);
+// Whether that pays: the columns of one b would leave registers empty, and enough rows share the packing.
+template <class T>
+bool worth_stacking(Index m, Index n);
+
 // out = a b where the sum over k runs over rows of a batch (a weight's gradient): k is cut into `groups` > 1 groups
 // that are added in the tree of combine(). `packed` holds n * k elements unless b.column is 1, `partials` groups * m *
 // n.

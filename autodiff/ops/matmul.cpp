@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/kernels/products.hpp"
 #include "autodiff/kernels/strided.hpp"
@@ -56,12 +58,26 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
     return arguments(s).transpose_b ? b.transposed() : b;
   }
 
+  // How many products in a row have the first operand in common, of which the second has a stack (of tangents, say).
+  template <class T>
+  Index stacked(const Signature& s, const Extents& e, Index groups) const {
+    if (groups > 1 || !worth_stacking<T>(e.m, e.n)) return 1;
+    const int rank = e.batch.rank();
+    const Shape a = s.shape(0).leading(s.shape(0).rank() - 2).padded(rank);
+    const Shape b = s.shape(1).leading(s.shape(1).rank() - 2).padded(rank);
+    Index count = 1;
+    for (int axis = 0; axis < rank && a[axis] == 1 && b[axis] == e.batch[axis]; ++axis) count *= b[axis];
+    return count;
+  }
+
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return dispatch_float(out.dtype, [&]<class T>() {
       const Extents e = extents_of(s);
       const Index g = partial_sums(s, out), partials = g > 1 ? g * e.m * e.n : 0;
-      const Index packed =
-          g > 1 ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k : pack_size(e.n, e.k, right<T>(s, nullptr));
+      const Index in_common = stacked<T>(s, e, g);
+      const Index packed = in_common > 1 ? in_common * e.n * e.k
+                           : g > 1       ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k
+                                         : pack_size(e.n, e.k, right<T>(s, nullptr));
       return static_cast<std::size_t>(partials + packed) * sizeof(T);
     });
   }
@@ -75,18 +91,22 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
       e.m *= e.batch.size();
       e.batch = {};
     }
-    const Index count = e.batch.size(), g = partial_sums(s, k.type);
+    const Index count = e.batch.size(), g = partial_sums(s, k.type), in_common = stacked<T>(s, e, g);
     const Walk a_walk = broadcast_walk(k.shape(0).leading(k.shape(0).rank() - 2), e.batch);
     const Walk b_walk = broadcast_walk(k.shape(1).leading(k.shape(1).rank() - 2), e.batch);
-    for (Index i = 0; i < count; ++i) {
+    T* scratch = static_cast<T*>(k.scratch);
+    for (Index i = 0, products = count / std::max<Index>(in_common, 1); i < products; ++i) {
       const Strided<const T> a{k.in<T>(0) + position_of(a_walk, i) * e.m * e.k, ta ? e.m : e.k, 1};
       const Strided<const T> b = right<T>(s, k.in<T>(1) + position_of(b_walk, i) * e.k * e.n);
       const Strided<T> out{k.out<T>() + i * e.m * e.n, e.n, 1};
-      T* scratch = static_cast<T*>(k.scratch);
-      if (g == 1)
-        multiply(e.m, e.n, e.k, ta ? a.transposed() : a, b, out, scratch);
-      else
+      if (g > 1)
         multiply_grouped(g, e.m, e.n, e.k, a.transposed(), b, out, scratch, scratch + g * e.m * e.n);
+      else if (in_common > 1)
+        multiply_stack(in_common, e.m, e.n, e.k, ta ? a.transposed() : a, b,
+                       (position_of(b_walk, products) - position_of(b_walk, 0)) * e.k * e.n, out, products * e.m * e.n,
+                       scratch);
+      else
+        multiply(e.m, e.n, e.k, ta ? a.transposed() : a, b, out, scratch);
     }
   }
 

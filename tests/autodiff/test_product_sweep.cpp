@@ -9,7 +9,10 @@
 #include <cmath>
 #include <random>
 
+#include "autodiff/autodiff.hpp"
 #include "autodiff/kernels/groups.hpp"
+#include "autodiff/ops/known.hpp"
+#include "tests/autodiff/helpers.hpp"
 #include "tests/autodiff/padded.hpp"
 
 using namespace wengert;
@@ -200,4 +203,50 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(an_element_does_not_know_its_neighbours, T, Types)
                            << " among NaN, " << row_alone.at(0, j) << " in its row");
     }
   }
+}
+
+// A stack of thin second operands goes through one product with the columns of all of them.
+BOOST_AUTO_TEST_CASE_TEMPLATE(stacks_of_thin_products_are_each_product, T, Types) {
+  const Dtype dtype = sizeof(T) == 4 ? Dtype::f32 : Dtype::f64;
+  struct Stack {
+    Shape a, b;  // leading axes
+    Index in_common;
+  };
+  const std::vector<Stack> stacks{{{}, {7}, 7},        {{1}, {40}, 40},     {{1, 3}, {5, 3}, 5},
+                                  {{3}, {5, 3}, 5},    {{1, 1}, {2, 3}, 6}, {{2}, {2}, 1},
+                                  {{3, 1}, {3, 2}, 1}, {{}, {1}, 1},        {{}, {0}, 0}};
+  const std::vector<Size> sizes{{8, 1, 5},   {65, 1, 33}, {130, 3, 22}, {9, 7, 300},
+                                {70, 13, 1}, {7, 2, 4},   {12, 4, 0},   {66, 31, 5}};
+  int turn = 0;
+  for (const Stack& stack : stacks)
+    for (const Size& size : sizes) {
+      const Threads guard(1 + turn % 3);
+      const bool ta = turn % 2 != 0, tb = turn / 2 % 2 != 0;
+      ++turn;
+      Tape tape(dtype);
+      const auto matrix = [](Index rows, Index columns, bool flip) {
+        return flip ? Shape{columns, rows} : Shape{rows, columns};
+      };
+      const Shape a_shape = stack.a.followed_by(matrix(size.m, size.k, ta)),
+                  b_shape = stack.b.followed_by(matrix(size.k, size.n, tb));
+      const Var a = tape.input(random_array(dtype, a_shape, 1)), b = tape.input(random_array(dtype, b_shape, 2));
+      const MatmulOptions options{.transpose_a = ta, .transpose_b = tb};
+      const Var all = matmul(a, b, options);
+      // One by one.
+      const Shape& batch = stack.b;
+      const Var a_each = reshape(broadcast_to(a, batch.followed_by(a_shape.trailing(2))),
+                                 Shape{batch.size()}.followed_by(a_shape.trailing(2)));
+      const Var b_each = reshape(b, Shape{batch.size()}.followed_by(b_shape.trailing(2)));
+      const Var each = reshape(all, Shape{batch.size(), size.m, size.n});
+      bool same_as_each = true;
+      for (Index i = 0; i < batch.size(); ++i)
+        same_as_each = same_as_each && same_bits(each[i].value(), matmul(a_each[i], b_each[i], options).value());
+      BOOST_TEST(same_as_each, to_string(a_shape) << " x " << to_string(b_shape) << ", transposed " << ta << tb);
+      const Type types[] = {a.type(), b.type()};
+      const Type* const pointers[] = {&types[0], &types[1]};
+      const Attributes attributes = to_attributes(options);
+      if (stack.in_common > 1 && size.m >= 8 && !ta)
+        BOOST_TEST(matmul_op().scratch_bytes({pointers, attributes}, all.type()) ==
+                   static_cast<std::size_t>(stack.in_common * size.n * size.k) * sizeof(T));
+    }
 }
