@@ -31,7 +31,7 @@ Graph fold_constants(const Graph& graph);
 Graph eliminate_common_subexpressions(const Graph& graph);
 
 // Algebraic simplification. A reshape, cast or broadcast to what x already is, an identity, a checkpoint: x itself. An
-// elementwise op reads an operand that was only broadcast for it before it was broadcast. matmul of a transpose: a
+// elementwise op, and a concat, read an operand that was only broadcast for them before it was broadcast. matmul of a transpose: a
 // flag. Leaves dead nodes.
 Graph simplify(const Graph& graph);
 

@@ -175,6 +175,46 @@ BOOST_AUTO_TEST_CASE(a_product_for_the_rows_and_one_for_a_single_row) {
   BOOST_TEST(to_string(graph.nodes[sum.operands[1]].type.shape) == "[1, 7]");
 }
 
+BOOST_AUTO_TEST_CASE(a_part_that_was_broadcast_before_is_shared_all_the_same) {
+  const Index batch = 200;
+  const auto layer = [&](const std::function<Var(Var)>& time) {
+    return [=](Vars in) {
+      const Var y = tanh(matmul(concat({in[0], time(in[1])}, 1), in[2]));
+      return std::vector<Var>{y, grad(mean(square(y)), in[2])};
+    };
+  };
+  const auto kernels = [](const Plan& plan) {
+    std::vector<std::string> names;
+    for (const Plan::StepInfo& step : plan.steps()) names.push_back(step.kernel);
+    return names;
+  };
+  const auto inputs = [&](const Shape& t) {
+    return Arrays{random_array(Dtype::f64, {batch, 2}, 1), random_array(Dtype::f64, t, 2),
+                  random_array(Dtype::f64, {3, 5}, 3)};
+  };
+  const auto broadcast = [&](Var t) { return broadcast_to(t, {batch, 1}); };
+  const std::vector<Type> types = types_of(inputs({1, 1}));
+  const CompileOptions by_rows{.rows = {0}};
+  const auto wanted = kernels(compile(layer([](Var t) { return t; }), types, by_rows));
+  BOOST_TEST(kernels(compile(layer(broadcast), types, by_rows)) == wanted, boost::test_tools::per_element());
+  const auto filled = [&](double number, const Shape& shape) {
+    return kernels(compile(layer([=](Var t) { return t.tape().full(shape, number); }), types, by_rows));
+  };
+  BOOST_TEST(filled(0.5, {batch, 1}) == filled(0.5, {1, 1}), boost::test_tools::per_element());
+  for (const Shape& shape : {Shape{1, 1}, Shape{1}, Shape{}}) {
+    const Arrays given = inputs(shape);
+    Plan plan = compile(layer(broadcast), types_of(given), by_rows);
+    check_close(run(plan, given), eagerly(layer(broadcast), given, Dtype::f64), Dtype::f64, to_string(shape));
+  }
+  // What makes up the rows, or the columns, stays: bits are those of a tape where nothing varies.
+  const auto stretched = [](Vars in) {
+    return std::vector<Var>{concat({in[0], broadcast_to(in[1], {4, 2})}, 1), concat({broadcast_to(in[1], {4, 2})}, 0)};
+  };
+  const Arrays few{random_array(Dtype::f64, {1, 2}, 1), random_array(Dtype::f64, {1, 1}, 2)};
+  Plan plan = compile(stretched, types_of(few));
+  BOOST_TEST(same_bits(run(plan, few), eagerly(stretched, few, Dtype::f64)));
+}
+
 BOOST_AUTO_TEST_CASE(without_anything_shared_nothing_changes) {
   std::mt19937 random(2);
   for (int i = 0; i < 20; ++i) {

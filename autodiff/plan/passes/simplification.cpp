@@ -31,6 +31,15 @@ std::optional<Id> repeated(const Graph& graph, const Value& value) {
   return {};
 }
 
+// The number that fills a constant, in an array of this shape.
+Id filled(Graph& graph, const Value& from, double number, const Shape& shape) {
+  Array array(from.type.dtype, shape);
+  for (Index i = 0; i < array.size(); ++i) array.set(i, number);
+  graph.nodes.push_back({.op = from.op, .type = array.type(), .location = from.location});
+  graph.nodes.back().constant = std::make_shared<Array>(std::move(array));
+  return static_cast<Id>(graph.nodes.size() - 1);
+}
+
 // Elementwise operands as they were before they were broadcast, or one number for a constant of equal ones, as long as
 // the others still make up the shape.
 void skip_broadcasts(Graph& graph, Value& value) {
@@ -42,11 +51,7 @@ void skip_broadcasts(Graph& graph, Value& value) {
     if (from.is(broadcast_to_op())) {
       narrow = from.operands[0];
     } else if (number == number && from.type.shape.size() > 1) {
-      Array single(from.type.dtype, Shape{});
-      single.set(0, number);
-      graph.nodes.push_back({.op = from.op, .type = single.type(), .location = from.location});
-      graph.nodes.back().constant = std::make_shared<Array>(single);
-      narrow = static_cast<Id>(graph.nodes.size() - 1);
+      narrow = filled(graph, from, number, {});
     } else {
       continue;
     }
@@ -54,6 +59,41 @@ void skip_broadcasts(Graph& graph, Value& value) {
     Shape shape;
     for (Id each : value.operands) shape = *broadcast(shape, graph.nodes[each].type.shape);
     if (shape != value.type.shape) operand = before;
+  }
+}
+
+// Parts of a concat as they were before they were broadcast, as long as the others still make up the shape: it
+// broadcasts them itself, and what all rows share is then one row of it.
+void skip_broadcasts_of_parts(Graph& graph, Value& value) {
+  if (!value.is(concat_op())) return;
+  const int axis = value.arguments<ConcatArguments>().axis, rank = value.type.shape.rank();
+  for (Id& part : value.operands) {
+    const Value from = graph.nodes[part];
+    Shape narrow(std::vector<Index>(static_cast<std::size_t>(rank), 1));
+    narrow.set(axis, from.type.shape[axis]);
+    Id now = part;
+    if (const double number = splat_of(from); number == number && narrow != from.type.shape) {
+      now = filled(graph, from, number, narrow);
+    } else if (from.is(broadcast_to_op())) {
+      now = from.operands[0];
+      narrow = graph.nodes[now].type.shape.padded(rank);
+      if (narrow[axis] != from.type.shape[axis]) continue;
+      if (graph.nodes[now].type.shape != narrow) {
+        graph.nodes.push_back({.op = &reshape_op(),
+                               .attributes = to_attributes(
+                                   ReshapeArguments{.replaced = graph.nodes[now].type.shape.rank(), .shape = narrow}),
+                               .type = {from.type.dtype, narrow},
+                               .operands = {now},
+                               .location = from.location});
+        now = static_cast<Id>(graph.nodes.size() - 1);
+      }
+    } else {
+      continue;
+    }
+    const Id before = std::exchange(part, now);
+    std::vector<const Type*> types;
+    for (Id each : value.operands) types.push_back(&graph.nodes[each].type);
+    if (value.op->infer({types, value.attributes}) != value.type) part = before;
   }
 }
 
@@ -90,6 +130,7 @@ Graph simplify(const Graph& graph) {
       continue;
     }
     skip_broadcasts(result.to, value);
+    skip_broadcasts_of_parts(result.to, value);
     fold_transposes(result.to, value);
     result.put(id, result.add(std::move(value)));
   }
