@@ -1,6 +1,7 @@
 #include "autodiff/plan/placement.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "autodiff/plan/memory.hpp"
 
@@ -9,11 +10,12 @@ namespace wengert::plan {
 using Memory = Address::Memory;
 
 Placement::Placement(const Graph& graph, const RowPlan& rows, const std::vector<FusionGroup>& groups,
-                     const Liveness& liveness, Schedule& schedule)
+                     const Liveness& liveness, const std::vector<std::optional<View>>& views, Schedule& schedule)
     : graph_(graph),
       rows_(rows),
       groups_(groups),
       liveness_(liveness),
+      views_(views),
       schedule_(schedule),
       addresses_(graph.nodes.size()),
       partial_sums_(graph.nodes.size()),
@@ -68,14 +70,19 @@ void Placement::place_shared() {
     spans.push_back({bytes, interval.first, interval.last});
     users.push_back(&address);
   };
+  std::vector<std::size_t> last_of_views(graph_.nodes.size(), 0);
+  for (Id id = 0; id < graph_.nodes.size(); ++id)
+    if (const auto& view = views_[id])
+      last_of_views[view->of] = std::max(last_of_views[view->of], liveness_.living(id).last);
   std::vector<bool> is_copied(graph_.nodes.size(), false);
   for (const Copy& copy : copies_) is_copied[copy.from] = true;
   for (Id id = 0; id < graph_.nodes.size(); ++id) {
     const Value& value = graph_.nodes[id];
     if (value.is_leaf()) continue;
     schedule_.value_bytes += value.type.bytes();
-    if (rows_.part[id] == Part::rows && !rows_.stored[id]) continue;
+    if (views_[id] || (rows_.part[id] == Part::rows && !rows_.stored[id])) continue;
     Liveness::Interval living = liveness_.living(id);
+    living.last = std::max(living.last, last_of_views[id]);
     if (is_copied[id]) living.last = groups_.size();
     if (!in_output_[id]) add(addresses_[id], value.type.bytes(), living);
     if (rows_.part[id] != Part::reduction) continue;
@@ -86,6 +93,13 @@ void Placement::place_shared() {
   for (std::size_t i = 0; i < spans.size(); ++i) *users[i] = {Memory::shared, spans[i].offset};
   for (Id id = 0; id < graph_.nodes.size(); ++id)  // one partial sum is the sum
     if (rows_.part[id] == Part::reduction && partial_sums_of(graph_, id) == 1) partial_sums_[id] = addresses_[id];
+  for (Id id = 0; id < graph_.nodes.size(); ++id)
+    if (views_[id] && rows_.part[id] == Part::whole) place_view(id);
+}
+
+void Placement::place_view(Id id) {
+  addresses_[id] = addresses_[views_[id]->of];
+  addresses_[id].offset = views_[id]->offset;
 }
 
 // Whether a node of rows needs memory in a range: what only its own group reads does not.
@@ -100,17 +114,26 @@ std::size_t Placement::place_range(const std::vector<std::size_t>& groups, Index
   for (std::size_t i = 0; i < groups.size(); ++i) position_[groups[i]] = i;
   std::vector<Span> spans;
   std::vector<Id> users;
+  std::map<Id, std::size_t> last;  // reading of each value, through its views
+  for (std::size_t i = groups.size(); i-- > 0;)
+    for (Id id : groups_[groups[i]].members) {
+      std::size_t& mine = last.try_emplace(id, i).first->second;
+      for (Id reader : liveness_.readers(id))
+        if (rows_.part[reader] != Part::whole) mine = std::max(mine, position_[liveness_.group_of(reader)]);
+      if (!views_[id]) continue;
+      std::size_t& whole = last.try_emplace(views_[id]->of, 0).first->second;
+      whole = std::max(whole, mine);
+    }
   for (std::size_t i = 0; i < groups.size(); ++i)
     for (Id id : groups_[groups[i]].members) {
-      if (!needs_local(id)) continue;
-      std::size_t last = i;
-      for (Id reader : liveness_.readers(id))
-        if (rows_.part[reader] != Part::whole) last = std::max(last, position_[liveness_.group_of(reader)]);
-      spans.push_back({with_rows(graph_.nodes[id].type, rows_.axis[id], rows).bytes(), i, last});
+      if (views_[id] || !needs_local(id)) continue;
+      spans.push_back({with_rows(graph_.nodes[id].type, rows_.axis[id], rows).bytes(), i, last.at(id)});
       users.push_back(id);
     }
   const std::size_t bytes = pack(spans);
   for (std::size_t i = 0; i < spans.size(); ++i) addresses_[users[i]] = {Memory::local, spans[i].offset};
+  for (std::size_t group : groups)
+    if (const Id id = groups_[group].first(); views_[id]) place_view(id);
   return bytes;
 }
 

@@ -3,15 +3,16 @@
 #pragma once
 #include "autodiff/plan/liveness.hpp"
 #include "autodiff/plan/schedule.hpp"
+#include "autodiff/plan/views.hpp"
 
 namespace wengert::plan {
 
 class Placement {
  public:
   // Places leaves and outputs in the schedule's table, and in its shared memory what is whole, what rows leave behind
-  // and partial sums.
+  // and partial sums. `views` have no memory of their own.
   Placement(const Graph& graph, const RowPlan& rows, const std::vector<FusionGroup>& groups, const Liveness& liveness,
-            Schedule& schedule);
+            const std::vector<std::optional<View>>& views, Schedule& schedule);
 
   // Places what only a range of `rows` rows needs, of the groups with these numbers; returns its bytes. The
   // addresses hold until the next call.
@@ -33,11 +34,13 @@ class Placement {
   void place_outputs();
   void place_shared();
   bool needs_local(Id id) const;
+  void place_view(Id id);
 
   const Graph& graph_;
   const RowPlan& rows_;
   const std::vector<FusionGroup>& groups_;
   const Liveness& liveness_;
+  const std::vector<std::optional<View>>& views_;
   Schedule& schedule_;
   std::vector<Address> addresses_, partial_sums_;
   std::vector<bool> in_output_;

@@ -22,7 +22,8 @@ class Scheduler {
         rows_(find_rows(graph, options.split_rows)),
         groups_(fusion_groups(graph, rows_, options.rewrites)),
         liveness_(graph, rows_, groups_),
-        placement_(graph, rows_, groups_, liveness_, schedule_) {}
+        views_(options.rewrites ? views_of(graph, rows_) : std::vector<std::optional<View>>(graph.nodes.size())),
+        placement_(graph, rows_, groups_, liveness_, views_, schedule_) {}
 
   Schedule run() {
     schedule_.inputs = graph_.inputs;
@@ -47,10 +48,10 @@ class Scheduler {
     Stage result;
     std::vector<std::size_t> by_rows;  // groups
     for (std::size_t g : groups) {
-      if (const Id first = groups_[g].first(); rows_.part[first] == Part::whole)
-        result.whole.push_back(make_step(lowering_, groups_[g], 0));
-      else
+      if (const Id first = groups_[g].first(); rows_.part[first] != Part::whole)
         by_rows.push_back(g);
+      else if (!views_[first])
+        result.whole.push_back(make_step(lowering_, groups_[g], 0));
     }
     // Ranges are the partial sums of the reduction that has the fewest: those of the others are made up of them.
     for (std::size_t g : by_rows) {
@@ -76,7 +77,8 @@ class Scheduler {
   Variant make_variant(const std::vector<std::size_t>& groups, Index rows) {
     Variant result{.rows = rows};
     result.local_bytes = placement_.place_range(groups, rows);
-    for (std::size_t g : groups) result.steps.push_back(make_step(lowering_, groups_[g], rows));
+    for (std::size_t g : groups)
+      if (!views_[groups_[g].first()]) result.steps.push_back(make_step(lowering_, groups_[g], rows));
     return result;
   }
 
@@ -98,6 +100,7 @@ class Scheduler {
   const RowPlan rows_;
   const std::vector<FusionGroup> groups_;
   const Liveness liveness_;
+  const std::vector<std::optional<View>> views_;
   Placement placement_;
   const Lowering lowering_{graph_, rows_, liveness_, placement_};
 };

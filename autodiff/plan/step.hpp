@@ -15,6 +15,7 @@ struct Address {
   enum class Memory { table, shared, local } memory = Memory::table;
   std::size_t at = 0;         // an entry of the table, or an offset in bytes
   std::size_t row_bytes = 0;  // what it moves on for each row before the range; 0 where it is read whole
+  std::size_t offset = 0;     // of a view, in bytes
 };
 
 // A range of rows, and the memory that goes with it.
@@ -24,7 +25,7 @@ struct Frame {
   Index begin = 0;  // the first row
 
   std::byte* at(const Address& address) const {
-    const std::size_t rows = address.row_bytes * static_cast<std::size_t>(begin);
+    const std::size_t rows = address.row_bytes * static_cast<std::size_t>(begin) + address.offset;
     if (address.memory == Address::Memory::table)
       return const_cast<std::byte*>(static_cast<const std::byte*>(table[address.at])) + rows;
     return (address.memory == Address::Memory::shared ? shared : local) + address.at + rows;

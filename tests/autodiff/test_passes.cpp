@@ -160,6 +160,50 @@ BOOST_AUTO_TEST_CASE(memory_is_shared_by_what_never_lives_together) {
   BOOST_TEST(spans[2].offset == 128U);
 }
 
+// A reshape, or a run of elements, lies where its operand does: it has no step, and its operand lives as long as it.
+BOOST_AUTO_TEST_CASE(views_of_values_take_no_step) {
+  const auto steps = [](const Plan& plan, const std::string& name) {
+    const auto all = plan.steps();
+    return std::count_if(all.begin(), all.end(),
+                         [&](const Plan::StepInfo& step) { return step.kernel.find(name) != std::string::npos; });
+  };
+  // Reads views at last, when the memory of all that nobody else needs has gone to others.
+  const auto late = [](Var x, const std::vector<Var>& views) {
+    for (int i = 0; i < 6; ++i) x = cumsum(tanh(x), 0);
+    Var total = sum(x);
+    for (Var view : views) total = total + sum(cumsum(view, -1) * view);
+    return std::vector<Var>{total};
+  };
+  const auto whole = [&](Vars in) {
+    const Var x = in[0], y = cumsum(x, 0), rows = slice(y, 0, 3, 40), again = slice(rows, 0, 5, 9);
+    return late(x, {rows, again, reshape(again, {2, 2, 5}), reshape(x, {320}), slice(x, 0, 60, 61),
+                    slice(reshape(y, {320}), 0, 7, 300), slice(y[63], 0, 2, 3, 7), reshape(in[1], {1, 4}) * 2});
+  };
+  const auto strided = [&](Vars in) {  // no runs of elements
+    return late(in[0], {slice(in[0], 1, 1, 3), slice(in[0], 0, 0, 64, 3), transpose(in[0])});
+  };
+  const auto by_rows = [&](Vars in) {
+    const Var y = softmax(in[0], 1), split = reshape(y, {64, 1, 5}), z = softmax(softmax(in[0] * 2, 1) + 1, 1);
+    return std::vector<Var>{cumsum(z, 1) * y, cumsum(split, -1) * reshape(z, {64, 1, 5}), reshape(z, {64, 5, 1})};
+  };
+  const Arrays inputs{random_array(Dtype::f64, {64, 5}, 1), random_array(Dtype::f64, {4}, 2)};
+  const struct {
+    PlanFunction f;
+    std::ptrdiff_t slices, reshapes;
+  } cases[] = {{whole, 0, 0}, {strided, 2, 0}, {by_rows, 0, 1}};  // an output is no view
+  for (const auto& [f, slices, reshapes] : cases) {
+    const Arrays wanted = eagerly(f, inputs, Dtype::f64);
+    for (const CompileOptions& options :
+         {CompileOptions{}, {.split_rows = false}, {.rewrites = false}, {.rows = {0}}}) {
+      Plan plan = compile(f, types_of(inputs), options);
+      for (int again = 0; again < 2; ++again) BOOST_TEST(same_bits(run(plan, inputs), wanted), plan.explain());
+      if (!options.rewrites) continue;
+      BOOST_TEST(steps(plan, "slice") == slices, plan.explain());
+      BOOST_TEST(steps(plan, "reshape") == reshapes, plan.explain());
+    }
+  }
+}
+
 // `count` spans at random: no two that live together overlap, and the total is near the most that lives at one step.
 void check_packing(std::size_t count) {
   std::mt19937 random(1);
