@@ -3,6 +3,7 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/jit.hpp"
 #include "autodiff/linalg.hpp"
+#include "autodiff/loops.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan.hpp"

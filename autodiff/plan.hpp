@@ -92,7 +92,8 @@ class Plan {
   std::vector<PassInfo> passes() const;
   std::vector<StepInfo> steps() const;
 
-  // The memory of all values between steps, with the partial sums of all rows and one range of rows at a time.
+  // The memory of all values between steps, with the partial sums of all rows and one range of rows at a time, and that
+  // of loops.
   std::size_t bytes() const;
 
   // Runs it some times, step by step on the calling thread alone, and says where the time went: ms a run, share, GF/s

@@ -30,7 +30,7 @@ Draw::Draw(Tape& tape, std::uint64_t seed, std::uint32_t step, Index first_row, 
 
 template <class Settings>
 Var Draw::drawn(const Op& op, Dtype dtype, const Shape& shape, const Settings& settings, Where where) {
-  return record(op, {Operand(state_, where)},
+  return record(op, {Operand(state_in_loops(state_, where), where)},
                 to_attributes(DrawArguments<Settings>{stream_++, 0, dtype, shape, settings}));
 }
 

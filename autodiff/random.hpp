@@ -59,6 +59,9 @@ class Draw {
 // What a Draw of this seed and step starts from, i32 [4]: seed (low word, high word), step, first row.
 Array draw_state(std::uint64_t seed, std::uint32_t step, Index first_row = 0);
 
+// The state of step `step` (i32 []) of a loop: of the seed derive_seed(seed, 2^63 + step).
+Var draw_state_at(Operand state, Operand step);
+
 // Draws for the host: initial weights, starting points. Call number i draws with derive_seed(seed, i) and the last step
 // number, so that it meets no Draw of a training loop.
 class Rng {

@@ -147,9 +147,18 @@ class Tape {
   std::string name_of(std::uint32_t index) const;  // of an input or a parameter; empty otherwise
   void check_tracked(Var result) const;            // of a derivative rule; see track_nonfinite()
 
+  // A loop whose step is being recorded: the nodes [first, last) that stand for what differs between steps, among them
+  // the step's number, i32 [].
+  struct Loop {
+    std::uint32_t first, last;
+    Var number;
+  };
+  std::span<const Loop> loops() const { return loops_; }  // outermost first
+
  private:
   friend class Scope;
   friend class Origin;
+  friend class LoopRecording;
   struct ScopeEntry {
     std::uint32_t parent;
     Where where;
@@ -185,6 +194,7 @@ class Tape {
   std::vector<ScopeEntry> scopes_;
   std::vector<const Type*> types_;  // of the call being recorded
   std::vector<const void*> pointers_;
+  std::vector<Loop> loops_;
   Arena arena_;
 };
 

@@ -7,8 +7,8 @@
 #include <unordered_map>
 
 #include "autodiff/derivatives/parts.hpp"
+#include "autodiff/derivatives/reverse.hpp"
 #include "autodiff/ops.hpp"
-#include "autodiff/tape.hpp"
 
 namespace wengert {
 namespace {
@@ -16,14 +16,15 @@ namespace {
 // The reverse sweep over nodes [first, last]: which of them lie on a path from an x, and their cotangents so far.
 class Sweep {
  public:
-  Sweep(Tape& tape, std::span<const std::uint32_t> xs, std::uint32_t y)
+  Sweep(Tape& tape, std::span<const std::uint32_t> xs, std::span<const std::uint32_t> ys)
       : tape_(tape),
-        first_(std::min(y, *std::min_element(xs.begin(), xs.end()))),
-        on_path_(y - first_ + 1),
+        first_(std::min(*std::min_element(xs.begin(), xs.end()), *std::min_element(ys.begin(), ys.end()))),
+        last_(*std::max_element(ys.begin(), ys.end())),
+        on_path_(last_ - first_ + 1),
         cotangents_(on_path_.size()) {
     for (std::uint32_t x : xs)
-      if (x <= y) on_path_[x - first_] = true;
-    for (std::uint32_t i = first_; i <= y; ++i) {
+      if (x <= last_) on_path_[x - first_] = true;
+    for (std::uint32_t i = first_; i <= last_; ++i) {
       const Node& node = tape_.node(i);
       if (node.op->linearity() == Linearity::none || !is_float(node.type.dtype)) continue;
       for (std::uint32_t operand : tape_.operands(node))
@@ -31,9 +32,13 @@ class Sweep {
     }
   }
 
-  void run(std::uint32_t y, Var seed) {
-    if (on_path_[y - first_]) cotangents_[y - first_] = seed;
-    for (std::uint32_t i = y + 1; i-- > first_;) {
+  void run(std::span<const std::uint32_t> ys, std::span<const Var> seeds) {
+    for (std::size_t k = 0; k < ys.size(); ++k) {
+      if (!on_path_[ys[k] - first_]) continue;
+      Var& total = cotangents_[ys[k] - first_];
+      total = total.is_null() ? seeds[k] : add(total, seeds[k]);
+    }
+    for (std::uint32_t i = last_ + 1; i-- > first_;) {
       add_parts(i);
       if (!cotangents_[i - first_].is_null()) pull_back(i);
     }
@@ -95,29 +100,39 @@ class Sweep {
   }
 
   Tape& tape_;
-  std::uint32_t first_;
+  std::uint32_t first_, last_;
   std::vector<bool> on_path_;
   std::vector<Var> cotangents_;
   std::unordered_map<std::uint32_t, Parts> parts_;  // of cotangents, besides these
 };
 
+// The same of one y, with zeros where it does not depend on an x.
 std::vector<Var> pull_back(const char* name, const Operand& y, Var seed, std::span<const Var> xs) {
   Tape& tape = y.tape();
-  if (xs.empty()) return {};
-  std::vector<std::uint32_t> indices;
-  for (Var x : xs) indices.push_back(tape.index_of(x, y.where(), name));
-  const std::uint32_t top = tape.index_of(y.var(), y.where(), name);
-  Sweep sweep(tape, indices, top);
-  sweep.run(top, seed);
-  std::vector<Var> result;
-  for (std::uint32_t x : indices) {
-    const Var cotangent = sweep.cotangent(x);
-    result.push_back(cotangent.is_null() ? tape.full(tape.node(x).type, 0, y.where()) : cotangent);
-  }
+  for (Var x : xs) tape.index_of(x, y.where(), name);
+  const Var var = y.var();
+  std::vector<Var> result = wengert::pull_back(tape, {&var, 1}, {&seed, 1}, xs);
+  for (std::size_t i = 0; i < xs.size(); ++i)
+    if (result[i].is_null()) result[i] = tape.full(xs[i].type(), 0, y.where());
   return result;
 }
 
 }  // namespace
+
+std::vector<Var> pull_back(Tape& tape, std::span<const Var> ys, std::span<const Var> cotangents,
+                           std::span<const Var> xs) {
+  if (xs.empty() || ys.empty()) return std::vector<Var>(xs.size());
+  std::vector<std::uint32_t> indices;  // of ys, then of xs
+  indices.reserve(ys.size() + xs.size());
+  for (std::span<const Var> vars : {ys, xs})
+    for (Var var : vars) indices.push_back(tape.index_of(var, Where::current()));
+  const std::span<const std::uint32_t> all(indices), from = all.first(ys.size()), to = all.subspan(ys.size());
+  Sweep sweep(tape, to, from);
+  sweep.run(from, cotangents);
+  std::vector<Var> result;
+  for (std::uint32_t x : to) result.push_back(sweep.cotangent(x));
+  return result;
+}
 
 std::vector<Var> grad(Operand y, std::span<const Var> xs) {
   Tape& tape = y.tape();

@@ -7,31 +7,14 @@
 
 #include "autodiff/derivatives/checkpoint.hpp"
 #include "autodiff/derivatives/forward.hpp"
+#include "autodiff/derivatives/local_op.hpp"
+#include "autodiff/derivatives/stacks.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/tape/program.hpp"
 
 namespace wengert {
 namespace {
-
-// An op made for one call; the tape owns it.
-class LocalOp : public Op {
- public:
-  LocalOp(std::string name, int arity, Linearity linearity)
-      : Op({.name = std::move(name), .arity = arity, .linearity = linearity, .local = true}) {}
-  std::vector<Example> examples() const override { return {}; }
-  Array reference(std::span<const Array>, const Attributes&, const Type& out) const override { return Array(out); }
-};
-
-template <class Local>
-Var record_local(Tape& tape, std::shared_ptr<Local> op, std::span<const Operand> operands, Where where) {
-  return tape.record(*op, operands, {}, where);
-}
-
-// [...] -> [count, ...], where there is no such axis yet
-Var with_slices(Var x, bool batched, const Batch& b) {
-  return batched ? x : broadcast_to({x, b.where}, x.shape().prepended(b.count));
-}
 
 class RematerialisationBarrier final : public LocalOp {
  public:
@@ -57,7 +40,7 @@ class Checkpoint final : public LocalOp {
 
   void vjps(const Call& c, Var g, std::span<Cotangent> operands) const override {
     const std::vector<Var> fresh = fresh_nodes(c);
-    const Var y = program_.replay(c.tape(), fresh);
+    const Var y = program_.replay(c.tape(), fresh)[0];
     std::vector<Var> xs;
     for (std::size_t i = 0; i < fresh.size(); ++i)
       if (operands[i].wanted) xs.push_back(fresh[i]);
@@ -69,7 +52,7 @@ class Checkpoint final : public LocalOp {
   Var jvp(const Call& c, std::span<const Var> tangents) const override {
     if (!value_) return tangents.back();
     const std::vector<Var> fresh = fresh_nodes(c);
-    const Var y = program_.replay(c.tape(), fresh);
+    const Var y = program_.replay(c.tape(), fresh)[0];
     std::vector<std::uint32_t> indices;
     std::vector<Var> stacks;
     for (std::size_t i = 0; i < fresh.size(); ++i) {
@@ -87,8 +70,8 @@ class Checkpoint final : public LocalOp {
       const std::span<const Var> captured = b.operands.first(b.operands.size() - (value_ ? 0 : 1));
       std::vector<bool> batched = b.batched;
       batched.resize(captured.size());
-      const auto [y, carries] = program_.replay_batched(b.tape, captured, std::move(batched));
-      return with_slices(y, carries, b);
+      const auto [y, carries] = program_.replay_batched(b.tape, captured, batched);
+      return with_slices({y[0], b.where}, carries[0], b.count);
     };
     return checkpoint(all, {b.operands[0], b.where});
   }
@@ -139,7 +122,8 @@ class Custom final : public LocalOp {
       if (own) return vmap([&](std::span<const Var> s) { return rule(s[0], s[1], s[2]); }, {x, y, g});
       return sum(vmap([&](std::span<const Var> s) { return rule(x, s[0], s[1]); }, {y, g}), 0);
     };
-    const Operand operands[] = {{b.operands[0], b.where}, {with_slices(b.operands[1], b.batched[1], b), b.where}};
+    const Operand operands[] = {{b.operands[0], b.where},
+                                {with_slices({b.operands[1], b.where}, b.batched[1], b.count), b.where}};
     return record_local(b.tape, std::make_shared<Custom>(all), operands, b.where);
   }
 
@@ -206,7 +190,7 @@ Var vmap(const FunctionOfMany& f, std::span<const Var> xs, Where where) {
         batched[i] = true;
       }
   const auto [y, carries] = program.replay_batched(tape, captured, batched);
-  return carries ? y : broadcast_to({y, where}, program.type().shape.prepended(count));
+  return carries[0] ? y[0] : broadcast_to({y[0], where}, program.type().shape.prepended(count));
 }
 
 Var vmap(const FunctionOfMany& f, std::initializer_list<Var> xs, Where where) {

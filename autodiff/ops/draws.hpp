@@ -21,6 +21,10 @@ struct DrawArguments {
   }
 };
 
+// The state that a draw starts from where it is recorded: in the step of a loop, a state that does not change from step
+// to step is the draw_state_at() of this step.
+Var state_in_loops(Var state, Where where);
+
 const Op& draw_uniform_op();
 struct UniformSettings {
   double low = 0, high = 1;

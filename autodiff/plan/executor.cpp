@@ -18,10 +18,12 @@ constexpr double serial_microseconds = 25;
 std::atomic<int> sharing_every_step{0};
 
 bool is_short(double microseconds) { return microseconds < serial_microseconds && sharing_every_step == 0; }
-bool is_serial(const Step& step) { return step.tasks() == 1 || is_short(step.microseconds); }
+bool is_serial(const Step& step, int threads) {
+  return step.is_loop() ? !step.gains_from(threads) : step.tasks() == 1 || is_short(step.microseconds);
+}
 
-bool shared_out(const Steps& steps) {
-  return !std::all_of(steps.begin(), steps.end(), [](const auto& step) { return is_serial(*step); });
+bool shared_out(const Steps& steps, int threads) {
+  return !std::all_of(steps.begin(), steps.end(), [&](const auto& step) { return is_serial(*step, threads); });
 }
 
 bool overlap(const Type& type, const void* data, const Array& output) {
@@ -91,13 +93,16 @@ void Executor::run_steps(const Steps& steps, const Frame& frame, int thread, int
   bool together = true;  // whether all threads have seen what was written so far
   for (const auto& step : steps) {
     const Index tasks = step->tasks();
-    if (threads == 1 || is_serial(*step)) {
+    if (threads == 1 || is_serial(*step, threads)) {
       if (thread == 0) run(*step, 0, tasks);
       together = false;
       continue;
     }
     if (!together) barrier.wait();
-    run(*step, tasks * thread / threads, tasks * (thread + 1) / threads);
+    if (step->is_loop())
+      step->run_together(frame, thread, threads, barrier);
+    else
+      run(*step, tasks * thread / threads, tasks * (thread + 1) / threads);
     barrier.wait();
     together = true;
   }
@@ -138,8 +143,8 @@ void Executor::work(int thread, int threads, Barrier& barrier) {
 bool Executor::gains_from(int threads) const {
   if (threads == 1 || is_short(schedule_.microseconds)) return false;
   return std::any_of(schedule_.stages.begin(), schedule_.stages.end(), [&](const Stage& stage) {
-    return by_ranges(stage, threads) || shared_out(stage.whole) || shared_out(stage.all.steps) ||
-           shared_out(stage.combined);
+    return by_ranges(stage, threads) || shared_out(stage.whole, threads) || shared_out(stage.all.steps, threads) ||
+           shared_out(stage.combined, threads);
   });
 }
 
@@ -158,8 +163,8 @@ int Executor::run_on(int team, const Finish& then) {
 // Computes the outputs where `to` lies; `then` runs on every thread of the region, once they are there. (What follows
 // work() is behind a barrier after the last step: no thread is there if one has failed before.)
 void Executor::execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then) {
-  for (std::size_t i = 0; i < given.size(); ++i) schedule_.table[i] = given[i].data;
-  for (std::size_t i = 0; i < to.size(); ++i) schedule_.table[schedule_.output_entries[i]] = to[i].raw();
+  for (std::size_t i = 0; i < given.size(); ++i) place_input(i, given[i].data);
+  for (std::size_t i = 0; i < to.size(); ++i) place_output(i, const_cast<void*>(to[i].raw()));
   const int most = threads(), all = gains_from(most) ? most : 1;
   make_room(all);
   computed_ = false;

@@ -37,15 +37,21 @@ class Executor {
   std::string explain() const { return schedule_.explain() + team_size_.text(); }
   std::span<const Array> outputs() const { return schedule_.outputs; }
 
+  // The parts of a run, for loops, whose steps are runs within one region. An input or output lies where it was placed
+  // last. work() is called by all threads of the region, for as many of which there is room; the outputs are there for
+  // all of them when it returns. run_whole() is the same on one thread, every step over all rows by itself.
+  void place_input(std::size_t i, const void* data) { schedule_.table[i] = data; }
+  void place_output(std::size_t i, void* data) { schedule_.table[schedule_.output_entries[i]] = data; }
+  bool gains_from(int threads) const;
+  void make_room(int threads);
+  void work(int thread, int threads, Barrier& barrier);
+  void run_whole();
+
  private:
   void check(std::span<const PlanInput> given) const;
   void execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then);
   void add_to_outputs(int thread, int threads);
-  void run_whole();
   int run_on(int team, const Finish& then);
-  bool gains_from(int threads) const;
-  void make_room(int threads);
-  void work(int thread, int threads, Barrier& barrier);
   void run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier);
   void run_ranges(const Stage& stage, Frame frame, int thread, int threads);
   // Every step with its frame, as one thread alone would run them.

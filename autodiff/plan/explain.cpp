@@ -8,10 +8,20 @@
 namespace wengert::plan {
 namespace {
 
+std::string indented(const std::string& lines) {
+  std::string text;
+  for (std::size_t begin = 0, end; begin < lines.size(); begin = end) {
+    end = std::min(lines.find('\n', begin), lines.size() - 1) + 1;
+    text += "      " + lines.substr(begin, end - begin);
+  }
+  return text;
+}
+
 std::string listed(const std::string& title, const Steps& steps) {
   std::string text = steps.empty() ? "" : "  " + title + "\n";
   for (const auto& step : steps)
-    text += fmt::format("    {:60} {:12.0f} flop  {} tasks\n", step->kernel(), step->flops, step->tasks());
+    text += fmt::format("    {:60} {:12.0f} flop  {} tasks\n", step->kernel(), step->flops, step->tasks()) +
+            indented(step->inside());
   return text;
 }
 
@@ -37,7 +47,10 @@ std::size_t Schedule::bytes() const {
   std::size_t local = 0;
   for (const Stage& stage : stages)
     local = std::max(local, stage.ranges.empty() ? stage.all.local_bytes : stage.ranges[0].local_bytes);
-  return shared_bytes + local;
+  std::size_t loops = 0;
+  for (const Stage& stage : stages)
+    for (const auto& step : stage.whole) loops += step->bytes();
+  return shared_bytes + local + loops;
 }
 
 std::string Schedule::explain() const {
@@ -46,6 +59,11 @@ std::string Schedule::explain() const {
     text += fmt::format("{} {} {}", &pass == &passes[0] ? "" : ",", pass.nodes, pass.name);
   text += fmt::format("\nrows of the batch: {}; bytes: {} shared, of {} for all values\n", extent, shared_bytes,
                       value_bytes);
+  return text + explain_stages();
+}
+
+std::string Schedule::explain_stages() const {
+  std::string text;
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const Stage& stage = stages[i];
     text += fmt::format("stage {}\n", i) + listed("whole", stage.whole);

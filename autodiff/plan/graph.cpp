@@ -16,37 +16,45 @@ Signature Graph::signature(Id id, std::vector<const Type*>& types) const {
   return {types, nodes[id].attributes};
 }
 
+namespace {
+
+// What a node that is no input of the plan takes its value from, where nothing computes it.
+void set_source(Value& node, const Tape& tape, std::uint32_t index) {
+  if (node.op == &parameter_op())
+    node.parameter = std::make_shared<Tape::Borrowing>(tape.borrowing(index));
+  else if (node.op == &input_op() && !tape.has_values(index))
+    throw Error(fmt::format("[compile] an input of {} has neither values nor a place among the plan's inputs  ({})",
+                            to_string(node.type), node.location));
+  else if (node.op == &input_op())
+    node.constant = std::make_shared<Array>(tape.constant(index));
+}
+
+}  // namespace
+
 Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs) {
   Graph graph;
   std::vector<Id> number(tape.size());
   std::vector<bool> wanted(tape.size());
   std::vector<int> input_at(tape.size(), -1);
-  for (Var output : outputs) wanted[tape.index_of(output, Where::current(), "compile")] = true;
-  for (std::uint32_t i = tape.size(); i-- > 0;)
-    if (wanted[i])
-      for (std::uint32_t operand : tape.operands(tape.node(i))) wanted[operand] = true;
   for (Var input : inputs) {
     const std::uint32_t index = tape.index_of(input, Where::current(), "compile");
-    wanted[index] = true;  // also where nothing reads it: it keeps its number
     if (input_at[index] < 0) input_at[index] = static_cast<int>(graph.inputs.size());
     graph.inputs.push_back(tape.node(index).type);
     graph.names.push_back(tape.name_of(index));
   }
+  for (Var output : outputs) wanted[tape.index_of(output, Where::current(), "compile")] = true;
+  for (std::uint32_t i = tape.size(); i-- > 0;)
+    if (wanted[i] && input_at[i] < 0)
+      for (std::uint32_t operand : tape.operands(tape.node(i))) wanted[operand] = true;
   for (std::uint32_t i = 0; i < tape.size(); ++i) {
-    if (!wanted[i]) continue;
+    if (!wanted[i] && input_at[i] < 0) continue;  // an input keeps its number where nothing reads it
     const wengert::Node& from = tape.node(i);
     Value node{.op = from.op, .attributes = *from.attributes, .type = from.type, .location = tape.location_of(i)};
     node.owned = from.op->weak_from_this().lock();
-    for (std::uint32_t operand : tape.operands(from)) node.operands.push_back(number[operand]);
-    if (input_at[i] >= 0)
-      node.input = input_at[i];
-    else if (from.op == &parameter_op())
-      node.parameter = std::make_shared<Tape::Borrowing>(tape.borrowing(i));
-    else if (from.op == &input_op() && !tape.has_values(i))
-      throw Error(fmt::format("[compile] an input of {} has neither values nor a place among the plan's inputs  ({})",
-                              to_string(node.type), node.location));
-    else if (from.op == &input_op())
-      node.constant = std::make_shared<Array>(tape.constant(i));
+    node.input = input_at[i];
+    for (std::uint32_t operand : tape.operands(from))
+      if (node.input < 0) node.operands.push_back(number[operand]);
+    if (node.input < 0) set_source(node, tape, i);
     number[i] = static_cast<Id>(graph.nodes.size());
     graph.nodes.push_back(std::move(node));
   }

@@ -50,8 +50,9 @@ struct Graph {
   const Type& type_of(const Value& reader, std::size_t operand) const { return nodes[reader.operands[operand]].type; }
 };
 
-// The nodes of a tape that `outputs` need, and all `inputs`. Throws Error where one of them is not on the tape, or
-// where an input of the tape is needed that has no values and is none of `inputs`.
+// The nodes of a tape that `outputs` need besides the `inputs`, and all of these: any nodes, of which what comes before
+// is not needed. Throws Error where one of them is not on the tape, or where an input of the tape is needed that has no
+// values and is none of `inputs`.
 Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var> outputs);
 
 // The bytes of attributes: equal for equal ones alone, unlike their text, and for a NaN and itself.

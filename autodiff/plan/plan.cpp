@@ -46,6 +46,16 @@ Plan::PassInfo apply(const plan::Pass& pass, plan::Graph& graph) {
 
 }  // namespace
 
+plan::Schedule plan::compile_graph(Graph graph, const CompileOptions& options, Keeps keeps) {
+  std::vector<Plan::PassInfo> applied{{"recorded", graph.nodes.size()}};
+  for (const Pass& pass : passes())
+    if ((options.rewrites || !pass.rewrites) && (keeps == Keeps::accuracy || pass.keeps == Keeps::bits))
+      applied.push_back(apply(pass, graph));
+  Schedule schedule = make_schedule(graph, options);
+  schedule.passes = std::move(applied);
+  return schedule;
+}
+
 Plan::Plan(std::unique_ptr<Executor> executor) : executor_(std::move(executor)) {}
 Plan::Plan(Plan&&) noexcept = default;
 Plan& Plan::operator=(Plan&&) noexcept = default;
@@ -79,12 +89,7 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
   for (const Type& type : inputs) vars.push_back(tape.input(type));
   plan::Graph graph = plan::capture(tape, vars, f(vars));
   graph.rows = options.rows;
-  std::vector<Plan::PassInfo> applied{{"recorded", graph.nodes.size()}};
-  for (const plan::Pass& pass : plan::passes())
-    if (options.rewrites || !pass.rewrites) applied.push_back(apply(pass, graph));
-  plan::Schedule schedule = plan::make_schedule(graph, options);
-  schedule.passes = std::move(applied);
-  return Plan(std::make_unique<Plan::Executor>(std::move(schedule)));
+  return Plan(std::make_unique<Plan::Executor>(plan::compile_graph(std::move(graph), options, plan::Keeps::accuracy)));
 }
 
 Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options,

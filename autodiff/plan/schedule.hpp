@@ -34,9 +34,11 @@ struct Schedule {
   std::vector<std::size_t> output_entries{};         // in the table
   std::vector<std::shared_ptr<const void>> owned{};  // stores and constants that the table points into
 
-  // The memory of all values between steps, with the partial sums of all rows and one range of rows at a time.
+  // The memory of all values between steps, with the partial sums of all rows and one range of rows at a time, and that
+  // of loops.
   std::size_t bytes() const;
   std::string explain() const;
+  std::string explain_stages() const;  // its part about stages
   std::vector<Plan::StepInfo> steps() const;
 };
 

@@ -7,6 +7,10 @@
 
 #include "autodiff/plan/graph.hpp"
 
+namespace wengert {
+class Barrier;
+}
+
 namespace wengert::plan {
 
 // The place of a value: in a table of pointers (inputs, parameters, constants, outputs), in the memory of all threads,
@@ -53,6 +57,12 @@ class Step {
   virtual void run_whole(const Frame& frame) const {  // all tasks, as one where that is possible
     for (Index task = 0, count = tasks(); task < count; ++task) run(frame, task);
   }
+  // A loop: one task, which all threads of a team may run together instead, meeting at the barrier.
+  virtual bool is_loop() const { return false; }
+  virtual bool gains_from(int /*threads*/) const { return false; }
+  virtual void run_together(const Frame&, int /*thread*/, int /*threads*/, Barrier&) const {}
+  virtual std::size_t bytes() const { return 0; }          // of memory of its own
+  virtual std::string inside() const { return ""; }        // more lines for explain(): the steps of a loop's body
   virtual std::size_t scratch_bytes() const { return 0; }  // of one thread
   virtual std::string kernel() const = 0;                  // for explain(): "product 32x256x256, then 2 ops"
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "autodiff/ops.hpp"
@@ -9,9 +10,9 @@
 
 namespace wengert {
 
-Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
-  const std::uint32_t last = tape.index_of(output, Where::current());
-  type_ = tape.node(last).type;
+Program::Program(const Tape& tape, std::uint32_t begin, std::span<const Var> outputs, std::span<const Var> first) {
+  std::vector<std::uint32_t> last;
+  for (Var output : outputs) last.push_back(tape.index_of(output, Where::current()));
   const std::vector<bool> needed = tape.needed_by(last, begin);
 
   std::unordered_map<std::uint32_t, Source> sources;
@@ -19,10 +20,11 @@ Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
     const auto known = sources.find(index);
     if (known != sources.end()) return known->second;
     const Source source{true, captured_.size()};
-    captured_.push_back({index < begin ? tape.var(index) : Var(), nullptr, tape.node(index).type});
+    captured_.push_back({tape.var(index), nullptr, tape.node(index).type});
     return sources.emplace(index, source).first->second;
   };
-  for (std::uint32_t i = begin; i <= last && last >= begin; ++i) {
+  for (Var var : first) source_of(tape.index_of(var, Where::current()));
+  for (std::uint32_t i = begin; i - begin < needed.size(); ++i) {
     const Node& node = tape.node(i);
     if (!needed[i - begin]) continue;
     if (node.op == &parameter_op()) {
@@ -36,21 +38,28 @@ Program::Program(const Tape& tape, std::uint32_t begin, Var output) {
     sources.emplace(i, Source{false, steps_.size()});
     steps_.push_back(std::move(step));
   }
-  output_ = source_of(last);
+  for (std::uint32_t output : last) outputs_.push_back(source_of(output));
 }
 
-std::vector<Var> Program::captured(Tape& tape) const {
+std::vector<Var> Program::recorded() const {
   std::vector<Var> vars;
-  for (const Captured& c : captured_) vars.push_back(c.leaf ? tape.borrow(*c.leaf) : c.var);
+  for (const Captured& c : captured_) vars.push_back(c.var);
   return vars;
 }
 
-Var Program::replay(Tape& tape, std::span<const Var> captured) const {
-  return replay_batched(tape, captured, std::vector<bool>(captured.size())).first;
+std::vector<Var> Program::captured(Tape& tape, std::size_t from) const {
+  std::vector<Var> vars;
+  for (std::size_t i = from; i < captured_.size(); ++i)
+    vars.push_back(captured_[i].leaf ? tape.borrow(*captured_[i].leaf) : captured_[i].var);
+  return vars;
 }
 
-std::pair<Var, bool> Program::replay_batched(Tape& tape, std::span<const Var> captured,
-                                             std::vector<bool> batched) const {
+std::vector<Var> Program::replay(Tape& tape, std::span<const Var> captured) const {
+  return replay_batched(tape, captured, std::vector<bool>(captured.size())).outputs;
+}
+
+Program::Replayed Program::replay_batched(Tape& tape, std::span<const Var> captured,
+                                          const std::vector<bool>& batched) const {
   std::vector<Var> vars;
   std::vector<bool> carries;
   const auto var_of = [&](const Source& s) { return s.outside ? captured[s.index] : vars[s.index]; };
@@ -81,7 +90,24 @@ std::pair<Var, bool> Program::replay_batched(Tape& tape, std::span<const Var> ca
     }
     carries.push_back(any);
   }
-  return {var_of(output_), is_batched(output_)};
+  Replayed result;
+  for (const Source& output : outputs_) {
+    result.outputs.push_back(var_of(output));
+    result.batched.push_back(is_batched(output));
+  }
+  return result;
+}
+
+std::vector<bool> Program::depend(const std::vector<bool>& captured, By by) const {
+  std::vector<bool> steps;
+  const auto depends = [&](const Source& s) { return s.outside ? captured[s.index] : steps[s.index]; };
+  for (const Step& step : steps_) {
+    const bool passes = by == By::value || (step.op->linearity() != Linearity::none && is_float(step.type.dtype));
+    steps.push_back(passes && std::any_of(step.operands.begin(), step.operands.end(), depends));
+  }
+  std::vector<bool> outputs;
+  for (const Source& output : outputs_) outputs.push_back(depends(output));
+  return outputs;
 }
 
 Rows Program::rows(std::size_t captured, int axis) const {
@@ -96,7 +122,7 @@ Rows Program::rows(std::size_t captured, int axis) const {
     if (!rows.kept()) return {RowRule::mixes, 0};
     at[i] = rows.axis;
   }
-  const int result = axis_of(output_);
+  const int result = axis_of(outputs_[0]);
   return result == 0 ? Rows{RowRule::reduces, 0} : Rows{RowRule::keeps, result};
 }
 

@@ -11,23 +11,34 @@ namespace wengert {
 
 class Program {
  public:
-  // The nodes from `begin` on that `output` depends on. What lies before is captured; so are parameters read meanwhile.
-  // Values of inputs made meanwhile are copied.
-  Program(const Tape& tape, std::uint32_t begin, Var output);
+  // The nodes from `begin` on that the outputs depend on. What lies before is captured; so are parameters read
+  // meanwhile. Values of inputs made meanwhile are copied. `first` are captured before all others, read or not.
+  Program(const Tape& tape, std::uint32_t begin, std::span<const Var> outputs, std::span<const Var> first = {});
+  Program(const Tape& tape, std::uint32_t begin, Var output) : Program(tape, begin, {&output, 1}) {}
 
-  // The captured nodes, on the tape as it is now: it may have been rewound to `begin` since.
-  std::vector<Var> captured(Tape& tape) const;
+  // The captured nodes from number `from` on, on the tape as it is now: it may have been rewound to `begin` since.
+  std::vector<Var> captured(Tape& tape, std::size_t from = 0) const;
 
-  // Records the stretch with other nodes in place of the captured ones and returns its output.
-  Var replay(Tape& tape, std::span<const Var> captured) const;
+  // The captured nodes as they were recorded, valid until the tape is rewound.
+  std::vector<Var> recorded() const;
+
+  // Records the stretch with other nodes in place of the captured ones and returns its outputs.
+  std::vector<Var> replay(Tape& tape, std::span<const Var> captured) const;
 
   // The same where some of them carry a leading axis of batches (`batched`), and so every node that depends on them.
-  // Returns the output and whether it carries the axis.
-  std::pair<Var, bool> replay_batched(Tape& tape, std::span<const Var> captured, std::vector<bool> batched) const;
+  struct Replayed {
+    std::vector<Var> outputs;
+    std::vector<bool> batched;  // whether each carries the axis
+  };
+  Replayed replay_batched(Tape& tape, std::span<const Var> captured, const std::vector<bool>& batched) const;
 
-  const Type& type() const { return type_; }  // of the output
-  // The fate of rows along `axis` of a captured node, as Op::rows states it.
+  const Type& type(std::size_t output = 0) const { return type_of(outputs_[output]); }
+  // The fate of rows along `axis` of a captured node in the first output, as Op::rows states it.
   Rows rows(std::size_t captured, int axis) const;
+
+  // Whether each output depends on any of these captured nodes; with a derivative, where that is what matters.
+  enum class By { value, derivative };
+  std::vector<bool> depend(const std::vector<bool>& captured, By by) const;
 
  private:
   // The source of an operand: captured node number `index`, or step number `index`.
@@ -47,7 +58,7 @@ class Program {
   };
   struct Captured {
     Var var;                                // a node before `begin`
-    std::shared_ptr<Tape::Borrowing> leaf;  // or a parameter read meanwhile
+    std::shared_ptr<Tape::Borrowing> leaf;  // of a parameter read meanwhile, which is read again
     Type type;
   };
   const Type& type_of(const Source& source) const {
@@ -56,8 +67,7 @@ class Program {
 
   std::vector<Step> steps_;
   std::vector<Captured> captured_;
-  Source output_{true, 0};
-  Type type_;
+  std::vector<Source> outputs_;
 };
 
 }  // namespace wengert

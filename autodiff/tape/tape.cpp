@@ -124,6 +124,7 @@ Array Tape::constant(std::uint32_t index) const {
 }
 
 std::vector<bool> Tape::needed_by(std::span<const std::uint32_t> indices, std::uint32_t begin) const {
+  if (indices.empty()) return {};
   const std::uint32_t last = *std::max_element(indices.begin(), indices.end());
   std::vector<bool> needed(last < begin ? 0 : last - begin + 1);
   for (std::uint32_t index : indices)

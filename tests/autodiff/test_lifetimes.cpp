@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(other_objects_that_were_moved_from) {
   Tape tape;
   const Var x = tape.full(Shape{2}, 3);
   Program from(tape, tape.size(), x), to = std::move(from);
-  BOOST_TEST(to.replay(tape, to.captured(tape)).value().at(0) == 3);
+  BOOST_TEST(to.replay(tape, to.captured(tape))[0].value().at(0) == 3);
   BOOST_TEST(from.captured(tape).empty());
   Error error("text"), moved = std::move(error);
   BOOST_TEST(std::string(moved.what()) == "text");
