@@ -249,7 +249,20 @@ void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b,
 
 template <class T>
 bool worth_stacking(Index m, Index n) {
-  return n > 0 && n < most_vectors<T> * lanes<T> && m >= 8;
+  return n > 0 && n < lanes<T> && m >= 8;
+}
+
+// Some columns of one matrix to another; the number of few is known when this is compiled.
+template <class T>
+void copy_columns(Index rows, Index n, const T* from, Index from_row, T* to, Index to_row) {
+  const auto copy = [&](auto count) {
+    for (Index r = 0; r < rows; ++r)
+      for (Index j = 0; j < count; ++j) to[r * to_row + j] = from[r * from_row + j];
+  };
+  if (n == 2) return copy(std::integral_constant<Index, 2>());
+  if (n == 3) return copy(std::integral_constant<Index, 3>());
+  if (n == 4) return copy(std::integral_constant<Index, 4>());
+  copy(n);
 }
 
 // A block of multiply_stack(): few enough to stay in the L2 cache.
@@ -272,9 +285,7 @@ void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, 
     T* to = out.at(i, 0).data + left / n * out_step;
     if (n == 1 && out.row == 1) return transpose_matrix(height, width, product.data(), width, to, out_step);
     for (Index s = 0; s < width / n; ++s)
-      for (Index r = 0; r < height; ++r)
-        for (Index j = 0; j < n; ++j)
-          to[s * out_step + r * out.row + j] = product[static_cast<std::size_t>(r * width + s * n + j)];
+      copy_columns(height, n, product.data() + s * n, width, to + s * out_step, out.row);
   };
   if (m * all * k < serial_work)
     for (Index task = 0; task < down * across; ++task) block(task);
