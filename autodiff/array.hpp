@@ -71,9 +71,9 @@ class Array {
   std::unique_ptr<void, Free> data_;
 };
 
-// As NumPy 2 prints: a pair of brackets for each axis, columns, at most 8 digits behind the point, exponents where
-// sizes differ by more than 1000, are below 1e-4 or from 1e8 on (f32: 1e6); of more than 1000 elements 3 at each end of
-// an axis. Rank 0 has all its digits.
+// The text that NumPy 2 prints: a pair of brackets for each axis, columns, at most 8 digits behind the point, exponents
+// where sizes differ by more than 1000, are below 1e-4 or from 1e8 on (f32: 1e6); of more than 1000 elements 3 at each
+// end of an axis. Rank 0 has all its digits.
 std::string to_string(const Array& array);
 std::ostream& operator<<(std::ostream& out, const Array& array);
 

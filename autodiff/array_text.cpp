@@ -45,7 +45,8 @@ std::string converted_text(T x, std::chars_format format, Precision... digits) {
   return {text.data(), end};
 }
 
-// What tells x from its neighbours, or the nearest number of `precision` digits behind the point where that is shorter.
+// The digits that tell x from its neighbours, or the nearest number of `precision` digits behind the point where that
+// is shorter.
 template <class T>
 Digits shortest(T x, bool exponents, int most) {
   const Digits unique = parsed(converted_text(x, std::chars_format::scientific));
@@ -223,7 +224,7 @@ class Printer {
     return all;
   }
 
-  // Of the items at `offset` (counted in items of this axis), `indent` columns from the left.
+  // The text of the items at `offset` (counted in items of this axis), `indent` columns from the left.
   std::string axis(int axis, Index offset, std::size_t indent, std::size_t width) const {
     return axis + 1 == shape_.rank() ? row(axis, offset, indent, width) : block(axis, offset, indent, width);
   }

@@ -45,8 +45,8 @@ ValueAndTangent jvp(const Function& f, Operand x, Operand v);
 // The Hessian of an f of one element, times v, in x's shape: forward over reverse.
 Var hvp(const Function& f, Operand x, Operand v);
 
-// How a Jacobian is computed: by one stacked forward sweep of as many tangents as x has elements (jacfwd, as JAX says),
-// or by a reverse sweep for each element of f(x) (jacrev). Automatic: forward, unless f(x) is smaller than x.
+// The sweep that computes a Jacobian: one stacked forward sweep of as many tangents as x has elements (jacfwd, as JAX
+// says), or a reverse sweep for each element of f(x) (jacrev). Automatic: forward, unless f(x) is smaller than x.
 enum class JacobianMode { automatic, forward, reverse };
 struct JacobianOptions {
   JacobianMode mode = JacobianMode::automatic;
@@ -57,7 +57,7 @@ Var jacobian(const Function& f, Operand x, JacobianOptions options = {});
 // All second derivatives of an f of one element: x's shape twice. Stacked forward over reverse.
 Var hessian(const Function& f, Operand x);
 
-// The same of functions of several arguments, which are called as f(std::span<const Var>) -> Var:
+// The operators of functions of several arguments, which are called as f(std::span<const Var>) -> Var:
 //
 //   auto [y, g] = value_and_grad([&](std::span<const Var> in) { return loss(in[0], in[1]); }, {w, b});   // g[0], g[1]
 //

@@ -47,7 +47,7 @@ decltype(auto) dispatch(Dtype dtype, F&& f) {
   return std::forward<F>(f).template operator()<std::int32_t>();
 }
 
-// The same over f32 and f64 alone; the caller has checked is_float.
+// dispatch() over f32 and f64 alone; the caller has checked is_float.
 template <class F>
 decltype(auto) dispatch_float(Dtype dtype, F&& f) {
   if (dtype == Dtype::f32) return std::forward<F>(f).template operator()<float>();

@@ -19,7 +19,8 @@ class Jit {
   // Throws Error where f is empty.
   Jit(PlanFunction f, const CompileOptions& options, std::optional<Dtype> dtype);
 
-  // As Plan::run: the outputs hold until the next call with inputs of these types. What f captures lives as long as it.
+  // Runs the plan as Plan::run does: the outputs hold until the next call with inputs of these types. What f captures
+  // lives as long as it.
   std::span<const Array> operator()(std::span<const PlanInput> inputs) & { return plan_for(inputs).run(inputs); }
   std::span<const Array> operator()(std::initializer_list<PlanInput> inputs = {}) & {
     return (*this)(std::span<const PlanInput>(inputs.begin(), inputs.size()));

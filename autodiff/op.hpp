@@ -196,7 +196,7 @@ class Op : public std::enable_shared_from_this<Op> {
   // Turns the attributes into those for a range of rows (along the output's first axis) that begins at row `first`:
   // draws count rows from there.
   virtual void move_rows(Attributes&, Index /*first*/) const {}
-  // Whether block() computes any run of elements by itself, so that chains of such ops can be fused.
+  // True if block() computes any run of elements by itself, so that chains of such ops can be fused.
   virtual bool fusable() const { return false; }
   // n elements from n elements of every operand; out may be in[0].
   virtual void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const;
@@ -235,7 +235,7 @@ class Op : public std::enable_shared_from_this<Op> {
   virtual Array reference(std::span<const Array> in, const Attributes& attributes, const Type& out) const = 0;
   // Largest error of a value, relative to the largest entry of the output.
   virtual double tolerance(Dtype dtype) const { return dtype == Dtype::f32 ? 2e-6 : 1e-14; }
-  // Whether examples are recorded with this element type besides those that they fix themselves.
+  // True if examples are recorded with this element type besides those that they fix themselves.
   virtual bool supports(Dtype dtype) const { return is_float(dtype); }
 
  private:
@@ -273,7 +273,7 @@ std::vector<const Op*> registry();
 // The one of this name among them. Throws Error where there is none.
 const Op& op_named(std::string_view name);
 
-// What becomes of rows that lie along axes[i] of operand i, counted from the end; 0: it has none. Kept, each row of the
+// The fate of rows that lie along axes[i] of operand i, counted from the end; 0: it has none. Kept, each row of the
 // output (along `axis`; 0 where no operand has rows) depends on the same row of the operands alone.
 Rows rows_through(const Op& op, const Signature& s, const Type& out, std::span<const int> axes);
 

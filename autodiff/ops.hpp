@@ -218,9 +218,9 @@ Var norm(Operand x, Axes axes = Axes::all(), NormOptions options = {});
 // 1 where any element, or every one, is not 0 (NaN is not), else 0. No derivative.
 Var any(Operand x, Axes axes = Axes::all(), Reduce options = {});
 Var all(Operand x, Axes axes = Axes::all(), Reduce options = {});
-// What a share q of the elements lies below, linear between neighbours in order; several q along a new first axis. NaN
-// where an element is NaN; the derivative goes to the neighbours. The median is one element: of an even number the
-// lower of the two in the middle, as PyTorch's (NumPy's is quantile(x, 0.5)). Over nothing: Error.
+// Quantiles: the value that a share q of the elements lies below, linear between neighbours in order; several q along a
+// new first axis. NaN where an element is NaN; the derivative goes to the neighbours. The median is one element: of an
+// even number the lower of the two in the middle, as PyTorch's (NumPy's is quantile(x, 0.5)). Over nothing: Error.
 Var quantile(Operand x, double q, Axes axes = Axes::all(), Reduce options = {});
 Var quantile(Operand x, std::span<const double> q, Axes axes = Axes::all(), Reduce options = {});
 Var median(Operand x, Axes axes = Axes::all(), Reduce options = {});
@@ -311,8 +311,8 @@ Var take_along(Operand x, Operand indices, Axis axis);
 // Its adjoint: x[..., m, ...] added to zeros[..., extent, ...] at the indices. An index may occur more than once: its
 // elements are summed in ascending order, by one thread.
 Var scatter_add(Operand x, Operand indices, Axis axis, Integer extent);
-// The same with one list of indices [m] for all that lies beside the axis: rows of a table, and table[indices] +=
-// updates.
+// take_along and scatter_add with one list of indices [m] for all that lies beside the axis: rows of a table, and
+// table[indices] += updates.
 Var index_select(Operand x, Axis axis, Operand indices);
 Var index_add(Operand x, Axis axis, Operand indices, Operand updates);
 // 1 at the index and 0 elsewhere, in the tape's dtype: [...] -> [..., count].
@@ -326,7 +326,7 @@ struct TopkOptions {
   bool largest = true;
 };
 Chosen topk(Operand x, Integer k, Axis axis = -1, TopkOptions options = {});
-// Where values go into ascending lists, i32: the number of elements below each (with right: not above). [..., n] and
+// The places of values in ascending lists, i32: the number of elements below each (with right: not above). [..., n] and
 // [..., m] -> [..., m], leading axes equal; or [n] for all.
 struct SearchsortedOptions {
   bool right = false;
@@ -336,7 +336,7 @@ struct SearchsortedOptions {
   }
 };
 Var searchsorted(Operand sorted, Operand values, SearchsortedOptions options = {});
-// How often each of 0 .. count - 1 occurs among i32 indices [n], or the sums of their weights: [count], in the tape's
+// Counts of 0 .. count - 1 among i32 indices [n], or the sums of their weights: [count], in the tape's
 // dtype or that of the weights.
 Var bincount(Operand indices, Integer count);
 Var bincount(Operand indices, Operand weights, Integer count);
@@ -370,12 +370,12 @@ Var triangular_solve(Operand a, Operand b, TriangularSolveOptions options = {});
 // a are symmetric. On an eager tape a pivot that is not above 0 throws Error.
 Var cholesky(Operand a);
 
-// The same value in another dtype; to i32 it rounds towards zero, stays within the range (NaN becomes 0) and has no
+// The value in another dtype; to i32 it rounds towards zero, stays within the range (NaN becomes 0) and has no
 // derivative.
 Var cast(Operand x, Dtype dtype);
-// The same value, without derivative.
+// The value, without derivative.
 Var stop_gradient(Operand x);
-// The same value as a node of its own: what an operator of derivatives.hpp differentiates by.
+// The value as a node of its own, for the operators of derivatives.hpp to differentiate by.
 Var identity(Operand x);
 
 }  // namespace wengert

@@ -5,17 +5,18 @@
 //   const Array& y = plan.run({x})[0];      // x: f32 [32,3]; no allocation
 //   std::puts(plan.explain().c_str());
 //
-// What changes between runs is an input, a parameter (read where it lies, as it is at each run) or what follows from
-// them; all else is frozen when compile() records the function on a symbolic tape, which refuses to be read, so that
+// Inputs, parameters (read where they lie, as they are at each run) and what follows from them change between runs;
+// all else is frozen when compile() records the function on a symbolic tape, which refuses to be read, so that
 // nothing is frozen by mistake.
 //
 // The work is cut by rows of the batch or by pieces of single steps, over at most threads() threads: a plan times its
 // runs to find how many are fastest, and explain() says what it found. The bits of a result depend neither on that nor
 // on the number of threads. They are those of an eager tape with one exception: what all rows share is taken out of
 // products. A sampler's [x, e(t)] W with one time t [1,1] for all rows of x [B,d] becomes x Wx + (e We), of which the
-// second is one row, and layers without an activation between them become one. That is as accurate as the eager order of
-// sums, not equal to it: networks' values agree within 1e-12 (f64) or 2e-6 (f32) of the largest entry, f32 derivatives,
-// which magnify rounding, within 1e-5. A row has the same bits in a batch of any size (CompileOptions::rows).
+// second is one row, and layers without an activation between them become one. That is as accurate as the eager order
+// of sums, not equal to it: networks' values agree within 1e-12 (f64) or 2e-6 (f32) of the largest entry, f32
+// derivatives, which magnify rounding, within 1e-5. A row has the same bits in a batch of any size
+// (CompileOptions::rows).
 #pragma once
 #include <functional>
 #include <initializer_list>
@@ -74,7 +75,7 @@ class Plan {
   // The plan as text: passes, stages, kernels with their operations, bytes.
   std::string explain() const;
 
-  // The same facts as data, for checks of the compiler.
+  // The facts of explain() as data, for checks of the compiler.
   struct PassInfo {
     std::string name;
     std::size_t nodes = 0;  // after it

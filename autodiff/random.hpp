@@ -56,7 +56,7 @@ class Draw {
   std::uint32_t stream_ = 0;
 };
 
-// What a Draw of this seed and step starts from, i32 [4]: seed (low word, high word), step, first row.
+// The state that a Draw of this seed and step starts from, i32 [4]: seed (low word, high word), step, first row.
 Array draw_state(std::uint64_t seed, std::uint32_t step, Index first_row = 0);
 
 // The state of step `step` (i32 []) of a loop: of the seed derive_seed(seed, 2^63 + step).

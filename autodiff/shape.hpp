@@ -50,7 +50,7 @@ std::string to_string(const Shape& shape);  // "[32, 68]"
 
 // The shape that both operands are broadcast to, or nothing when they do not fit: NumPy's rule.
 std::optional<Shape> broadcast(const Shape& a, const Shape& b);
-// Whether `from` can be broadcast to exactly `to`.
+// True if `from` can be broadcast to exactly `to`.
 bool broadcasts_to(const Shape& from, const Shape& to);
 
 // The axis counted from the end, in [-rank, -1]. Throws Error when `axis` is not in [-rank, rank).

@@ -24,7 +24,7 @@ constexpr sde::VeExponential ve{.kappa = 1.1};
 constexpr std::array times{0.75, 0.5, 0.25, 0.05};  // at which reverse paths are looked at
 constexpr Range line{-4, 4};
 
-// What the seed of a run is divided into.
+// The parts that the seed of a run is divided into.
 enum Part : std::uint64_t { forward_noise, exact_paths, plain, embedded };
 
 struct Faults {
@@ -129,7 +129,7 @@ Panel density_panel(const std::vector<double>& x, double t, double width) {
           .layers = {Bars{.histogram = histogram, .label = "paths", .colour = colour::sky}, std::move(exact)}};
 }
 
-// What is compared has the same limits.
+// Panels that are compared have the same limits.
 void share_heights(Panel& a, Panel& b) {
   a.y.range->high = b.y.range->high = std::max(a.y.range->high, b.y.range->high);
 }

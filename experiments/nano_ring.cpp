@@ -2,7 +2,7 @@
 //
 // Data: the direction of a uniform point of the square [-1, 1]^2, at a Gamma(200, rate 200) radius. A ReLU network on
 // [x, t] predicts the score from the loss mean((s net + z)^2); reverse Euler-Maruyama with step 5e-3 samples it.
-// As printed, the text's `loss.backward(loss)` scales every gradient by the loss.
+// The text's `loss.backward(loss)` scales every gradient by the loss.
 #include <fmt/format.h>
 #include <algorithm>
 
@@ -24,7 +24,7 @@ constexpr double pi = std::numbers::pi;
 constexpr sde::Vp vp{.beta_min = 0.1, .beta_max = 20};
 const nn::MlpOptions network{.in = 3, .hidden = {64, 64, 64, 64, 64}, .out = 2, .activation = relu};
 
-// What the seed of a run is divided into.
+// The parts that the seed of a run is divided into.
 enum Part : std::uint64_t { weights, training, start, noise, data };
 
 // n points of the data, [n,2]
@@ -59,7 +59,7 @@ struct Polar {
   }
 };
 
-// As printed, the gradient is scaled by the loss.
+// The printed gradient is scaled by the loss.
 Array train_score(nn::Mlp& score, const Run& run, std::int64_t steps, Index batch, bool scaled) {
   nn::Adam adam(score, {.lr = 1e-3});
   nn::TrainStep step(adam, run.seed(training), [&](Draw& draw) {

@@ -28,7 +28,7 @@ constexpr std::array printed_losses{9.402430, 6.908520, 6.406269, 6.301235, 6.17
                                     5.859952, 5.823315, 5.851666, 5.685322, 5.575598, 5.609481, 5.784751,
                                     5.771783, 5.071712, 5.932956, 4.998591, 5.127554, 5.437289};
 
-// What the seed of a run is divided into.
+// The parts that the seed of a run is divided into.
 enum Part : std::uint64_t { data_noise, weights, training, paths, starts, sampling, score_points };
 
 struct Faults {

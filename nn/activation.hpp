@@ -28,7 +28,7 @@ class Activation {
   }
   Activation(const Activation& other) : held_(other.held_ ? other.held_->copy() : nullptr) {}
   Activation(Activation&&) noexcept = default;
-  // Of two modules of one type, as theirs: in place.
+  // Assigns between two modules of one type, as theirs: in place.
   Activation& operator=(const Activation& other);
 
   explicit operator bool() const { return held_ != nullptr; }

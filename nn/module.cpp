@@ -77,7 +77,7 @@ std::string described(const Named& parameters, std::size_t i) {
                      parameter->role() == Role::fixed ? ", fixed" : "");
 }
 
-// Whether numbers of b can take the place of those of a.
+// True if numbers of b can take the place of those of a.
 bool alike(const Named& a, const Named& b, std::size_t i) {
   if (i >= a.size() || i >= b.size()) return false;
   const Parameter &to = *a[i].second, &from = *b[i].second;

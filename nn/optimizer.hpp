@@ -46,12 +46,12 @@ class Optimizer {
   // throws Error when it reads none.
   double step(Operand loss);
 
-  // Of the last step.
+  // The outcome of the last step.
   StepOutcome outcome() const { return outcome_; }
   // The Euclidean norm of its whole gradient, before clipping, to 1e-6 in f32; NaN where the loss was not finite.
   double gradient_norm() const { return norm_; }
 
-  // The same update in parts, for what has gradients of its own: prepare() reads the options, `share` being what each
+  // The update in parts, for what has gradients of its own: prepare() reads the options, `share` being what each
   // gradient is multiplied by first; update() runs once on each of the threads of a region, with the loss and the
   // gradients of the parameters(); finish() counts the update, where there was one, and returns the outcome. Results do
   // not depend on the number of threads. examine() in the place of update() finds the outcome and the norm alone, on
@@ -97,7 +97,7 @@ class Optimizer {
   void for_pieces(std::span<const Array> gradients, int thread, int threads, F&& f) const;
   template <class T>
   double measure(std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
-  // Where all is finite: the norm of the gradient as it was given.
+  // The norm where all is finite: that of the gradient as it was given.
   std::optional<double> judge(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
   template <class T>
   void apply(double norm, std::span<const Array> gradients, int thread, int threads);

@@ -12,7 +12,7 @@ namespace wengert::nn {
 // [in, out] in memory, where a product reads its rows.
 enum class Layout { as_in_files, transposed };
 
-// Whether an optimizer moves it. What is fixed (frequencies drawn once, say) is in files all the same.
+// True if an optimizer moves it. What is fixed (frequencies drawn once, say) is in files all the same.
 enum class Role { trained, fixed };
 
 // A place in a store: what a tape and an optimizer need of a parameter. A copy names the same place.

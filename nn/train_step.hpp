@@ -76,7 +76,7 @@ class TrainStep {
     accumulate(std::span<const PlanInput>(inputs.begin(), inputs.size()));
   }
 
-  // Of the last run(): what became of it, and the Euclidean norm of its whole (mean) gradient before clipping; NaN
+  // The last run(): what became of it, and the Euclidean norm of its whole (mean) gradient before clipping; NaN
   // where the loss was not finite.
   StepOutcome outcome() const { return outcome_; }
   double gradient_norm() const { return gradient_norm_; }
@@ -121,7 +121,7 @@ class TrainStep {
   std::vector<PlanInput> given_;
 };
 
-// Where the last step that was not an update, or its first such micro-batch, got its NaN or infinity: the step is
+// Tells where the last step that was not an update, or its first such micro-batch, got its NaN or infinity: the step is
 // recorded again, with the same draws and inputs and the parameters as they are, on an eager tape, and the first op
 // that made one is named with its line (see provenance.hpp), in the loss or else in its gradient. Empty where all was
 // finite.

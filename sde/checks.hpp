@@ -34,9 +34,9 @@ bool is_empty(const F& f) {
 // Throws Error, with the line that recorded `got`, unless it has the type of `like`: what is only broadcast to it would
 // give every row or every coordinate the same number.
 void check_like(std::string_view owner, std::string_view what, Var got, Var like);
-// The same for what may also be one number for each row, as a function of times [1,1] or [B,1] is.
+// The check of what may also be one number for each row, as a function of times [1,1] or [B,1] is.
 void check_scale(std::string_view owner, std::string_view what, Var got, Var like);
-// The same for times, which are one number for each row.
+// The check of times, which are one number for each row.
 void check_times(std::string_view owner, Var got, Var like);
 
 }  // namespace wengert::sde

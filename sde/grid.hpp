@@ -11,7 +11,7 @@ class Grid {
  public:
   // `steps` equal steps from one time to another. Throws Error unless steps >= 1 and the times are finite and differ.
   static Grid uniform(double from, double to, Index steps);
-  // The same without its last step: `steps` times from `from` on, of which the last lies one step short of `to`, as
+  // The grid without its last step: `steps` times from `from` on, of which the last lies one step short of `to`, as
   // NumPy's arange has them. Throws Error unless steps >= 2.
   static Grid half_open(double from, double to, Index steps);
   // Throws Error unless there are at least two times, finite and strictly monotone.

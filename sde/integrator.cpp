@@ -40,7 +40,7 @@ void check_state(const Owner& solver, std::span<const Array> state) {
   }
 }
 
-// Whether some time to save is not met by every run over these times.
+// True if some time to save is not met by every run over these times.
 bool needs_polynomial(const Times& times, std::span<const double> save_at) {
   const auto [from, to] = ends_of(times);
   const Grid* grid = std::get_if<Grid>(&times);

@@ -48,7 +48,7 @@ class Integrator {
   Integrator(const M& method, const Equation& equation) : stepper_(std::make_unique<Stepper>(method, equation)) {}
 
   // The state at the last time from that at the first. f32 or f64, the dtype of all computing but the choice of steps.
-  // Where the end is not reached, as on a value that is not finite, the solution says why and holds the last state that
+  // The solution says why the end is not reached, as on a value that is not finite, and holds the last state that
   // was accepted. Throws Error where arrays do not fit each other or the equation, the noise does not fit the state,
   // times run against the direction of the equation or the method, or a tolerance is given to a method that draws or
   // has no estimate of its error.

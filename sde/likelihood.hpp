@@ -46,7 +46,7 @@ class FlowWithDivergence {
 
   // The equation. Probes stay the same throughout, so that it is smooth. Throws Error where the flow mixes rows.
   State operator()(const State& y, Var t) const;
-  // The same with these probes [B,d] instead, as many as the divergence has.
+  // The divergence with these probes [B,d] instead, as many as the divergence has.
   State slope(const State& y, Var t, std::span<const Var> probes) const;
 
   // The state at points: integrals begin at 0. The dtype of the points is that of all computing. Throws Error unless

@@ -19,8 +19,8 @@ class Noise {
   // that it would have met in the whole. Steps count from `first_step`: a run that goes on where another ended meets
   // new noise. Throws Error unless both lie in [0, 2^32).
   static Noise drawn(std::uint64_t seed, Index first_row = 0, Index first_step = 0);
-  // Of [n, B, d], or with more leading axes: a step that needs m numbers for each entry of the state takes the next m
-  // arrays [B, d]; of [k, m, B, d], the k-th step those of k.
+  // Noise of [n, B, d], or with more leading axes: a step that needs m numbers for each entry of the state takes the
+  // next m arrays [B, d]; of [k, m, B, d], the k-th step those of k.
   static Noise given(Array values);
 
   bool is_none() const { return kind_ == Kind::none; }

@@ -18,7 +18,7 @@ double first_step(double h0, double norm_f, double norm_change, double error_ord
 
 class StepControl {
  public:
-  // Of a tolerance that was checked.
+  // Control by a tolerance that was checked.
   StepControl(const Tolerance& tolerance, double error_order, Dtype dtype = Dtype::f64);
 
   void start(double step) { size_ = step; }
@@ -43,7 +43,7 @@ class StepControl {
   bool rejected_ = false;
 };
 
-// The same of a grid, each of whose steps is accepted unless its error is not a number.
+// Control by a grid, each of whose steps is accepted unless its error is not a number.
 class GridControl {
  public:
   explicit GridControl(const Grid& grid) : grid_(grid) {}

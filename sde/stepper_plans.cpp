@@ -44,7 +44,7 @@ void check_parts(std::string_view method, const State& got, std::span<const Var>
   for (std::size_t i = 0; i < wanted.size(); ++i) check_like(method, "what a step gives", got[i], wanted[i]);
 }
 
-// Of f on these values, some output of which is not finite, in an eager repetition.
+// The sentence about f on these values, some output of which is not finite, in an eager repetition.
 std::string describe_nonfinite(const PlanFunction& f, std::span<const PlanInput> inputs, Dtype dtype) {
   Tape tape(dtype);
   std::vector<Var> values;

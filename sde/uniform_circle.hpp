@@ -12,7 +12,7 @@ namespace wengert::sde {
 
 // With the circle's radius m = mean_scale(t) radius, v = std(t)^2 and r = |x|,
 //   p_t(x) = exp(-(r^2 + m^2) / (2 v)) I_0(m r / v) / (2 pi v).
-// Of VeConstant at beta = 1 / (2 v) that is the energy -log p / beta = r^2 + 1 - log I_0(2 beta r) / beta and a
+// With VeConstant at beta = 1 / (2 v), -log p / beta is the energy r^2 + 1 - log I_0(2 beta r) / beta and a
 // constant. By scaled Bessel functions, which do not overflow. Callable as a score.
 template <Process P>
 class UniformCircle {

@@ -37,7 +37,7 @@ std::vector<Shape> spread(const Batch& b, Index count) {
   return shapes;
 }
 
-// Whether the op gives [count, ...] for operands of these shapes.
+// True if the op gives [count, ...] for operands of these shapes.
 bool gives_slices(const Batch& b, const std::vector<Shape>& shapes, Index count) {
   std::vector<Type> types;
   std::vector<const Type*> pointers;

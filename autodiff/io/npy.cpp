@@ -43,7 +43,7 @@ class Header {
     rest_.remove_prefix(text.size());
     return text;
   }
-  // As Python reads it: without a sign, without leading zeros.
+  // A whole number as Python reads it: without a sign, without leading zeros.
   Index extent() {
     Index value = -1;
     const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);

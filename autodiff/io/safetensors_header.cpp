@@ -100,10 +100,10 @@ class Handler final : public nlohmann::json_sax<Json> {
   }
 
  private:
-  // What a value is, by where it stands.
+  // The kind of a value, by where it stands.
   enum class Item { header, metadata, note, tensor, dtype, shape, extent, offsets, offset, unknown };
 
-  // Of a value that is not of the kind wanted here: true where nothing is wanted.
+  // Throws for a value that is not of the kind wanted here; true where nothing is wanted.
   bool skips() const {
     switch (next_) {
       case Item::unknown:

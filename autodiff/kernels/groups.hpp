@@ -33,7 +33,7 @@ void combine(T* partials, Index groups, Index width, Index begin, Index end) {
     }
 }
 
-// The same of all elements, over the threads.
+// combine() of all elements, over the threads.
 template <class T>
 void combine(T* partials, Index groups, Index width) {
   parallel_pieces(width, Index{1} << 13, [&](Index begin, Index end) { combine(partials, groups, width, begin, end); });

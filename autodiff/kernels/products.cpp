@@ -166,7 +166,7 @@ void multiply_by_chains(Index m, Index n, Index k, Strided<const T> a, Strided<c
     for (Index j = 0; j < n; ++j) out.at(i, j).data[0] += right[static_cast<std::size_t>(i * n + j)];
 }
 
-// The same of any size, in parts. Where there are few rows of a, those of b are read in longer runs.
+// A deep product of any size, in parts. Where there are few rows of a, those of b are read in longer runs.
 template <class T>
 void multiply_deep(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
   const Index rows = std::min<Index>(m, 64),

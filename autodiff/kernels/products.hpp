@@ -28,11 +28,11 @@ inline constexpr Index longest_chain = 4096, deep_chain = 512;
 template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out);
 
-// The same by OpenBLAS on the calling thread, in its own order; a and b have contiguous rows or contiguous columns.
+// The product by OpenBLAS on the calling thread, in its own order; a and b have contiguous rows or contiguous columns.
 template <class T>
 void multiply_blas(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out);
 
-// The same over all threads. `packed` holds pack_size(n, k, b) elements.
+// The product over all threads. `packed` holds pack_size(n, k, b) elements.
 template <class T>
 void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out, T* packed);
 template <class T>
@@ -45,7 +45,7 @@ Index pack_size(Index n, Index k, Strided<const T> b) {
 template <class T>
 void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Index b_step,
                     Strided<T> out, Index out_step, T* packed);
-// Whether that pays: the columns of one b would leave registers empty, and enough rows share the packing.
+// True if that pays: the columns of one b would leave registers empty, and enough rows share the packing.
 template <class T>
 bool worth_stacking(Index m, Index n);
 

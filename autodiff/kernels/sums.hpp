@@ -36,7 +36,7 @@ template <class T, std::size_t N, class Term>
   return sum;
 }
 
-// The same of more than one chain. Sums of 1, 2, 4, ... chains wait until another of their size is complete, as in a
+// A sum of more than one chain. Sums of 1, 2, 4, ... chains wait until another of their size is complete, as in a
 // binary counter; what is left is added from the smallest on.
 template <class T, std::size_t N, class Term>
 [[gnu::noinline]] Registers<T, N> tree(Index n, const Term& term) {

@@ -18,7 +18,7 @@ double lu_flops(Index n) { return 2.0 / 3 * static_cast<double>(n) * static_cast
 template <class T>
 struct LuWork : Lu<T> {
   using Lu<T>::Lu;
-  // Whether the matrix is finite; then the index of its first pivot that is 0 is in `rank`.
+  // True if the matrix is finite; then the index of its first pivot that is 0 is in `rank`.
   bool read(const T* matrix) {
     if (!all_finite(matrix, this->n * this->n)) return false;
     copy_flushed(matrix, this->n * this->n, this->a);

@@ -86,7 +86,7 @@ struct DrawOp : OpWith<DrawArguments<Settings>> {
     return {wide(word(0), word(1)), word(2), static_cast<std::uint32_t>(a.stream)};
   }
 
-  // Of the whole plan or tape (state), and of a range of its rows (arguments).
+  // Draws of the whole plan or tape (state), and of a range of its rows (arguments).
   static Index first_row(const Arguments& a, const std::int32_t* state) {
     return static_cast<std::uint32_t>(state[3]) + a.first_row;
   }

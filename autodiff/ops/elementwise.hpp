@@ -24,10 +24,10 @@
 
 namespace wengert {
 
-// What an elementwise op promises over the whole range of its operands, in ulp of the true result, for its value, first
-// and second derivatives; held by tests/autodiff/test_ulp.cpp. Beside zeros that are no simple numbers, where no
-// relative bound is possible, ulp of the terms that cancel there. Results within 2^12 of the smallest normal number may
-// be flushed to 0, within 2^4 of the largest overflow, with a factor on their way.
+// The accuracy that an elementwise op promises over the whole range of its operands, in ulp of the true result, for its
+// value, first and second derivatives; held by tests/autodiff/test_ulp.cpp. Beside zeros that are no simple numbers,
+// where no relative bound is possible, ulp of the terms that cancel there. Results within 2^12 of the smallest normal
+// number may be flushed to 0, within 2^4 of the largest overflow, with a factor on their way.
 struct Accuracy {
   std::array<double, 3> ulp{4, 8, 16};
   double range = std::numeric_limits<double>::infinity();  // of operands' magnitudes; nothing is promised beyond

@@ -18,7 +18,7 @@ void check_not_empty(const Signature& s, const char* what) {
       reject(fmt::format("there is no {} of nothing: axis {} of {}", what, axis, to_string(s.shape(0))));
 }
 
-// Whether `candidate` takes the place of `best`: in ascending order, the first of the largest, or the first NaN.
+// True if `candidate` takes the place of `best`: in ascending order, the first of the largest, or the first NaN.
 template <bool Largest, class T>
 bool better(T candidate, T best) {
   if constexpr (std::is_floating_point_v<T>) {

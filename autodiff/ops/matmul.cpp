@@ -58,7 +58,8 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
     return arguments(s).transpose_b ? b.transposed() : b;
   }
 
-  // How many products in a row have the first operand in common, of which the second has a stack (of tangents, say).
+  // The number of products in a row that have the first operand in common, of which the second has a stack (of
+  // tangents, say).
   template <class T>
   Index stacked(const Signature& s, const Extents& e, Index groups) const {
     if (groups > 1 || !worth_stacking<T>(e.m, e.n)) return 1;

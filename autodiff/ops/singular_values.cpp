@@ -22,7 +22,7 @@ double svd_flops(const Shape& a) {
 template <class T>
 struct SvdWork : SingularValues<T> {
   SvdWork(Parts& parts, Index m, Index n) : SingularValues<T>(parts, n, m) {}
-  // Whether the matrix is finite.
+  // True if the matrix is finite.
   bool read(const T* matrix, Index number, const Shape& shape) {
     const Index size = this->rows * this->columns;
     if (!all_finite(matrix, size)) return false;

@@ -212,7 +212,7 @@ double sinc_derivative(int order, double x) {
   }
   return static_cast<double>(std::pow(std::numbers::pi_v<Real>, Real(order)) * (x < 0 && order % 2 == 1 ? -g : g));
 }
-// The same by Taylor's series.
+// The function by Taylor's series.
 double sinc_series(int order, double x) {
   long double total = 0, power = 1;  // the derivative of (-1)^m (pi x)^2m / (2m + 1)!, term by term
   const long double p = std::numbers::pi_v<long double>;

@@ -44,7 +44,7 @@ class FusedKernel {
   std::size_t instructions() const { return instructions_.size(); }
 
  private:
-  // How a block of an external value is made contiguous.
+  // The way in which a block of an external value is made contiguous.
   enum class Reach {
     single,    // one number: laid out once
     row,       // one row for all rows, of which a block holds several whole ones: laid out once

@@ -78,7 +78,7 @@ bool same(const Graph& a, const Graph& b) {
   constexpr Id none = static_cast<Id>(-1);
   std::vector<Id> in_b(a.nodes.size(), none), in_a(b.nodes.size(), none);
   std::vector<std::pair<Id, Id>> open;
-  // Whether x of a and y of b stand for each other, and for nothing else; what they need is still to be compared.
+  // True if x of a and y of b stand for each other, and for nothing else; what they need is still to be compared.
   const auto match = [&](Id x, Id y) {
     if (in_b[x] == none && in_a[y] == none) {
       in_b[x] = y;

@@ -28,7 +28,7 @@ struct Value {
   std::shared_ptr<const Op> owned{};  // a local op's
 
   bool is_leaf() const { return input >= 0 || parameter || constant; }
-  // Whether it is computed by this op.
+  // True if it is computed by this op.
   bool is(const Op& computed_by) const { return op == &computed_by && !is_leaf(); }
   // The arguments of its op by their names (attributes.hpp).
   template <class Arguments>
@@ -58,7 +58,7 @@ Graph capture(const Tape& tape, std::span<const Var> inputs, std::span<const Var
 // The bytes of attributes: equal for equal ones alone, unlike their text, and for a NaN and itself.
 std::string bytes_of(const Attributes& attributes);
 
-// Whether the outputs of both are the same ops on the same leaves. What no output needs does not count, nor the order.
+// True if the outputs of both are the same ops on the same leaves. What no output needs does not count, nor the order.
 bool same(const Graph& a, const Graph& b);
 
 // The readers of each node, once for each operand that it is; to be an output does not count.

@@ -12,7 +12,7 @@ class Liveness {
   std::size_t group_of(Id id) const { return group_of_[id]; }
   const std::vector<Id>& readers(Id id) const { return readers_[id]; }
   bool is_output(Id id) const { return is_output_[id]; }
-  // Whether a value is read outside of its group, so that it needs memory.
+  // True if a value is read outside of its group, so that it needs memory.
   bool escapes(Id id) const;
   // The member whose memory holds a group's product until its last reader: the last member that escapes, if that is
   // written no earlier than the reader; otherwise the product itself.

@@ -101,7 +101,7 @@ class FreeList {
   std::size_t end_ = 0;
 };
 
-// As an allocator would, step by step.
+// Packs as an allocator would, step by step.
 std::size_t pack_by_time(std::vector<Span>& spans) {
   const auto starts = order_of(spans, [](const Span& span) { return std::pair(span.first, ~span.bytes); });
   const auto ends = order_of(spans, [](const Span& span) { return span.last; });

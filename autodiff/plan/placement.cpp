@@ -102,7 +102,7 @@ void Placement::place_view(Id id) {
   addresses_[id].offset = views_[id]->offset;
 }
 
-// Whether a node of rows needs memory in a range: what only its own group reads does not.
+// True if a node of rows needs memory in a range: what only its own group reads does not.
 bool Placement::needs_local(Id id) const {
   if (rows_.part[id] != Part::rows || rows_.stored[id]) return false;
   const FusionGroup& group = groups_[liveness_.group_of(id)];

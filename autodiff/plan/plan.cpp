@@ -31,7 +31,7 @@ void check_rows(std::span<const std::size_t> rows, std::span<const Type> inputs)
   }
 }
 
-// Of the first input of floats.
+// The dtype of the first input of floats.
 Dtype first_floating(std::span<const Type> inputs) {
   const auto first = std::find_if(inputs.begin(), inputs.end(), [](const Type& type) { return is_float(type.dtype); });
   return first == inputs.end() ? Dtype::f32 : first->dtype;

@@ -12,7 +12,7 @@ namespace {
 
 bool is_draw(const Value& value) { return !value.is_leaf() && value.op->brings_rows(); }
 
-// Whether the order of a sum within a row depends on how many rows there are: there are as many partial sums as the
+// True if the order of a sum within a row depends on how many rows there are: there are as many partial sums as the
 // cache holds, so a range of rows might have more of them.
 bool splits_sums_by_rows(const Graph& graph, const Value& value, int axis) {
   const auto several = [&](int summed) { return group_count(graph.type_of(value, 0).shape[summed], 0) > 1; };
@@ -79,7 +79,7 @@ class Finder {
       if (plan_.axis[value.operands[i]] == 0 && !plan_.sliced(graph_, id, i) && lies_along(id, i, axis)) return 0;
     return axis;
   }
-  // Whether an operand without rows reaches into the output's rows in a way that slices cannot follow.
+  // True if an operand without rows reaches into the output's rows in a way that slices cannot follow.
   bool lies_along(Id id, std::size_t operand, int axis) {
     const Value& value = graph_.nodes[id];
     const Shape& shape = graph_.type_of(value, operand).shape;

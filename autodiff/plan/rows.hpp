@@ -17,7 +17,7 @@ struct RowPlan {
   std::vector<bool> stored;  // rows that are read by whole nodes, at a later stage, or from outside
   int stages = 0;
 
-  // Whether a reader takes the same rows of an operand that is stored whole, rather than all of it.
+  // True if a reader takes the same rows of an operand that is stored whole, rather than all of it.
   bool sliced(const Graph& graph, Id reader, std::size_t operand) const;
 };
 
@@ -25,7 +25,7 @@ struct RowPlan {
 // that most elements of inputs and draws have; 0 where there are none.
 Index batch_of(const Graph& graph);
 
-// Whether a node brings in rows of a batch of this extent: one of those inputs, or a draw with this first extent.
+// True if a node brings in rows of a batch of this extent: one of those inputs, or a draw with this first extent.
 bool brings_rows(const Graph& graph, const Value& value, Index extent);
 
 // With `batch` false, or for a batch of one row, nothing goes by rows.

@@ -25,7 +25,7 @@ class Program {
   // Records the stretch with other nodes in place of the captured ones and returns its outputs.
   std::vector<Var> replay(Tape& tape, std::span<const Var> captured) const;
 
-  // The same where some of them carry a leading axis of batches (`batched`), and so every node that depends on them.
+  // The replay where some of them carry a leading axis of batches (`batched`), and so every node that depends on them.
   struct Replayed {
     std::vector<Var> outputs;
     std::vector<bool> batched;  // whether each carries the axis

@@ -18,10 +18,10 @@ namespace wengert {
 // with one that arranges or chooses. Empty when x is finite. Throws Error on a symbolic tape, which has no values.
 std::string nonfinite_origin(Var x, Where where = Where::current());
 
-// Whether a node holds a NaN or an infinity that is more than a constant, arranged or chosen.
+// True if a node holds a NaN or an infinity that is more than a constant, arranged or chosen.
 bool is_nonfinite(const Tape& tape, std::uint32_t index);
 
-// The same sentence for one node, whatever its operands; empty when its value is finite.
+// The sentence for one node, whatever its operands; empty when its value is finite.
 std::string describe_nonfinite(const Tape& tape, std::uint32_t index);
 
 }  // namespace wengert

@@ -350,7 +350,7 @@ class Checker {
     if (smooth(edge_case)) check_orders(draw(edge_case.inputs, Dtype::f64), edge_case.attributes);
   }
 
-  // Whether differences make sense at an edge case: their steps fit operands of moderate size.
+  // True if differences make sense at an edge case: their steps fit operands of moderate size.
   bool smooth(const EdgeCase& edge_case) const {
     const auto all_within = [](const std::vector<double>& values, double bound) {
       return std::all_of(values.begin(), values.end(), [&](double x) { return std::abs(x) <= bound; });

@@ -18,7 +18,7 @@ std::string place_in(const Shape& shape, Index i);
 // 200 slices.
 CheckReport check_example_in_plans(const Op& op, const Example& example, Dtype dtype);
 
-// The same of an edge case as it stands.
+// The checks of an edge case as it stands.
 CheckReport check_edge_case_in_plans(const Op& op, const EdgeCase& edge_case, Dtype dtype);
 
 }  // namespace wengert

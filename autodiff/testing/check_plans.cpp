@@ -23,7 +23,7 @@ using Indices = std::vector<std::size_t>;
 
 bool contains(const Indices& all, std::size_t i) { return std::find(all.begin(), all.end(), i) != all.end(); }
 
-// The same bits, where one NaN is as good as another.
+// True if both have the same bits, where one NaN is as good as another.
 template <class T>
 bool same_element(T a, T b) {
   return std::memcmp(&a, &b, sizeof(T)) == 0 || (a != a && b != b);
@@ -228,7 +228,7 @@ class PlanChecker {
   void compare(const std::string& what, std::size_t which, const Array& got, bool bits) {
     ++report_.checks;
     const Array& wanted = wanted_[which];
-    // As README promises them.
+    // The bounds that README promises.
     const double bound = got.dtype() == Dtype::f64 ? 1e-12 : which == 0 ? 2e-6 : 1e-5;
     const Index at =
         got.type() == wanted.type() ? first_difference(got, wanted, bits ? 0 : bound * largest_of(wanted)) : 0;

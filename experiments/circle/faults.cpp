@@ -1,4 +1,4 @@
-// What each fault of the text changes.
+// The changes that each fault of the text makes.
 #include <algorithm>
 #include <array>
 #include <cmath>

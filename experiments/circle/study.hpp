@@ -1,4 +1,4 @@
-// What the parts of the study `circle` share: circle.cpp is the study, figures.cpp draws it, faults.cpp says
+// The common parts of the study `circle`: circle.cpp is the study, figures.cpp draws it, faults.cpp says
 // what its text's faults change.
 #pragma once
 #include <fmt/format.h>
@@ -18,10 +18,10 @@ constexpr double look = 0.15;  // the time at which energies are looked at
 constexpr Range plane{-1.5, 1.5};
 inline const ColourScale energy_colours{"energy above the lowest", {0, 8}};
 
-// What the seed of a run is divided into, for each number of patterns.
+// The parts that the seed of a run is divided into, for each number of patterns.
 enum Part : std::uint64_t { weights, order, training, starts, sampling, distribution };
 
-// Of the text, as --as-printed names them.
+// Faults of the text, as --as-printed names them.
 struct Faults {
   bool noise = false, start = false, step = false, prior = false, shift = false, shuffle = false, bessel = false;
 };
@@ -67,7 +67,7 @@ struct Energies {
 
 Energies energies(const Model& model, const Array& points);
 
-// What is found of one model. Energies of centres are those of its clusters.
+// The findings about one model. Energies of centres are those of its clusters.
 struct Landscape {
   Array samples{};
   Clusters clusters{};
@@ -88,7 +88,7 @@ Figure exact_figure(const std::vector<Model>& models, const std::vector<Landscap
 Line bessel_curve(double t, const sde::VeConstant& ve, bool slope, bool printed);
 Panel bessel_panel(const sde::VeConstant& ve, bool slope, bool printed);  // at three times
 Figure along_radius(const sde::VeConstant& ve, bool printed);             // both
-// What a model has learned at t = .15, means over angles, in the same units.
+// The field that a model has learned at t = .15: means over angles, in the same units.
 void add_learned(Figure& along, const Model& model, const Faults& faults);
 
 struct Counts {

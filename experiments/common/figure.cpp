@@ -115,7 +115,7 @@ Line outline(const Histogram& histogram) {
   return line;
 }
 
-// How a layer's marks look, for itself and for the legend.
+// The look of a layer's marks, for itself and for the legend.
 std::string look(const Points& p, const char* colour, double size, int width) {
   static constexpr const char* types[] = {"7", "6", "2", "'★'"};  // of Mark
   return fmt::format("with points pointtype {} pointsize {} linewidth {} linecolor '{}'",
@@ -169,7 +169,7 @@ class Drawing {
     part(fmt::format("{} with vectors head filled size graph 0.013,22 linewidth 1.6 linecolor {}", arrows,
                      coloured ? "palette" : quote(a.colour)));
   }
-  // What is no number is not drawn: grey shows from behind.
+  // Values that are no numbers are not drawn: grey shows from behind.
   void operator()(const Heat& h) {
     if (std::any_of(h.field.values.begin(), h.field.values.end(), [](double value) { return std::isnan(value); }))
       before_ += fmt::format(
@@ -194,7 +194,7 @@ class Drawing {
     before_ += fmt::format("set label {} at {},{} center front textcolor '{}' {}\n", quote(t.text), t.x, t.y, t.colour,
                            t.boxed ? "font ',14' boxed" : "");
   }
-  // What stands before the axes are set, and "plot ..." with what stands after it.
+  // The lines before the axes are set, and "plot ..." with what stands after it.
   const std::string& before() const { return before_; }
   std::string script(const char* command) const {
     std::string plots;
@@ -203,7 +203,7 @@ class Drawing {
   }
 
  private:
-  // As labels, since surfaces that are sorted by depth are drawn after points.
+  // Points as labels, since surfaces that are sorted by depth are drawn after points.
   void on_surface(const Points& p) {
     const auto stars = [&](const char* colour, double size) {
       for (std::size_t i = 0; i < p.x.size(); ++i)

@@ -1,4 +1,4 @@
-// Where the panels of a figure lie. For figure.cpp.
+// The places of a figure's panels. For figure.cpp.
 #pragma once
 #include <fmt/format.h>
 

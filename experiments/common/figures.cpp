@@ -12,7 +12,7 @@
 namespace wengert::experiments {
 namespace {
 
-// Where the y axis of densities may end; an exact one may have a pole.
+// The end of the y axis of densities; an exact one may have a pole.
 double highest(const std::vector<double>& densities) {
   double high = 0;
   for (double density : densities)

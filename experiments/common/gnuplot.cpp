@@ -59,7 +59,7 @@ std::string gnuplot_program() {
   throw Error("figures need gnuplot on the PATH: install gnuplot-nox, or leave them out by --figures none");
 }
 
-// Where SIGCHLD is ignored, as some parents leave it, a child that has ended cannot be waited for.
+// Children that have ended cannot be waited for where SIGCHLD is ignored, as some parents leave it.
 class WaitingForChildren {
  public:
   WaitingForChildren() {
@@ -75,7 +75,7 @@ class WaitingForChildren {
   struct sigaction before_ {};
 };
 
-// What the child does before it becomes gnuplot; only what may be done between fork and exec.
+// The steps of the child before it becomes gnuplot; only what may be done between fork and exec.
 [[noreturn]] void become(char* const* arguments, char* const* variables, const std::array<int, 4>& streams, int failure,
                          ::pid_t parent) {
   // It dies with us, however we die, and has a process group of its own: Ctrl-C asks us to finish, not it to stop.
@@ -115,7 +115,7 @@ int run(const std::array<int, 4>& streams) {
   return status;
 }
 
-// What a wait status says of an end that is no good one.
+// The text of a wait status for an end that is no good one.
 std::string bad_end(int status) {
   if (WIFSIGNALED(status))
     return fmt::format("it was ended by SIG{} ({})", ::sigabbrev_np(WTERMSIG(status)), ::sigdescr_np(WTERMSIG(status)));

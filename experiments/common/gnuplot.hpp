@@ -53,7 +53,7 @@ class Gnuplot {
 // A string for a script. Underscores, circumflexes and braces in it set indices, as in gnuplot's enhanced text.
 std::string quote(std::string_view text);
 
-// Whether the bytes of a file of this extension (.png, .svg, .gif) go to the end that this kind has.
+// True if the bytes of a file of this extension (.png, .svg, .gif) go to the end that this kind has.
 bool whole_picture(std::string_view bytes, std::string_view extension);
 
 }  // namespace wengert::experiments

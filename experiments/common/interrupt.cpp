@@ -5,9 +5,9 @@
 namespace wengert::experiments {
 namespace {
 
-// What a user or a system sends who wants an end.
+// Signals by which a user or a system asks for an end.
 constexpr std::array requests{SIGINT, SIGTERM, SIGHUP};
-// What tells who writes that his pipe has no reader, his file no room; the failed write says so too, and which.
+// Signals that tell who writes that his pipe has no reader, his file no room; the failed write says so too, and which.
 constexpr std::array remarks{SIGPIPE, SIGXFSZ};
 
 // Not a sig_atomic_t: the signal may come to any thread of the team. Without a lock, this one suits handlers as well.

@@ -6,7 +6,7 @@
 
 namespace wengert::experiments {
 
-// What ends a part of a run that has no result before its end.
+// The exception that ends a part of a run which has no result before its end.
 class Interrupted : public std::exception {
  public:
   const char* what() const noexcept override { return "interrupted"; }
@@ -21,9 +21,9 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  // As a signal would: by who finds that nobody reads what is shown any more.
+  // Asks for the end as a signal would: by who finds that nobody reads what is shown any more.
   static void request();
-  // Whether a signal or a request has come to the Interrupt that lives; there is one at most.
+  // True if a signal or a request has come to the Interrupt that lives; there is one at most.
   static bool requested();
   // Throws Interrupted if one has.
   static void heed() {

@@ -20,7 +20,7 @@ bool locked(int descriptor, int how) {
   return true;
 }
 
-// Whether the name still stands for the open file.
+// True if the name still stands for the open file.
 bool names(const std::filesystem::path& path, int descriptor) {
   struct stat named {
   }, opened{};

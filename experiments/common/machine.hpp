@@ -1,4 +1,4 @@
-// What a run ran on: numbers of speed mean nothing without it.
+// The machine that a run ran on: numbers of speed mean nothing without it.
 #pragma once
 #include <cstdint>
 #include <string>

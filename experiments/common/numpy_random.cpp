@@ -100,7 +100,7 @@ std::uint64_t Generator::bits() {
 
 double Generator::random() { return static_cast<double>(bits() >> 11) * 0x1p-53; }
 
-// As many draws as are missing; of those that fall on one index, the first counts. What was drawn is then left out.
+// Draws, as many as are missing; of those that fall on one index, the first counts. What was drawn is then left out.
 std::vector<Index> Generator::choice(std::span<const double> p, Index size) {
   check_probabilities(p, size);
   std::vector<double> left(p.begin(), p.end()), cumulated(p.size()), drawn;

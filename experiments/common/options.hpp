@@ -36,7 +36,7 @@ struct Real {
   double low = -std::numeric_limits<double>::max(), high = std::numeric_limits<double>::max();
 };
 
-// What a report says of an experiment's settings.
+// The value of a setting, as a report shows it.
 using Setting = std::variant<bool, std::int64_t, std::uint64_t, double, std::string>;
 
 //   Options options("rings", "Two half rings by an Ornstein-Uhlenbeck process", {.study = 1280, .quick = 64});
@@ -77,11 +77,11 @@ class Options {
   bool draws() const { return figures_ != "none"; }
   std::optional<int> threads() const { return threads_; }
 
-  // Whether the study's numbers apply: every size and number is the study's, and the mathematics is the corrected one.
+  // True if the study's numbers apply: every size and number is the study's, and the mathematics is the corrected one.
   bool as_studied() const;
   // Everything that results depend on, named as in "as_printed", for a run with this seed.
   std::vector<std::pair<std::string, Setting>> settings(std::uint64_t seed) const;
-  // What a shell is to be told for the same results: "experiments/run rings --seed 7 --as-printed=start".
+  // The command that gives the same results: "experiments/run rings --seed 7 --as-printed=start".
   std::string command(std::uint64_t seed) const;
 
  private:

@@ -1,4 +1,4 @@
-// What a program says on stdout and stderr.
+// The lines of a program on stdout and stderr.
 #pragma once
 #include <string>
 #include <string_view>

@@ -1,4 +1,4 @@
-// How far a long part of a run has come, on a terminal or in a log.
+// The progress of a long part of a run, on a terminal or in a log.
 #pragma once
 #include <cstdint>
 #include <cstdio>

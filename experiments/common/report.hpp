@@ -16,7 +16,7 @@ struct Quantity {
   std::optional<double> value;         // none where the run was too short for it
   std::optional<double> printed;       // in the study's text, where it has one
   std::optional<Reference> reference;  // where it is known and applies
-  // Whether it lies in its window; none without one.
+  // True if it lies in its window; none without one.
   std::optional<bool> inside() const {
     return reference && value ? std::optional(reference->window.contains(*value)) : std::nullopt;
   }
@@ -37,9 +37,9 @@ class Report {
   // not in the table.
   void quantity(const std::string& name, std::optional<double> value, std::optional<double> printed = {});
   void windows_apply(bool apply) { windows_apply_ = apply; }
-  // What stands for this run among others: one line, and the file of a picture.
+  // The sign of this run among others: one line, and the file of a picture.
   void summary(const std::string& text, const std::string& picture) { text_ = text, picture_ = picture; }
-  // What ended the run before its time.
+  // The reason why the run ended before its time.
   void interrupted();
   void failed(const std::string& why) { failed_ = why; }
 

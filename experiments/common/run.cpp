@@ -146,7 +146,7 @@ std::string seeds_table(const std::vector<std::uint64_t>& seeds, const std::vect
     const double n = static_cast<double>(count), mean = sum / n;
     table += fmt::format("{:<{}}{}  {:>10}", first.name, width + 2, values, number_text(mean));
     if (first.reference) {
-      // What is the same at every seed of the reference has the standard deviation 0.
+      // A number that is the same at every seed of the reference has the standard deviation 0.
       const double off = mean - first.reference->mean, error = first.reference->sd / std::sqrt(n),
                    distance = off == 0 ? 0 : off / error;
       table += fmt::format("  {:>22}  {:>9.2f}{}{}", window_text(first.reference->window), distance,

@@ -25,16 +25,16 @@ class Run {
 
   const Options& options() const { return options_; }
   std::uint64_t seed() const { return seed_; }
-  // Of part `n` of the run (weights, training, ...).
+  // The seed of part `n` of the run (weights, training, ...).
   std::uint64_t seed(std::uint64_t n) const { return derive_seed(seed_, n); }
-  // Whether Ctrl-C asks to come to an end: what is whole by then is kept.
+  // True if Ctrl-C asks to come to an end: what is whole by then is kept.
   bool interrupted() const { return Interrupt::requested(); }
 
   std::filesystem::path file(const std::string& name);
   void quantity(const std::string& name, std::optional<double> value, std::optional<double> printed = {}) {
     report_.quantity(name, value, printed);
   }
-  // Whether references apply, where the options alone cannot tell.
+  // True if references apply, where the options alone cannot tell.
   void windows_apply(bool apply) { report_.windows_apply(apply && options_.as_studied()); }
   // f(), whose seconds are added to those of this name.
   template <class F>
@@ -48,7 +48,7 @@ class Run {
     return std::forward<F>(f)();
   }
 
-  // What is to be said first of all on the page, and on stderr at the end.
+  // The warning that comes first of all on the page, and on stderr at the end.
   void notice(const std::string& text) { page_.notice += text; }
   // For the page: a paragraph of what was done and why, tables, figures with what to see in them, and the text's
   // faults. Figures are drawn at the end, into files of their names.
@@ -68,7 +68,7 @@ class Run {
   bool finished() const { return finished_; }
   void discard();  // removes what it wrote
   const Report& report() const { return report_; }
-  // Whether anything was done that is worth keeping.
+  // True if anything was done that is worth keeping.
   bool empty() const { return files_.empty() && report_.quantities().empty(); }
 
  private:
@@ -101,7 +101,7 @@ class Run {
 // 2 after a UsageError; 130 after Ctrl-C, at which the body returns or throws Interrupted.
 int run_main(Options& options, int count, char** arguments, const std::function<void(Run&)>& body);
 
-// Where the run of a seed lies below a folder: in the folder itself, or of several seeds in seed-N.
+// The place of a seed's run below a folder: in the folder itself, or of several seeds in seed-N.
 std::filesystem::path seed_folder(const Options& options, std::uint64_t seed, const std::filesystem::path& folder);
 
 // For each quantity its value at each seed, their mean, the window, and the distance of the mean from the reference's

@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 }
 std::error_code last_error() { return {errno, std::generic_category()}; }
 
-// What a run left in a folder: which files, and whether it came to its end.
+// The traces of a run in a folder: which files, and whether it came to its end.
 struct Left {
   bool whole;
   std::set<std::string> files;
@@ -116,7 +116,7 @@ void keep(const fs::path& from, fs::path to) {
   if (error) fail("keep", from, error);
 }
 
-// What no run wrote; under another name where this run has written that one.
+// Files that no run wrote; under another name where this run has written that one.
 void carry_over(const fs::path& from, const std::set<std::string>& written, const fs::path& to) {
   for (auto entry = fs::recursive_directory_iterator(from); entry != fs::recursive_directory_iterator(); ++entry) {
     const bool folder = fs::is_directory(entry->symlink_status());
@@ -212,7 +212,7 @@ fs::path RunFolder::finish(bool whole) {
     put(place);
     return place;
   } catch (const std::exception& error) {
-    // What happened to the folder meanwhile is no reason to lose the run.
+    // A folder that changed meanwhile is no reason to lose the run.
     fs::path beside = place_beside(target_);
     std::error_code failed;
     if (fs::exists(beside)) beside = with_suffix(beside, fmt::format("-{}", ::getpid()));

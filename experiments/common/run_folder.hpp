@@ -22,7 +22,8 @@ class RunFolder {
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
-  // Where to write the file of this name, or in a folder below of "part/name"; from now on it counts as the run's.
+  // The path to write the file of this name to, or in a folder below of "part/name"; from now on it counts as the
+  // run's.
   std::filesystem::path file(const std::string& name);
   const std::set<std::string>& files() const { return files_; }
   void forget(const std::string& name);  // and remove what was written

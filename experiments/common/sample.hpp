@@ -9,8 +9,8 @@
 
 namespace wengert::experiments {
 
-// What integrator.run(x, grid, options) reaches, with a Progress of this part on stderr. Throws Interrupted after the
-// step in which a signal came, and Error where the end is not reached.
+// The end that integrator.run(x, grid, options) reaches, with a Progress of this part on stderr. Throws Interrupted
+// after the step in which a signal came, and Error where the end is not reached.
 Array sample(const std::string& part, sde::Integrator& integrator, const Array& x, const sde::Grid& grid,
              sde::RunOptions options = {});
 

@@ -46,7 +46,7 @@ class Histogram {
   std::vector<double> shares_;
 };
 
-// The same over two axes, with as many bins along each.
+// The histogram over two axes, with as many bins along each.
 class Histogram2d {
  public:
   // points [n, 2]: x and y.

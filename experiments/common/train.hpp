@@ -14,11 +14,11 @@ namespace wengert::experiments {
 // Calls `step`, which returns its loss, until `steps` are done or Interrupt::requested(), with a Progress of this part
 // on stderr. Returns the losses, f32 [steps done]. Throws Error at the first loss that is not finite.
 Array train(const std::string& part, std::int64_t steps, const std::function<double()>& step);
-// The same with a compiled step, whose metrics are shown too; `shown` makes of its loss what is returned and shown.
+// Training by a compiled step, whose metrics are shown too; `shown` makes of its loss what is returned and shown.
 // Throws Error at the first loss or gradient that is not finite, with the op and the line that it came from.
 Array train(const std::string& part, std::int64_t steps, nn::TrainStep& step,
             const std::function<double(double)>& shown = {});
-// The same with a step of one input, which is batch(i) for step i = 0, 1, ...
+// Training by a step of one input, which is batch(i) for step i = 0, 1, ...
 Array train(const std::string& part, std::int64_t steps, nn::TrainStep& step,
             const std::function<Array(std::int64_t)>& batch);
 

@@ -1,4 +1,5 @@
-// Where the quantities of a study should land, from experiments/windows/NAME.json: who measured them, and how.
+// The windows in which the quantities of a study should land, from experiments/windows/NAME.json: who measured them,
+// and how.
 #pragma once
 #include <map>
 #include <optional>

@@ -14,8 +14,8 @@ using Sides = std::array<double, 3>;
 // Every side is positive, and shorter than the two others together.
 bool is_triangle(const Sides& sides);
 
-// Of any three lengths in any order, of a triangle or not. Neighbours in size are equal that differ by 1e-3 + 1e-5 of
-// the longer at most: both pairs, one, none.
+// Classes of any three lengths in any order, of a triangle or not. Neighbours in size are equal that differ by 1e-3 +
+// 1e-5 of the longer at most: both pairs, one, none.
 enum class SideClass { equilateral, isosceles, scalene };
 SideClass side_class(const Sides& sides);
 // By the largest angle of the law of cosines, its cosines clipped to [-1, 1]: right within .1 + 1e-5 * 90 degrees of

@@ -1,4 +1,4 @@
-// What the parts of the study `triangles` share: triangles.cpp is the study, faults.cpp its likelihoods and what its
+// The common parts of the study `triangles`: triangles.cpp is the study, faults.cpp its likelihoods and what its
 // text's faults change.
 #pragma once
 #include <string>
@@ -16,7 +16,7 @@ namespace wengert::experiments::triangles_study {
 constexpr sde::Ou ou{.theta = 0.3, .sigma = 0.5};
 constexpr Index dimension = 4;  // of points
 
-// What the seed of a run is divided into.
+// The parts that the seed of a run is divided into.
 enum Part : std::uint64_t {
   weights,
   training,
@@ -28,7 +28,7 @@ enum Part : std::uint64_t {
   many_probes
 };
 
-// Of the text, as --as-printed names them.
+// Faults of the text, as --as-printed names them.
 struct Faults {
   bool sign = false, variance = false, standardisation = false, filter = false;
 };
@@ -71,7 +71,7 @@ struct Summary {
 void report_maps(Run& run, const sde::Field& base, const sde::Field& tuned, const TriangleMap& corrected,
                  const TriangleMap& bare, const Faults& faults);
 
-// What the filter changes: fine-tuning with either one, and samples of the model that it led to.
+// The effect of the filter: fine-tuning with either one, and samples of the model that it led to.
 struct Filtered {
   const Tuning& tuning;
   const Array& samples;

@@ -97,7 +97,7 @@ void skip_broadcasts_of_parts(Graph& graph, Value& value) {
   }
 }
 
-// Whether it is the transpose of a matrix.
+// True if it is the transpose of a matrix.
 bool swaps_matrix(const Value& value) {
   return value.is(transpose_op()) && value.type.shape.rank() == 2 &&
          value.arguments<TransposeArguments>().axes[0] == -1;

@@ -8,7 +8,7 @@
 namespace wengert::plan {
 namespace {
 
-// Whether a product reads a weight [n,k] transposed, for more rows than the weight has.
+// True if a product reads a weight [n,k] transposed, for more rows than the weight has.
 bool reads_transposed(const Graph& graph, const Value& value) {
   if (!is_product_by_matrix(graph, value) || !value.arguments<MatmulOptions>().transpose_b) return false;
   const Value& weight = graph.nodes[value.operands[1]];
