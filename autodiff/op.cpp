@@ -1,7 +1,6 @@
 #include "autodiff/op.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <mutex>

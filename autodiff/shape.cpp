@@ -4,9 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace wengert {
+
+void refuse_more_than(std::size_t most) {
+  throw std::length_error(fmt::format("a list of at most {} values is full", most));
+}
 
 Shape::Shape(std::initializer_list<Index> extents, Where where) {
   try {
@@ -75,7 +80,9 @@ Shape Shape::followed_by(const Shape& tail) const {
   return result;
 }
 
-std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape.extents(), ", ")); }
+std::string to_string(const Shape& shape) { return fmt::format("[{}]", join(shape.extents())); }
+std::string join(std::span<const Index> numbers) { return fmt::format("{}", fmt::join(numbers, ", ")); }
+std::string join(std::span<const int> numbers) { return fmt::format("{}", fmt::join(numbers, ", ")); }
 
 std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());

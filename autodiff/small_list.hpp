@@ -4,11 +4,11 @@
 #include <cstddef>
 #include <initializer_list>
 #include <span>
-#include <stdexcept>
-#include <string>
 #include <utility>
 
 namespace wengert {
+
+[[noreturn]] void refuse_more_than(std::size_t most);  // throws std::length_error
 
 template <class T, std::size_t N>
 class SmallList {
@@ -21,7 +21,7 @@ class SmallList {
 
   // Throws std::length_error when full.
   void push_back(T value) {
-    if (size_ == N) throw std::length_error("a list of at most " + std::to_string(N) + " values is full");
+    if (size_ == N) refuse_more_than(N);
     values_[size_++] = value;
   }
   void pop_back() { --size_; }

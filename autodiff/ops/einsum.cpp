@@ -1,7 +1,6 @@
 // Einstein sums: the expression is read, and recorded as diagonals, sums, transposes and products of two operands at a
 // time, which are matmul wherever something is summed.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>

@@ -1,6 +1,5 @@
 // reshape, and the extents of 1 that it adds and takes away. They take every dtype.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
@@ -67,13 +66,12 @@ Shape completed(const Operand& x, const Extents& extents) {
     const Index elements = x.shape("reshape").size();
     if (known.size() == 0 || elements % known.size() != 0)
       throw Error(fmt::format("{} has {} elements: no extent for -1 makes them [{}]", to_string(x.shape()), elements,
-                              fmt::join(listed, ", ")));
+                              join(listed)));
     for (auto extent = listed.begin(); extent != listed.end(); ++extent)
       whole.append(extent == unknown ? elements / known.size() : *extent);
   } catch (const Error& error) {
     const bool twice = unknown != listed.end() && std::find(unknown + 1, listed.end(), -1) != listed.end();
-    refuse(x, "reshape",
-           twice ? fmt::format("only one extent may be -1, got [{}]", fmt::join(listed, ", ")) : error.what());
+    refuse(x, "reshape", twice ? fmt::format("only one extent may be -1, got [{}]", join(listed)) : error.what());
   }
   return whole;
 }

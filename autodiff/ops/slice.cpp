@@ -202,8 +202,7 @@ std::vector<Var> split(Operand x, std::span<const Index> extents, Axis axis) {
                                 [&](Index extent) { return extent >= 0 && extent <= left && (left -= extent, true); });
   if (!fits || left != 0)
     refuse(x, "split",
-           fmt::format("extents [{}] do not make up axis {} of {}", fmt::join(extents, ", "), int(axis),
-                       to_string(x.shape())));
+           fmt::format("extents [{}] do not make up axis {} of {}", join(extents), int(axis), to_string(x.shape())));
   const Scope scope(x, "split");
   std::vector<Var> parts;
   Index start = 0;

@@ -1,6 +1,5 @@
 // Arrays repeated or turned along axes: roll, tile, repeat, meshgrid.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -23,7 +22,7 @@ Var roll(Operand x, Integer shift, Axis axis) {
 
 Var tile(Operand x, std::span<const Index> repeats) {
   if (std::any_of(repeats.begin(), repeats.end(), [](Index r) { return r < 0 || r > most_elements; }))
-    refuse(x, "tile", fmt::format("cannot repeat [{}] times", fmt::join(repeats, ", ")));
+    refuse(x, "tile", fmt::format("cannot repeat [{}] times", join(repeats)));
   const Scope scope(x, "tile");
   const int count = static_cast<int>(repeats.size());
   Var result = x.rank() < count ? reshape(x, x.shape().padded(count)) : x.var();

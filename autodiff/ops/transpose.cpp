@@ -1,6 +1,5 @@
 // Elements in another order or repeated: broadcast_to, transpose, flip. They take every dtype.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -76,8 +75,7 @@ struct Transpose final : OpWith<TransposeArguments, Movement> {
     for (std::size_t i = 0; i < sorted.size(); ++i)
       if (sorted[i] != static_cast<int>(i) - static_cast<int>(sorted.size()) ||
           static_cast<int>(sorted.size()) > s.shape(0).rank())
-        reject(fmt::format("axes ({}) do not name the axes of {} once each", fmt::join(a.axes, ", "),
-                           to_string(s.shape(0))));
+        reject(fmt::format("axes ({}) do not name the axes of {} once each", join(a.axes), to_string(s.shape(0))));
     Shape out = s.shape(0);
     for (int axis = -out.rank(); axis < 0; ++axis) out.set(axis, s.shape(0)[source(a, axis)]);
     return {s.dtype(0), out};

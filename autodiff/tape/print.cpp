@@ -1,6 +1,5 @@
 // A tape as a list and as a graph.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "autodiff/tape.hpp"
 

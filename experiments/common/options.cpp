@@ -48,7 +48,11 @@ std::vector<std::string> comma_separated(const std::string& text) {
   return parts;
 }
 
-std::string list(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
+std::string list(const std::vector<std::string>& words, const std::string& separator = ", ") {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
+  return text;
+}
 
 std::string setting_name(const std::string& flag) {
   std::string name = flag.substr(flag.find_first_not_of('-'));
@@ -99,7 +103,7 @@ const double& Options::real(const std::string& flag, Real value, const std::stri
 
 const std::string& Options::choice(const std::string& flag, std::vector<std::string> words, const std::string& help) {
   std::string& held = texts_.emplace_back(words.front());
-  const std::string type = fmt::format("{}", fmt::join(words, "|"));
+  const std::string type = list(words, "|");
   add({.flag = flag,
        .type = type,
        .help = fmt::format("{} [{}]", help, held),
@@ -259,7 +263,7 @@ std::vector<std::pair<std::string, Setting>> Options::settings(std::uint64_t see
   std::vector<std::string> on;
   for (const Fault& fault : faults_)
     if (fault.on) on.push_back(fault.name);
-  settings.emplace_back("as_printed", fmt::format("{}", fmt::join(on, ",")));
+  settings.emplace_back("as_printed", list(on, ","));
   return settings;
 }
 
@@ -278,7 +282,7 @@ std::string Options::command(std::uint64_t seed) const {
     std::vector<std::string> on;
     for (const Fault& fault : faults_)
       if (fault.on) on.push_back(fault.name);
-    command += " --as-printed=" + fmt::format("{}", fmt::join(on, ","));
+    command += " --as-printed=" + list(on, ",");
   }
   return command;
 }

@@ -2,9 +2,9 @@
 #define BOOST_TEST_MODULE attributes
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <array>
 #include <limits>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -89,7 +89,15 @@ BOOST_AUTO_TEST_CASE(arguments_become_attributes_and_come_back) {
 }
 
 BOOST_AUTO_TEST_CASE(every_op_prints_its_arguments_by_name) {
-  const std::regex named("[a-z_]+(=[^ ]+)?( [a-z_]+(=[^ ]+)?)*");
+  const auto named = [](const std::string& text) {  // "axis=-1 k=3 largest"
+    const std::string letters = "abcdefghijklmnopqrstuvwxyz_";
+    for (std::size_t at = 0, space; at <= text.size(); at = space + 1) {
+      space = std::min(text.find(' ', at), text.size());
+      const std::size_t name = std::min(text.find_first_not_of(letters, at), space);
+      if (name == at || (name < space && (text[name] != '=' || name + 1 == space))) return false;
+    }
+    return true;
+  };
   int ops = 0;
   for (const Op* op : registry()) {
     bool printed = false, stated = false;
@@ -97,7 +105,7 @@ BOOST_AUTO_TEST_CASE(every_op_prints_its_arguments_by_name) {
       if (example.attributes.empty()) continue;
       stated = true;
       const std::string text = op->describe(example.attributes);
-      BOOST_TEST((text.empty() || std::regex_match(text, named)), op->name() << ": " << text);
+      BOOST_TEST((text.empty() || named(text)), op->name() << ": " << text);
       printed |= !text.empty();
       for_each_change(example.attributes, [&](const Attributes& changed) {  // nothing is left out
         BOOST_TEST(description(*op, changed) != text, op->name() << ": " << text << " after a change");
