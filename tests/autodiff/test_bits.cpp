@@ -249,3 +249,40 @@ BOOST_AUTO_TEST_CASE(ops_say_how_many_partial_sums_they_add) {
   BOOST_TEST(partial_sums(sum(tape.zeros({200, 2, 400}), {0, 2}), sum_op()) == 4);  // the most of two sums
   BOOST_TEST(partial_sums(x + 1, add_op()) == 1);
 }
+
+// Partial sums that together would take more than a megabyte are fewer. How many is a matter of the whole sum: a range
+// of its rows or columns alone would have more, since its own are smaller.
+BOOST_AUTO_TEST_CASE(a_plan_adds_large_partial_sums_as_a_tape_does) {
+  using Vars = std::span<const Var>;
+  using Outputs = std::vector<Var>;
+  const struct {
+    const char* what;
+    PlanFunction f;
+    std::vector<Shape> inputs;
+  } cases[] = {
+      {"product over rows",
+       [](Vars in) { return Outputs{matmul(sin(in[0]), in[0], {.transpose_a = true})}; },
+       {{800, 400}}},
+      {"product over what is no row",
+       [](Vars in) { return Outputs{exp(matmul(transpose(in[0]), in[1], {.transpose_a = true}))}; },
+       {{2100, 192}, {192, 64}}},
+      {"sum over rows", [](Vars in) { return Outputs{sum(in[0] * in[1], 0)}; }, {{3072, 1}, {8200}}},
+  };
+  for (const auto& each : cases) BOOST_TEST_CONTEXT(each.what) {
+      Tape tape;
+      std::vector<Array> inputs;
+      std::vector<Type> types;
+      std::vector<Var> vars;
+      for (const Shape& shape : each.inputs) {
+        inputs.push_back(random_array(Dtype::f32, shape, inputs.size() + 1));
+        types.push_back(inputs.back().type());
+        vars.push_back(tape.input(inputs.back()));
+      }
+      const Array wanted = each.f(vars)[0].value();
+      Plan plan = compile(each.f, types, {.rows = {0}});
+      for (int count : {1, 3}) {
+        const Threads guard(count);
+        BOOST_TEST(same_bits(plan.run(std::vector<PlanInput>(inputs.begin(), inputs.end()))[0], wanted));
+      }
+    }
+}
