@@ -1,4 +1,5 @@
 // A plan gives the bits of an eager tape, whatever it rewrites, fuses or splits, on any number of threads.
+// The thread sanitizer runs this file.
 #define BOOST_TEST_MODULE plan
 #include "autodiff/plan.hpp"
 

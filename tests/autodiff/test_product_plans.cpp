@@ -1,5 +1,6 @@
 // Products with what follows them in plans: act(x W + b) * mask and its gradients have exactly the bits of an eager
 // tape, for every number of rows from 1 to 70 and random ones up to 700, on 1 to 3 threads.
+// The thread sanitizer runs this file.
 #define BOOST_TEST_MODULE product_plans
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>

@@ -1,4 +1,5 @@
 // Matrix products against plain loops, to the last bit where the contract states the order of the sum.
+// The thread sanitizer runs this file.
 #define BOOST_TEST_MODULE products
 #include "autodiff/kernels/products.hpp"
 

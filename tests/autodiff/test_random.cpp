@@ -1,4 +1,5 @@
 // Draws: Random123's known answers, the promised layout, the laws, and independence of threads and splits.
+// The thread sanitizer runs this file.
 #define BOOST_TEST_MODULE random_draws
 #include <boost/math/special_functions/gamma.hpp>
 #include <boost/test/unit_test.hpp>
