@@ -32,6 +32,7 @@
 namespace wengert {
 
 class Op;
+struct Grouping;  // of rows, for sums over them: kernels/groups.hpp
 
 // The order in which namespace-scope objects are initialised is that of linking but for this attribute's:
 // [[gnu::init_priority(library_ops)]] const Sum sum_op;
@@ -190,9 +191,9 @@ class Op : public std::enable_shared_from_this<Op> {
   // values that cannot be served (an index out of range): then reject(text).
   virtual void run(const Kernel& k) const = 0;
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
-  // The number of partial sums (kernels/groups.hpp) that the kernel adds up in the end, over many rows: bits hang on
-  // it. Where sums follow one another, the most that one of them has.
-  virtual Index partial_sums(const Signature&, const Type&) const { return 1; }
+  // The groups of rows whose partial sums the kernel adds up, one by default: bits hang on their number. Where sums
+  // follow one another, the most that one of them has.
+  virtual Grouping partial_sums(const Signature&, const Type&) const;
   // Turns the attributes into those for a range of rows (along the output's first axis) that begins at row `first`:
   // draws count rows from there.
   virtual void move_rows(Attributes&, Index /*first*/) const {}

@@ -294,21 +294,23 @@ void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, 
 }
 
 template <class T>
-void multiply_grouped(Index groups, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out,
-                      T* partials, T* packed) {
+void multiply_grouped(const Grouping& grouping, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b,
+                      Strided<T> out, T* partials, T* packed) {
   if (b.column != 1) {
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
   }
-  const auto group = [&](Index g) {
-    const Index begin = group_begin(g, groups, k), end = group_begin(g + 1, groups, k);
-    multiply_tiles(m, n, end - begin, a.at(0, begin), b.at(begin, 0), Strided<T>{partials + g * m * n, n, 1});
+  const auto share = [&](Index which) {
+    sum_share(grouping, which, m * n, partials, [&](Index g, T* to) {
+      const Index begin = group_begin(g, grouping.groups, k), end = group_begin(g + 1, grouping.groups, k);
+      multiply_tiles(m, n, end - begin, a.at(0, begin), b.at(begin, 0), Strided<T>{to, n, 1});
+    });
   };
   if (m * n * k < serial_work)
-    for (Index g = 0; g < groups; ++g) group(g);
+    for (Index which = 0; which < grouping.shares; ++which) share(which);
   else
-    parallel_for(groups, group);
-  combine(partials, groups, m * n);
+    parallel_for(grouping.shares, share);
+  combine(partials, grouping.shares, m * n);
   for (Index i = 0; i < m; ++i) std::copy_n(partials + i * n, n, out.data + i * out.row);
 }
 
@@ -318,7 +320,8 @@ void multiply_grouped(Index groups, Index m, Index n, Index k, Strided<const T> 
   template bool worth_stacking<T>(Index, Index);                                                                     \
   template void multiply_stack<T>(Index, Index, Index, Index, Strided<const T>, Strided<const T>, Index, Strided<T>, \
                                   Index, T*);                                                                        \
-  template void multiply_grouped<T>(Index, Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>, T*, T*)
+  template void multiply_grouped<T>(const Grouping&, Index, Index, Index, Strided<const T>, Strided<const T>,        \
+                                    Strided<T>, T*, T*)
 WENGERT_INSTANTIATE(float);
 WENGERT_INSTANTIATE(double);
 #undef WENGERT_INSTANTIATE

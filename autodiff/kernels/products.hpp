@@ -7,6 +7,7 @@
 // is at hand (multiply_blas) for what has no rows to keep apart, and as a second opinion in tests.
 #pragma once
 #include "autodiff/dtype.hpp"
+#include "autodiff/kernels/groups.hpp"
 
 namespace wengert {
 
@@ -49,11 +50,10 @@ void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, 
 template <class T>
 bool worth_stacking(Index m, Index n);
 
-// out = a b where the sum over k runs over rows of a batch (a weight's gradient): k is cut into `groups` > 1 groups
-// that are added in the tree of combine(). `packed` holds n * k elements unless b.column is 1, `partials` groups * m *
-// n.
+// out = a b where the sum over k runs over rows of a batch (a weight's gradient), in more than one group. `packed`
+// holds n * k elements unless b.column is 1, `partials` a product for each slot of the grouping.
 template <class T>
-void multiply_grouped(Index groups, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out,
-                      T* partials, T* packed);
+void multiply_grouped(const Grouping& grouping, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b,
+                      Strided<T> out, T* partials, T* packed);
 
 }  // namespace wengert

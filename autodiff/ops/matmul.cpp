@@ -48,9 +48,10 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
   }
 
   // A first operand that is transposed shares its rows with the second: the sum over k runs over a batch.
-  Index partial_sums(const Signature& s, const Type& out) const override {
+  Grouping partial_sums(const Signature& s, const Type& out) const override {
     const Extents e = extents_of(s);
-    return arguments(s).transpose_a ? group_count(e.k, e.m * e.n * static_cast<Index>(size_of(out.dtype))) : 1;
+    if (!arguments(s).transpose_a) return {};
+    return group_rows(e.k, e.m * e.n * static_cast<Index>(size_of(out.dtype)));
   }
   template <class T>
   static Strided<const T> right(const Signature& s, const T* data) {
@@ -74,13 +75,17 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return dispatch_float(out.dtype, [&]<class T>() {
       const Extents e = extents_of(s);
-      const Index g = partial_sums(s, out), partials = g > 1 ? g * e.m * e.n : 0;
-      const Index in_common = stacked<T>(s, e, g);
-      const Index packed = in_common > 1 ? in_common * e.n * e.k
-                           : g > 1       ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k
-                                         : pack_size(e.n, e.k, right<T>(s, nullptr));
+      const Grouping grouping = partial_sums(s, out);
+      const Index partials = partials_size(grouping, e), in_common = stacked<T>(s, e, grouping.groups);
+      const Index packed = in_common > 1         ? in_common * e.n * e.k
+                           : grouping.groups > 1 ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k
+                                                 : pack_size(e.n, e.k, right<T>(s, nullptr));
       return static_cast<std::size_t>(partials + packed) * sizeof(T);
     });
+  }
+
+  static Index partials_size(const Grouping& grouping, const Extents& e) {
+    return grouping.groups > 1 ? grouping.slots() * e.m * e.n : 0;
   }
 
   template <class T>
@@ -92,7 +97,8 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
       e.m *= e.batch.size();
       e.batch = {};
     }
-    const Index count = e.batch.size(), g = partial_sums(s, k.type), in_common = stacked<T>(s, e, g);
+    const Grouping grouping = partial_sums(s, k.type);
+    const Index count = e.batch.size(), in_common = stacked<T>(s, e, grouping.groups);
     const Walk a_walk = broadcast_walk(k.shape(0).leading(k.shape(0).rank() - 2), e.batch);
     const Walk b_walk = broadcast_walk(k.shape(1).leading(k.shape(1).rank() - 2), e.batch);
     T* scratch = static_cast<T*>(k.scratch);
@@ -100,8 +106,9 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
       const Strided<const T> a{k.in<T>(0) + position_of(a_walk, i) * e.m * e.k, ta ? e.m : e.k, 1};
       const Strided<const T> b = right<T>(s, k.in<T>(1) + position_of(b_walk, i) * e.k * e.n);
       const Strided<T> out{k.out<T>() + i * e.m * e.n, e.n, 1};
-      if (g > 1)
-        multiply_grouped(g, e.m, e.n, e.k, a.transposed(), b, out, scratch, scratch + g * e.m * e.n);
+      if (grouping.groups > 1)
+        multiply_grouped(grouping, e.m, e.n, e.k, a.transposed(), b, out, scratch,
+                         scratch + partials_size(grouping, e));
       else if (in_common > 1)
         multiply_stack(in_common, e.m, e.n, e.k, ta ? a.transposed() : a, b,
                        (position_of(b_walk, products) - position_of(b_walk, 0)) * e.k * e.n, out, products * e.m * e.n,

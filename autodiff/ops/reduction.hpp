@@ -73,8 +73,8 @@ struct Run {
   Index reduced() const { return rows * unit; }
   // The number of outer indices that a thread takes at a time.
   Index grain() const { return std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, reduced() * inner)); }
-  // Into how many partial sums of this type's elements the rows are cut.
-  Index partial_sums(Dtype dtype) const { return group_count(rows, inner * static_cast<Index>(size_of(dtype))); }
+  // How the rows are grouped for sums of this type's elements.
+  Grouping partial_sums(Dtype dtype) const { return group_rows(rows, inner * static_cast<Index>(size_of(dtype))); }
 };
 
 // Neighbouring axes are one run; several runs are reduced one after the other, the innermost first: f(run, whether it

@@ -12,8 +12,9 @@ namespace {
 
 template <class T>
 void sum_run(const Run& run, const T* x, T* out, T* partials) {
-  const Index groups = run.partial_sums(dtype_of<T>), reduced = run.reduced();
-  if (groups == 1) {
+  const Grouping grouping = run.partial_sums(dtype_of<T>);
+  const Index reduced = run.reduced();
+  if (grouping.groups == 1) {
     parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
       for (Index o = begin; o < end; ++o)
         sum_rows(x + o * reduced * run.inner, reduced, run.inner, out + o * run.inner);
@@ -22,16 +23,18 @@ void sum_run(const Run& run, const T* x, T* out, T* partials) {
   }
   for (Index o = 0; o < run.outer; ++o) {
     const T* from = x + o * reduced * run.inner;
-    const auto group = [&](Index g) {
-      const Index begin = group_begin(g, groups, run.rows) * run.unit,
-                  end = group_begin(g + 1, groups, run.rows) * run.unit;
-      sum_rows(from + begin * run.inner, end - begin, run.inner, partials + g * run.inner);
+    const auto share = [&](Index which) {
+      sum_share(grouping, which, run.inner, partials, [&](Index g, T* to) {
+        const Index begin = group_begin(g, grouping.groups, run.rows) * run.unit,
+                    end = group_begin(g + 1, grouping.groups, run.rows) * run.unit;
+        sum_rows(from + begin * run.inner, end - begin, run.inner, to);
+      });
     };
     if (reduced * run.inner < Index{1} << 14)
-      for (Index g = 0; g < groups; ++g) group(g);
+      for (Index which = 0; which < grouping.shares; ++which) share(which);
     else
-      parallel_for(groups, group);
-    combine(partials, groups, run.inner);
+      parallel_for(grouping.shares, share);
+    combine(partials, grouping.shares, run.inner);
     std::copy(partials, partials + run.inner, out + o * run.inner);
   }
 }
@@ -39,17 +42,19 @@ void sum_run(const Run& run, const T* x, T* out, T* partials) {
 struct Sum final : Reduction {
   Sum() : Reduction({.name = "sum", .linearity = Linearity::linear}) {}
 
-  Index partial_sums(const Signature& s, const Type& out) const override {
-    Index most = 1;
-    visit_runs(arguments(s).axes, s.shape(0),
-               [&](const Run& run, bool) { most = std::max(most, run.partial_sums(out.dtype)); });
+  Grouping partial_sums(const Signature& s, const Type& out) const override {
+    Grouping most;
+    visit_runs(arguments(s).axes, s.shape(0), [&](const Run& run, bool) {
+      if (const Grouping own = run.partial_sums(out.dtype); own.groups > most.groups) most = own;
+    });
     return most;
   }
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     const AxisList axes = arguments(s).axes;
     Index partials = 0;
-    visit_runs(axes, s.shape(0),
-               [&](const Run& run, bool) { partials = std::max(partials, run.partial_sums(out.dtype) * run.inner); });
+    visit_runs(axes, s.shape(0), [&](const Run& run, bool) {
+      partials = std::max(partials, run.partial_sums(out.dtype).slots() * run.inner);
+    });
     return static_cast<std::size_t>(2 * buffer_size(axes, s.shape(0)) + partials) * size_of(out.dtype);
   }
   void run(const Kernel& k) const override {

@@ -54,12 +54,17 @@ void Executor::check(std::span<const PlanInput> given) const {
             fmt::format("[run] input {} is this plan's own output, which the run writes over: copy it first", i));
 }
 
-void Executor::make_room(int threads) {
+void Executor::make_room(int threads, bool all_at_once) {
+  if (threads <= room_for_ && !all_at_once) return;
+  room_for_ = std::max(room_for_, threads);
   if (shared_.bytes.size() == 0) shared_.bytes = room(schedule_.shared_bytes);
   std::size_t ranges = 0, all = 0;
   for (const Stage& stage : schedule_.stages) {
     for (const Variant& variant : stage.ranges) ranges = std::max(ranges, variant.local_bytes);
-    all = std::max(all, stage.all.local_bytes);  // a team may come out smaller than it was asked to be
+    bool always_by_ranges = !all_at_once;
+    for (int team = 1; team <= threads; ++team)  // it may come out smaller than it was asked to be
+      always_by_ranges = always_by_ranges && by_ranges(stage, team);
+    if (!always_by_ranges) all = std::max(all, stage.all.local_bytes);
   }
   const auto at_least = [](Memory& memory, std::size_t bytes) {
     if (memory.bytes.type().bytes() < bytes + 1) memory.bytes = room(bytes);
@@ -77,8 +82,8 @@ void Executor::make_room(int threads) {
 
 bool Executor::by_ranges(const Stage& stage, int threads) {
   // All threads about equally busy, or one alone, which gains from ranges that fit into its cache.
-  const Index rounds = (stage.units + threads - 1) / threads;
-  return stage.units > 1 && 10 * stage.units >= 8 * rounds * threads;
+  const Index rounds = (stage.shares + threads - 1) / threads;
+  return stage.shares > 1 && 10 * stage.shares >= 8 * rounds * threads;
 }
 
 Frame Executor::frame_of(int thread) {
@@ -117,7 +122,9 @@ const Variant& Executor::range(const Stage& stage, Index unit, Index& begin) con
 }
 
 void Executor::run_ranges(const Stage& stage, Frame frame, int thread, int threads) {
-  for (Index unit = stage.units * thread / threads; unit < stage.units * (thread + 1) / threads; ++unit) {
+  const Index units = stage.units / stage.shares,  // of a share
+      first = stage.shares * thread / threads * units, last = stage.shares * (thread + 1) / threads * units;
+  for (Index unit = first; unit < last; ++unit) {
     const Variant& variant = range(stage, unit, frame.begin);
     for (const auto& step : variant.steps)
       for (Index task = 0, tasks = step->tasks(); task < tasks; ++task) step->run(frame, task);
@@ -186,6 +193,7 @@ void Executor::execute(std::span<const PlanInput> given, const std::vector<Array
 // A run that failed once more, every step over all rows by itself, on this thread: the error that comes of it is the
 // first one, and speaks of whole arrays, as an eager tape's does.
 void Executor::run_whole() {
+  make_room(1, true);
   const FloatingPointMode mode;
   const Frame frame = frame_of(0);
   for (const Stage& stage : schedule_.stages)

@@ -43,7 +43,7 @@ class Executor {
   void place_input(std::size_t i, const void* data) { schedule_.table[i] = data; }
   void place_output(std::size_t i, void* data) { schedule_.table[schedule_.output_entries[i]] = data; }
   bool gains_from(int threads) const;
-  void make_room(int threads);
+  void make_room(int threads, bool all_at_once = false);
   void work(int thread, int threads, Barrier& barrier);
   void run_whole();
 
@@ -67,6 +67,7 @@ class Executor {
   Schedule schedule_;
   Memory shared_;
   std::vector<Memory> local_, scratch_;  // of each thread
+  int room_for_ = 0;                     // threads
   std::vector<Array> addends_;           // of accumulate()
   TeamSize team_size_;
   bool adds_up_ = false;  // whether the outputs are something to add to

@@ -86,13 +86,14 @@ void Placement::place_shared() {
     if (is_copied[id]) living.last = groups_.size();
     if (!in_output_[id]) add(addresses_[id], value.type.bytes(), living);
     if (rows_.part[id] != Part::reduction) continue;
-    if (const auto count = static_cast<std::size_t>(partial_sums_of(graph_, id)); count > 1)
-      add(partial_sums_[id], count * value.type.bytes(), liveness_.writing(id));
+    if (const Grouping grouping = partial_sums_of(graph_, id); grouping.groups > 1)
+      add(partial_sums_[id], static_cast<std::size_t>(grouping.slots()) * value.type.bytes(), liveness_.writing(id));
   }
   schedule_.shared_bytes = pack(spans);
   for (std::size_t i = 0; i < spans.size(); ++i) *users[i] = {Memory::shared, spans[i].offset};
   for (Id id = 0; id < graph_.nodes.size(); ++id)  // one partial sum is the sum
-    if (rows_.part[id] == Part::reduction && partial_sums_of(graph_, id) == 1) partial_sums_[id] = addresses_[id];
+    if (rows_.part[id] == Part::reduction && partial_sums_of(graph_, id).groups == 1)
+      partial_sums_[id] = addresses_[id];
   for (Id id = 0; id < graph_.nodes.size(); ++id)
     if (views_[id] && rows_.part[id] == Part::whole) place_view(id);
 }

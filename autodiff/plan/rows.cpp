@@ -15,7 +15,7 @@ bool is_draw(const Value& value) { return !value.is_leaf() && value.op->brings_r
 // True if the order of a sum within a row depends on how many rows there are: there are as many partial sums as the
 // cache holds, so a range of rows might have more of them.
 bool splits_sums_by_rows(const Graph& graph, const Value& value, int axis) {
-  const auto several = [&](int summed) { return group_count(graph.type_of(value, 0).shape[summed], 0) > 1; };
+  const auto several = [&](int summed) { return group_rows(graph.type_of(value, 0).shape[summed], 0).groups > 1; };
   if (value.is(matmul_op())) return value.arguments<MatmulOptions>().transpose_a && several(-2);
   if (!value.is(sum_op())) return false;
   const AxisList axes = value.arguments<ReductionArguments>().axes;
@@ -196,7 +196,7 @@ RowPlan find_rows(const Graph& graph, bool batch) {
   }
 }
 
-Index partial_sums_of(const Graph& graph, Id reduction) {
+Grouping partial_sums_of(const Graph& graph, Id reduction) {
   std::vector<const Type*> types;
   const Value& value = graph.nodes[reduction];
   return value.op->partial_sums(graph.signature(reduction, types), value.type);

@@ -3,6 +3,7 @@
 // its operands, so that any range of rows can be computed by itself; what sums over rows is a reduction, in groups of
 // rows; everything else is whole. This split never changes a result.
 #pragma once
+#include "autodiff/kernels/groups.hpp"
 #include "autodiff/plan/graph.hpp"
 
 namespace wengert::plan {
@@ -32,6 +33,6 @@ bool brings_rows(const Graph& graph, const Value& value, Index extent);
 RowPlan find_rows(const Graph& graph, bool batch = true);
 
 // Into how many partial sums a reduction is cut (kernels/groups.hpp).
-Index partial_sums_of(const Graph& graph, Id reduction);
+Grouping partial_sums_of(const Graph& graph, Id reduction);
 
 }  // namespace wengert::plan

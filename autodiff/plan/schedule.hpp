@@ -15,8 +15,9 @@ struct Variant {
 
 struct Stage {
   Steps whole{};                  // one after the other, in tasks over all threads
-  Index units = 0;                // ranges of rows that can be computed by themselves
-  std::vector<Variant> ranges{};  // for the one or two lengths that these have
+  Index units = 0;                // ranges of rows
+  Index shares = 0;               // runs of as many neighbouring ranges each, which threads take
+  std::vector<Variant> ranges{};  // for the one or two lengths that ranges have
   Variant all{};                  // for all rows at once
   Steps combined{};               // partial sums over rows
 };

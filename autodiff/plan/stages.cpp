@@ -53,20 +53,21 @@ class Scheduler {
       else if (!views_[first])
         result.whole.push_back(make_step(lowering_, groups_[g], 0));
     }
-    // Ranges are the partial sums of the reduction that has the fewest: those of the others are made up of them.
+    // Ranges are the groups of the reduction that has the fewest: they are made up of those of the others.
     for (std::size_t g : by_rows) {
       const Id first = groups_[g].first();
       if (rows_.part[first] != Part::reduction) continue;
-      const Index count = partial_sums_of(graph_, first);
-      result.units = result.units == 0 ? count : std::min(result.units, count);
-      if (count > 1) result.combined.push_back(combine_step(lowering_, first));
+      const Grouping grouping = partial_sums_of(graph_, first);
+      result.units = result.units == 0 ? grouping.groups : std::min(result.units, grouping.groups);
+      result.shares = result.shares == 0 ? grouping.shares : std::min(result.shares, grouping.shares);
+      if (grouping.groups > 1) result.combined.push_back(combine_step(lowering_, first));
     }
     if (!by_rows.empty()) add_ranges(by_rows, result);
     return result;
   }
 
   void add_ranges(const std::vector<std::size_t>& groups, Stage& stage) {
-    if (stage.units == 0) stage.units = ranges_of(rows_.extent);
+    if (stage.units == 0) stage.units = stage.shares = ranges_of(rows_.extent);
     stage.all = make_variant(groups, rows_.extent);
     if (stage.units == 1) return;
     const Index shorter = rows_.extent / stage.units;

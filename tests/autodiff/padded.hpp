@@ -106,9 +106,9 @@ Padded<T> by_multiply(const Padded<T>& a, const Padded<T>& b) {
   return out;
 }
 template <class T>
-Padded<T> by_groups(Index groups, const Padded<T>& a, const Padded<T>& b) {
+Padded<T> by_groups(const Grouping& groups, const Padded<T>& a, const Padded<T>& b) {
   Padded<T> out(a.height, b.width, false, sentinel<T>);
-  Scratch<T> packed(pack_size(b.width, a.width, b.read())), partials(groups * a.height * b.width);
+  Scratch<T> packed(pack_size(b.width, a.width, b.read())), partials(groups.slots() * a.height * b.width);
   multiply_grouped(groups, a.height, b.width, a.width, a.read(), b.read(), out.view(), partials.memory.data(),
                    packed.memory.data());
   if (!packed.whole() || !partials.whole()) BOOST_ERROR("multiply_grouped wrote behind its scratch");

@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(every_size_to_70_is_the_chain, T, Types) {
         if (turn < 2)
           judge("multiply", as[flip], b[1 - n % 2], by_multiply(as[flip], b[1 - n % 2]), chains, most);
         else
-          judge("multiply_grouped", as[1], b[n % 2], by_groups(groups, as[1], b[n % 2]), trees, most);
+          judge("multiply_grouped", as[1], b[n % 2], by_groups({groups, groups}, as[1], b[n % 2]), trees, most);
       }
     }
   }
@@ -108,11 +108,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(random_sizes_to_700_are_the_chain, T, Types) {
   for (const auto& [m, n, k] : sizes) {
     const Threads guard(1 + round++ % 3);
     const std::vector<T> left = random_values<T>(m * k, 4), right = random_values<T>(k * n, 5);
-    const Index groups = std::max<Index>(2, group_count(k, m * n * static_cast<Index>(sizeof(T))));
+    const Index groups = std::max<Index>(2, group_rows(k, m * n * static_cast<Index>(sizeof(T))).groups);
     for (const bool flip_a : {false, true})
       for (const bool flip_b : {false, true}) {
         const Padded<T> a(m, k, flip_a, left, k), b(k, n, flip_b, right, n);
-        const Padded<T> out = by_multiply(a, b), grouped = by_groups(groups, a, b);
+        const Padded<T> out = by_multiply(a, b), grouped = by_groups({groups, groups / 2}, a, b);
         BOOST_TEST((out.untouched_around() && grouped.untouched_around()));
         for (const auto& [i, j] : elements(m, n)) {
           const T wanted = chain(a, b, i, j, 0, k), sum = tree(groups, a, b, i, j), got = out.at(i, j),
@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(long_products_are_chains_in_a_tree, T, Types) {
     const Padded<T> a(m, k, flip_a, left, k), b(k, n, flip_b, right, n);
     const auto run = [&](int threads) {
       const Threads guard(threads);
-      std::vector<Padded<T>> all{by_multiply(a, b), by_groups(2, a, b)};
+      std::vector<Padded<T>> all{by_multiply(a, b), by_groups({2, 2}, a, b)};
       if (!flip_b) all.push_back(by_tiles(a, b));
       return all;
     };

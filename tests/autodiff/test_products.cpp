@@ -158,8 +158,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(sums_over_rows_are_chains_joined_by_a_tree, T, Typ
       for (const bool flip_b : {false, true}) {
         const Matrix<T> a(m, k, true, 2, 1), b(k, n, flip_b, 2, 2);
         Matrix<T> out(m, n);
-        std::vector<T> partials(static_cast<std::size_t>(groups * m * n)), packed(static_cast<std::size_t>(n * k));
-        multiply_grouped(groups, m, n, k, a.read(), b.read(), out.view(), partials.data(), packed.data());
+        const Grouping grouping{groups, groups % 4 == 0 ? groups / 4 : groups};
+        std::vector<T> partials(static_cast<std::size_t>(grouping.slots() * m * n)),
+            packed(static_cast<std::size_t>(n * k));
+        multiply_grouped(grouping, m, n, k, a.read(), b.read(), out.view(), partials.data(), packed.data());
         BOOST_TEST_REQUIRE(out.untouched_around());
         for (Index e = 0; e < std::min<Index>(m * n, 60); ++e) {
           const Index at = e * 7919 % (m * n), i = at / n, j = at % n;
@@ -190,21 +192,29 @@ BOOST_AUTO_TEST_CASE(blas_takes_rows_and_columns_of_one) {
 }
 
 BOOST_AUTO_TEST_CASE(groups_cover_the_rows_once) {
-  for (Index rows = 0; rows < 3000; rows += rows < 300 ? 1 : 53)
+  for (Index rows = 0; rows < 100'000; rows += rows < 300 ? 1 : 53 + rows / 8)
     for (Index bytes : {Index{4}, Index{4096}, Index{1} << 17, Index{1} << 24}) {
-      const Index groups = group_count(rows, bytes);
-      BOOST_TEST((groups >= 1 && groups <= 32));
-      BOOST_TEST((groups == 1 || groups * bytes <= Index{1} << 20));
+      const Grouping grouping = group_rows(rows, bytes);
+      const Index groups = grouping.groups, shares = grouping.shares;
+      BOOST_TEST((groups == 1 || 96 * groups <= rows));
+      BOOST_TEST((shares >= 1 && shares <= 32 && groups % shares == 0));
+      BOOST_TEST((shares <= 8 || shares * bytes <= Index{1} << 24));
       BOOST_TEST(group_begin(0, groups, rows) == 0);
       BOOST_TEST(group_begin(groups, groups, rows) == rows);
       for (Index g = 0; g < groups; ++g) BOOST_TEST(group_begin(g, groups, rows) <= group_begin(g + 1, groups, rows));
     }
-  BOOST_TEST(group_count(5000, 1024) == 32);
-  BOOST_TEST(group_count(191, 4) == 1);
-  BOOST_TEST(group_count(192, 4) == 2);
+  const auto groups_of = [](Index rows, Index bytes) { return group_rows(rows, bytes).groups; };
+  BOOST_TEST(groups_of(5000, 1024) == 32);
+  BOOST_TEST(groups_of(191, 4) == 1);
+  BOOST_TEST(groups_of(192, 4) == 2);
+  BOOST_TEST(groups_of(1000, 1 << 18) == 4);  // 1 MB of partial sums
+  // Of many rows there are many groups, of which few partial sums are held.
+  BOOST_TEST(groups_of(100'000, 4) == 512);
+  BOOST_TEST(groups_of(100'000, 1 << 18) == 256);
+  BOOST_TEST(group_rows(1'000'000, 1 << 18).slots() < 32 * 10);
   // The groups of a sum with fewer are made up of those of one with more.
-  for (Index rows : {97, 500, 5000})
-    for (Index groups = 1; 2 * groups <= group_count(rows, 4); groups *= 2)
+  for (Index rows : {97, 500, 5000, 100'000})
+    for (Index groups = 1; 2 * groups <= groups_of(rows, 4); groups *= 2)
       for (Index g = 0; g <= groups; ++g)
         BOOST_TEST(group_begin(g, groups, rows) == group_begin(2 * g, 2 * groups, rows));
 }
@@ -259,7 +269,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_threads, T, Types) {
       const Threads guard(count);
       Matrix<T> all = multiplied(a, b, m, n), grouped(m, n);
       std::vector<T> partials(static_cast<std::size_t>(5 * m * n)), packed(static_cast<std::size_t>(n * k));
-      multiply_grouped<T>(5, m, n, k, a.read(), b.read(), grouped.view(), partials.data(), packed.data());
+      multiply_grouped<T>({5, 5}, m, n, k, a.read(), b.read(), grouped.view(), partials.data(), packed.data());
       all.memory.insert(all.memory.end(), grouped.memory.begin(), grouped.memory.end());
       return all.memory;
     };

@@ -120,15 +120,15 @@ struct Task {
     const auto size = [](Index count) { return static_cast<std::size_t>(count); };
     for (auto& out : outs) out.assign(size(m * n), -1);
     packed.assign(size(depth * n + (depth + m) * plain::width), 0);
-    groups = kind == Kind::tn ? group_count(depth, m * n * 4) : 1;
-    partials.assign(groups > 1 ? size(groups * m * n) : 0, 0);
+    grouping = kind == Kind::tn ? group_rows(depth, m * n * 4) : Grouping{};
+    partials.assign(grouping.groups > 1 ? size(grouping.slots() * m * n) : 0, 0);
     const Strided<const float> a{left.data<float>().data(), left.shape()[1], 1},
         b{right.data<float>().data(), right.shape()[1], 1};
     const Strided<const float> x = kind == Kind::tn ? a.transposed() : a, w = kind == Kind::nt ? b.transposed() : b;
     const auto out = [this](std::size_t way) { return Strided<float>{outs[way].data(), n, 1}; };
     ways[0] = [=, this] {
-      if (groups > 1)
-        multiply_grouped(groups, m, n, depth, x, w, out(0), partials.data(), packed.data());
+      if (grouping.groups > 1)
+        multiply_grouped(grouping, m, n, depth, x, w, out(0), partials.data(), packed.data());
       else
         multiply(m, n, depth, x, w, out(0), packed.data());
     };
@@ -155,7 +155,8 @@ struct Task {
   }
 
   Kind kind;
-  Index m, n, depth, groups = 1;
+  Index m, n, depth;
+  Grouping grouping{};
   Array left, right;
   nn::Parameter weight;  // a plan transposes those by itself
   Plan plan;

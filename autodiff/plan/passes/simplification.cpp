@@ -112,7 +112,7 @@ void fold_transposes(const Graph& graph, Value& value) {
     const Value& from = graph.nodes[value.operands[i]];
     if (!swaps_matrix(from)) continue;
     bool& transposed = i == 0 ? options.transpose_a : options.transpose_b;
-    if (i == 0 && group_count(from.type.shape[transposed ? -2 : -1], 0) > 1) continue;
+    if (i == 0 && group_rows(from.type.shape[transposed ? -2 : -1], 0).groups > 1) continue;
     value.operands[i] = from.operands[0];
     transposed = !transposed;
   }

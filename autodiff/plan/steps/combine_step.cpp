@@ -8,7 +8,7 @@
 namespace wengert::plan {
 namespace {
 
-// The partial sums of a reduction, added in the tree of combine().
+// The partial sums of the shares of a reduction, added in the tree of combine().
 class CombineStep final : public Step {
  public:
   CombineStep(Operand partials, Operand output, Index count)
@@ -41,7 +41,7 @@ std::unique_ptr<Step> combine_step(const Lowering& lowering, Id reduction) {
   const Type& type = lowering.graph.nodes[reduction].type;
   auto step = std::make_unique<CombineStep>(Operand{lowering.placement.of_partial_sums(reduction), type},
                                             Operand{lowering.placement.of(reduction), type},
-                                            partial_sums_of(lowering.graph, reduction));
+                                            partial_sums_of(lowering.graph, reduction).shares);
   step->nodes = {reduction};
   return step;
 }

@@ -7,28 +7,37 @@
 
 namespace wengert::plan {
 
-// A step of `rows` rows that sums over them: the partial sums, of `count` over all rows of the batch, that a frame
-// holds.
+// A step of `rows` rows that sums over them. A frame holds whole groups of the sum over all `extent` rows of the batch:
+// a part of a share, or whole shares, which are tasks.
 class PartialSumsStep : public Step {
  public:
-  PartialSumsStep(Index count, Index extent, Index rows) : count_(count), extent_(extent), rows_(rows) {
-    held_ = std::max<Index>(1, (count * rows + extent / 2) / std::max<Index>(extent, 1));
+  PartialSumsStep(const Grouping& grouping, Index extent, Index rows)
+      : grouping_(grouping), extent_(extent), rows_(rows) {
+    held_ = std::max<Index>(1, (grouping.groups * rows + extent / 2) / std::max<Index>(extent, 1));
+    groups_of_task_ = std::min(held_, grouping.groups_of_share());
   }
 
  protected:
-  struct Range {
-    Index which, begin, end;  // rows counted from the frame's first one
-  };
-  Index held() const { return held_; }
-  Range range(const Frame& frame, Index number) const {
-    const Index which = (frame.begin * count_ + extent_ - 1) / std::max<Index>(extent_, 1) + number;
-    return {which, group_begin(which, count_, extent_) - frame.begin,
-            group_begin(which + 1, count_, extent_) - frame.begin};
+  Index held() const { return held_; }  // groups
+  Index share_tasks() const { return held_ / groups_of_task_; }
+  // The groups of a task, one after the other: compute(begin, end, slot) is to write the sum of rows [begin, end),
+  // counted from the frame's first one, to a slot; add(to, from) adds a slot to another.
+  template <class Compute, class Add>
+  void add_groups(const Frame& frame, Index share_task, Compute&& compute, Add&& add) const {
+    const Index count = grouping_.groups, first = (frame.begin * count + extent_ - 1) / std::max<Index>(extent_, 1);
+    for (Index i = 0; i < groups_of_task_; ++i) {
+      const Index g = first + share_task * groups_of_task_ + i;
+      const Index begin = group_begin(g, count, extent_) - frame.begin,
+                  end = group_begin(g + 1, count, extent_) - frame.begin;
+      grouping_.add_group(
+          g, [&](Index slot) { compute(begin, end, slot); }, add);
+    }
   }
-  Index count_, extent_, rows_;
+  Grouping grouping_;
+  Index extent_, rows_;
 
  private:
-  Index held_;
+  Index held_, groups_of_task_;
 };
 
 }  // namespace wengert::plan

@@ -8,11 +8,11 @@
 namespace wengert::plan {
 namespace {
 
-// a' b, summed over rows: [partial sums, ..., m, n].
+// a' b, summed over rows: [slots, ..., m, n].
 class ProductOverRowsStep final : public PartialSumsStep {
  public:
-  ProductOverRowsStep(Operand a, Operand b, Operand partials, Index count, Index extent)
-      : PartialSumsStep(count, extent, a.type.shape[-2]),
+  ProductOverRowsStep(Operand a, Operand b, Operand partials, const Grouping& grouping, Index extent)
+      : PartialSumsStep(grouping, extent, a.type.shape[-2]),
         a_(std::move(a)),
         b_(std::move(b)),
         partials_(std::move(partials)),
@@ -25,19 +25,29 @@ class ProductOverRowsStep final : public PartialSumsStep {
     microseconds = flops / product_flops_per_us + static_cast<double>(held() * m_ * n_) *
                                                       static_cast<double>(size_of(a_.type.dtype)) / weight_bytes_per_us;
   }
-  Index tasks() const override { return held() * products_ * down_ * across_; }
+  Index tasks() const override { return share_tasks() * products_ * down_ * across_; }
   std::string kernel() const override { return fmt::format("product over rows {}x{}x{}", m_, n_, rows_); }
   void run(const Frame& frame, Index task) const override {
     // Columns last: a thread gets those that it computes in the layer's product as well.
     const Index top = task % down_ * block_rows, left = task / down_ % across_ * block_columns;
     const Index which = task / (across_ * down_) % products_;
-    const Range r = range(frame, task / (across_ * down_ * products_));
+    const Index share_task = task / (across_ * down_ * products_);
+    const Index height = std::min(block_rows, m_ - top), width = std::min(block_columns, n_ - left);
     dispatch_float(a_.type.dtype, [&]<class T>() {
-      const T* a = a_.in<const T>(frame) + (which * rows_ + r.begin) * m_ + top;
-      const T* b = b_.in<const T>(frame) + (which * rows_ + r.begin) * n_ + left;
-      T* out = partials_.in<T>(frame) + (r.which * products_ + which) * m_ * n_;
-      multiply_tiles(std::min(block_rows, m_ - top), std::min(block_columns, n_ - left), r.end - r.begin,
-                     Strided<const T>{a, 1, m_}, Strided<const T>{b, n_, 1}, Strided<T>{out + top * n_ + left, n_, 1});
+      const T* a = a_.in<const T>(frame) + which * rows_ * m_ + top;
+      const T* b = b_.in<const T>(frame) + which * rows_ * n_ + left;
+      T* partials = partials_.in<T>(frame) + which * m_ * n_ + top * n_ + left;
+      const auto in_slot = [&](Index slot) { return partials + slot * products_ * m_ * n_; };
+      add_groups(
+          frame, share_task,
+          [&](Index begin, Index end, Index slot) {
+            multiply_tiles(height, width, end - begin, Strided<const T>{a + begin * m_, 1, m_},
+                           Strided<const T>{b + begin * n_, n_, 1}, Strided<T>{in_slot(slot), n_, 1});
+          },
+          [&](Index to, Index from) {
+            for (Index i = 0; i < height; ++i)
+              for (Index j = 0; j < width; ++j) in_slot(to)[i * n_ + j] += in_slot(from)[i * n_ + j];
+          });
     });
   }
 

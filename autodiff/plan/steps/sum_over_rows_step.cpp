@@ -8,11 +8,11 @@
 namespace wengert::plan {
 namespace {
 
-// The sum over rows and what follows them: [partial sums, outer, inner].
+// The sum over rows and what follows them: [slots, outer, inner].
 class SumOverRowsStep final : public PartialSumsStep {
  public:
-  SumOverRowsStep(const AxisList& axes, Operand from, Operand partials, Index count, Index extent)
-      : PartialSumsStep(count, extent, from.type.shape[axes[0]]),
+  SumOverRowsStep(const AxisList& axes, Operand from, Operand partials, const Grouping& grouping, Index extent)
+      : PartialSumsStep(grouping, extent, from.type.shape[axes[0]]),
         from_(std::move(from)),
         partials_(std::move(partials)) {
     const Shape& shape = from_.type.shape;
@@ -22,15 +22,23 @@ class SumOverRowsStep final : public PartialSumsStep {
     flops = static_cast<double>(shape.size());
     microseconds = flops / element_flops_per_us;
   }
-  Index tasks() const override { return held(); }
+  Index tasks() const override { return share_tasks(); }
   std::string kernel() const override { return fmt::format("sum over rows, {}", to_string(from_.type)); }
   void run(const Frame& frame, Index task) const override {
-    const Range r = range(frame, task);
     dispatch_float(from_.type.dtype, [&]<class T>() {
       const T* from = from_.in<const T>(frame);
-      T* to = partials_.in<T>(frame) + r.which * outer_ * inner_;
-      for (Index o = 0; o < outer_; ++o)
-        sum_rows(from + (o * rows_ + r.begin) * unit_ * inner_, (r.end - r.begin) * unit_, inner_, to + o * inner_);
+      T* partials = partials_.in<T>(frame);
+      const Index size = outer_ * inner_;
+      add_groups(
+          frame, task,
+          [&](Index begin, Index end, Index slot) {
+            for (Index o = 0; o < outer_; ++o)
+              sum_rows(from + (o * rows_ + begin) * unit_ * inner_, (end - begin) * unit_, inner_,
+                       partials + slot * size + o * inner_);
+          },
+          [&](Index to, Index from_slot) {
+            for (Index i = 0; i < size; ++i) partials[to * size + i] += partials[from_slot * size + i];
+          });
     });
   }
 
