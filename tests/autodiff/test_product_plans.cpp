@@ -2,6 +2,7 @@
 // tape, for every number of rows from 1 to 70 and random ones up to 700, on 1 to 3 threads.
 // The thread sanitizer runs this file.
 #define BOOST_TEST_MODULE product_plans
+#include <algorithm>
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -111,7 +112,7 @@ BOOST_AUTO_TEST_CASE(random_sizes_to_700) {
   }
 }
 
-// Chains that are cut: long rows, and gradients of weights over so many rows that each of their groups is cut as well.
+// Chains that are cut: long rows, and gradients of weights over so many rows that a share has many groups of them.
 BOOST_AUTO_TEST_CASE(long_sums) {
   using Weight = Layer::Weight;
   using Mask = Layer::Mask;
@@ -119,7 +120,27 @@ BOOST_AUTO_TEST_CASE(long_sums) {
     BOOST_CHECK_NO_THROW(check({33, 5, 5000, {"tanh", tanh}, true, false, Weight::parameter, Mask::elements, dtype}));
     BOOST_CHECK_NO_THROW(check({70, 9, 4097, {"relu", relu}, true, true, Weight::input, Mask::rows, dtype}));
     BOOST_CHECK_NO_THROW(check({3, 150, 4700, {"none", nullptr}, false, true, Weight::parameter, Mask::rows, dtype}));
-    if (!SANITIZED)
-      BOOST_CHECK_NO_THROW(check({200001, 2, 3, {"relu", relu}, true, false, Weight::input, Mask::columns, dtype}));
+    BOOST_CHECK_NO_THROW(check({9001, 7, 11, {"tanh", tanh}, true, false, Weight::parameter, Mask::rows, dtype}));
+    if (SANITIZED) continue;
+    BOOST_CHECK_NO_THROW(check({20001, 150, 200, {"tanh", tanh}, true, true, Weight::input, Mask::rows, dtype}));
+    BOOST_CHECK_NO_THROW(check({200001, 2, 3, {"relu", relu}, true, false, Weight::input, Mask::columns, dtype}));
   }
+}
+
+// Ranges of rows are as long as groups of them: memory grows with the logarithm of the number of rows.
+BOOST_AUTO_TEST_CASE(memory_does_not_grow_with_rows) {
+  const auto bytes_for = [](Index rows) {
+    const auto f = [](std::span<const Var> in) {
+      const Var loss = mean(square(matmul(tanh(matmul(in[0], in[1])), in[2])));
+      return grad(loss, {in[1], in[2]});
+    };
+    const Plan plan = compile(f, {{Dtype::f32, {rows, 3}}, {Dtype::f32, {3, 64}}, {Dtype::f32, {64, 2}}});
+    const std::vector<Plan::StepInfo> steps = plan.steps();
+    BOOST_TEST(std::any_of(steps.begin(), steps.end(),
+                           [](const auto& step) { return step.part == Plan::StepInfo::Part::range; }));
+    return plan.bytes();
+  };
+  const std::size_t few = bytes_for(8192), many = bytes_for(64 * 8192);
+  BOOST_TEST(many > few);  // partial sums that wait, six more
+  BOOST_TEST(many < 4 * few);
 }
