@@ -16,7 +16,6 @@ using Vars = std::span<const Var>;
 using Outputs = std::vector<Var>;
 
 const Type row_of_3{Dtype::f32, {3}}, batch_of_3{Dtype::f32, {200, 3}};
-Array row(float a, float b, float c) { return Array::of<float>({3}, {a, b, c}); }
 
 }  // namespace
 
