@@ -38,10 +38,11 @@ struct Grouping {
 // rows, below which adding the partial sums costs more than a tenth of a product, or more where 32 groups are enough or
 // more partial sums would leave the L2 cache; but not so many that a range of them would.
 inline Grouping group_rows(Index rows, Index bytes) {
-  constexpr Index cache = Index{1} << 20, memory = Index{1} << 24;
+  constexpr Index cache = Index{1} << 20, memory = Index{1} << 24, most = Index{1} << 15;
   const Index many = std::max<Index>(128, bytes / 1024);  // rows: then adding costs little beside a product
   const auto twice = [&](Index groups) {
-    return 2 * groups * many <= rows || (groups < 32 && 2 * groups * 96 <= rows && 2 * groups * bytes <= cache);
+    return (groups < most && bytes > 0 && 2 * groups * many <= rows) ||
+           (groups < 32 && 2 * groups * 96 <= rows && 2 * groups * bytes <= cache);
   };
   Grouping result;
   while (twice(result.groups)) result.groups *= 2;

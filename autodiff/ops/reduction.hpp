@@ -74,7 +74,10 @@ struct Run {
   // The number of outer indices that a thread takes at a time.
   Index grain() const { return std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, reduced() * inner)); }
   // How the rows are grouped for sums of this type's elements.
-  Grouping partial_sums(Dtype dtype) const { return group_rows(rows, inner * static_cast<Index>(size_of(dtype))); }
+  Grouping partial_sums(Dtype dtype) const {
+    if (reduced() * inner == 0) return {};  // of no elements, however many rows
+    return group_rows(rows, inner * static_cast<Index>(size_of(dtype)));
+  }
 };
 
 // Neighbouring axes are one run; several runs are reduced one after the other, the innermost first: f(run, whether it

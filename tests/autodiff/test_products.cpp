@@ -210,6 +210,8 @@ BOOST_AUTO_TEST_CASE(groups_cover_the_rows_once) {
   BOOST_TEST(groups_of(1000, 1 << 18) == 4);  // 1 MB of partial sums
   // Of many rows there are many groups, of which few partial sums are held.
   BOOST_TEST(groups_of(100'000, 4) == 512);
+  BOOST_TEST(groups_of(Index{1} << 40, 4) == 1 << 15);
+  BOOST_TEST(groups_of(Index{1} << 40, 0) == 32);  // of no elements
   BOOST_TEST(groups_of(100'000, 1 << 18) == 256);
   BOOST_TEST(group_rows(1'000'000, 1 << 18).slots() < 32 * 10);
   // The groups of a sum with fewer are made up of those of one with more.
