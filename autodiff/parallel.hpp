@@ -2,9 +2,9 @@
 //
 // threads() of them work: what set_threads() said, else OMP_NUM_THREADS, else one for each processor; never more than
 // most_threads(), which is four for each processor that the process may use, and at least 16: more would wait for each
-// other. A plan takes fewer where they are faster (plan.hpp). A child made by fork() after its parent had a team computes
-// on one thread: the team's threads are not copied, and OpenMP would wait for them for ever. Results never depend on the
-// number.
+// other. A plan takes fewer where they are faster (plan.hpp). A child made by fork() after its parent had a team
+// computes on one thread: the team's threads are not copied, and OpenMP would wait for them for ever. Results never
+// depend on the number.
 #pragma once
 #include <atomic>
 #include <cstdint>

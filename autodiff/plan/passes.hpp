@@ -31,8 +31,8 @@ Graph fold_constants(const Graph& graph);
 Graph eliminate_common_subexpressions(const Graph& graph);
 
 // Algebraic simplification. A reshape, cast or broadcast to what x already is, an identity, a checkpoint: x itself. An
-// elementwise op, and a concat, read an operand that was only broadcast for them before it was broadcast. matmul of a transpose: a
-// flag. Leaves dead nodes.
+// elementwise op, and a concat, read an operand that was only broadcast for them before it was broadcast. matmul of a
+// transpose: a flag. Leaves dead nodes.
 Graph simplify(const Graph& graph);
 
 // Weight layout: a weight that a product reads transposed, [m,k] x [n,k]', is transposed once for all rows, where there
