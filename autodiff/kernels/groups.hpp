@@ -17,7 +17,9 @@ struct Grouping {
   Index groups = 1, shares = 1;
 
   Index groups_of_share() const { return groups / shares; }
-  Index slots() const { return shares * std::bit_width(static_cast<std::uint64_t>(groups_of_share())); }
+  Index slots() const {
+    return shares * static_cast<Index>(std::bit_width(static_cast<std::uint64_t>(groups_of_share())));
+  }
   // Group g, after those before it in its share: compute(slot) is to write its sum, add(to, from) adds a slot to
   // another.
   template <class Compute, class Add>
