@@ -111,7 +111,9 @@ BOOST_AUTO_TEST_CASE(a_plan_says_how_many_threads_it_took) {
       compile([](std::span<const Var> in) { return std::vector<Var>{tanh(matmul(in[0], in[1]))}; }, {type, w.type()});
   const Array first = plan.run({x, w})[0];
   BOOST_TEST(plan.explain().find("threads:") == std::string::npos);
-  for (int i = 0; i < 20; ++i) BOOST_TEST(same_bits(plan.run({x, w})[0], first));
+  // On a machine so busy that a run takes long, it tries later.
+  for (int i = 0; i < 2000 && plan.explain().find("threads:") == std::string::npos; ++i)
+    BOOST_TEST(same_bits(plan.run({x, w})[0], first));
   BOOST_TEST(plan.explain().find(" of 2 (") != std::string::npos);
   set_threads(before);
 }
