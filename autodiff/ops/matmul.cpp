@@ -63,7 +63,7 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
   // tangents, say).
   template <class T>
   Index stacked(const Signature& s, const Extents& e, Index groups) const {
-    if (groups > 1 || !worth_stacking<T>(e.m, e.n)) return 1;
+    if (groups > 1 || e.k == 0 || !worth_stacking<T>(e.m, e.n)) return 1;
     const int rank = e.batch.rank();
     const Shape a = s.shape(0).leading(s.shape(0).rank() - 2).padded(rank);
     const Shape b = s.shape(1).leading(s.shape(1).rank() - 2).padded(rank);
