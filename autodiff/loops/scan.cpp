@@ -6,6 +6,7 @@
 
 #include "autodiff/derivatives/reverse.hpp"
 #include "autodiff/derivatives/stacks.hpp"
+#include "autodiff/loops/lists.hpp"
 #include "autodiff/loops/loop_op.hpp"
 #include "autodiff/loops/tangent_step.hpp"
 #include "autodiff/ops.hpp"
@@ -64,12 +65,6 @@ class Scan final : public LoopOp {
   std::shared_ptr<const LoopBody> body_;
   ScanRange range_;
 };
-
-Vars operands_of(const Call& c) {
-  Vars vars;
-  for (int i = 0; i < c.arity(); ++i) vars.push_back(c.in(i));
-  return vars;
-}
 
 // The reverse of a scan: from the last step to the first, the cotangents of the carry and the sums of those of
 // constants are carried, and the cotangents of xs are kept. A step computes its values again, from the carry that it

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "autodiff/derivatives/forward.hpp"
-#include "autodiff/loops/scan.hpp"
+#include "autodiff/loops/lists.hpp"
 #include "autodiff/ops.hpp"
 
 namespace wengert {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autodiff/derivatives/stacks.hpp"
+#include "autodiff/loops/lists.hpp"
 #include "autodiff/loops/loop_op.hpp"
 #include "autodiff/loops/scan.hpp"
 #include "autodiff/loops/tangent_step.hpp"
@@ -83,12 +84,6 @@ Vars record_while(Tape& tape, const WhileBodies& bodies, std::span<const Var> ca
     for (Var var : vars) operands.emplace_back(var, where);
   const auto op = std::make_shared<WhileLoop>(bodies);
   return op->packing().unpacked({record_local(tape, op, operands, where), where});
-}
-
-Vars operands_of(const Call& c) {
-  Vars vars;
-  for (int i = 0; i < c.arity(); ++i) vars.push_back(c.in(i));
-  return vars;
 }
 
 Var WhileLoop::jvp(const Call& c, std::span<const Var> tangents) const {

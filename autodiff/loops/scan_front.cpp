@@ -1,10 +1,11 @@
-// The front of loops: checks, the recording of a step, segments between checkpoints.
+// The front of scan: checks, the recording of a step, segments between checkpoints.
 #include "autodiff/loops.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "autodiff/loops/lists.hpp"
 #include "autodiff/loops/scan.hpp"
 #include "autodiff/ops.hpp"
 
@@ -13,44 +14,22 @@ namespace {
 
 using Vars = std::vector<Var>;
 
-[[noreturn]] void refuse(const Tape& tape, const char* loop, const std::string& text, Where where) {
-  throw Error(fmt::format("[{}] {}  ({})", loop, text, tape.here(where)));
+[[noreturn]] void refuse(const Tape& tape, const std::string& text, Where where) {
+  throw Error(fmt::format("[scan] {}  ({})", text, tape.here(where)));
 }
-
-}  // namespace
-
-void check_carry(const Tape& tape, const char* loop, std::span<const Var> carry, std::span<const Var> next,
-                 Where where) {
-  if (next.size() != carry.size())
-    refuse(tape, loop,
-           fmt::format("a step must give the carry as it got it: {} arrays, it gave {}", carry.size(), next.size()),
-           where);
-  for (std::size_t i = 0; i < carry.size(); ++i) {
-    tape.index_of(next[i], where, loop);
-    if (next[i].type() != carry[i].type())
-      refuse(tape, loop,
-             fmt::format("a step must give the carry as it got it: {}{}, it gave {}",
-                         carry.size() > 1 ? fmt::format("array {} of it is ", i) : "", to_string(carry[i].type()),
-                         to_string(next[i].type())),
-             where);
-  }
-}
-
-namespace {
 
 Index length_of(const Tape& tape, std::span<const Var> xs, std::optional<Index> length, Where where) {
   for (Var x : xs) {
     tape.index_of(x, where, "scan");
     if (x.rank() < 1 || (length && x.extent(0) != *length))
-      refuse(tape, "scan",
+      refuse(tape,
              fmt::format("xs need one first extent in common: got {}{}", to_string(x.type()),
                          length ? fmt::format(" after {}", *length) : ""),
              where);
     length = x.extent(0);
   }
   if (!length || *length < 0 || *length > most_elements)
-    refuse(tape, "scan", fmt::format("needs xs, or a number of steps of 0 at least, got {}", length.value_or(0)),
-           where);
+    refuse(tape, fmt::format("needs xs, or a number of steps of 0 at least, got {}", length.value_or(0)), where);
   return *length;
 }
 
@@ -119,24 +98,6 @@ class Segments {
 
 }  // namespace
 
-std::vector<Type> types_of(std::span<const Var> vars) {
-  std::vector<Type> types;
-  for (Var var : vars) types.push_back(var.type());
-  return types;
-}
-
-std::vector<Type> slices_of(std::span<const Var> xs) {
-  std::vector<Type> types = types_of(xs);
-  for (Type& type : types) type.shape = type.shape.trailing(type.shape.rank() - 1);
-  return types;
-}
-
-std::vector<Var> chosen(std::span<const Var> vars, std::span<const std::size_t> which) {
-  Vars result;
-  for (std::size_t i : which) result.push_back(vars[i]);
-  return result;
-}
-
 namespace detail {
 
 VarLists scan(const ListStep& step, std::span<const Var> carry, std::span<const Var> xs, std::optional<Index> length,
@@ -147,7 +108,7 @@ VarLists scan(const ListStep& step, std::span<const Var> carry, std::span<const 
   for (Var var : carry) tape.index_of(var, where, "scan");
   const ScanRange range{length_of(tape, xs, length, where), options.reverse};
   if (options.checkpoints < 0)
-    refuse(tape, "scan", fmt::format("checkpoints: needs 0 at least, got {}", options.checkpoints), where);
+    refuse(tape, fmt::format("checkpoints: needs 0 at least, got {}", options.checkpoints), where);
   const auto checked = [&](std::span<const Var> now, std::span<const Var> x) {
     VarLists result = step(now, x);
     check_carry(tape, "scan", now, result.carry, where);
