@@ -5,19 +5,10 @@
 #include <optional>
 
 #include "autodiff/autodiff.hpp"
-#include "tests/autodiff/helpers.hpp"
+#include "tests/autodiff/small_plans.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
-
-namespace {
-
-using Vars = std::span<const Var>;
-using Outputs = std::vector<Var>;
-
-const Type row_of_3{Dtype::f32, {3}}, batch_of_3{Dtype::f32, {200, 3}};
-
-}  // namespace
 
 BOOST_AUTO_TEST_CASE(constants_take_the_dtype_of_the_inputs) {
   const auto third = [](Vars in) { return Outputs{in[0].tape().full({1}, 1.0) / 3}; };

@@ -10,19 +10,12 @@
 #include "autodiff/autodiff.hpp"
 #include "autodiff/ops/elementwise.hpp"
 #include "autodiff/plan/executor.hpp"
-#include "tests/autodiff/helpers.hpp"
+#include "tests/autodiff/small_plans.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
 
 namespace {
-
-using Vars = std::span<const Var>;
-using Outputs = std::vector<Var>;
-using Arrays = std::vector<Array>;
-
-const Type row_of_3{Dtype::f32, {3}};
-Array row(float a, float b, float c) { return Array::of<float>({3}, {a, b, c}); }
 
 // The identity. Whoever computes an element of this value comes later than the others to whatever follows.
 constexpr float late = 1e6f;

@@ -7,19 +7,12 @@
 
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
-#include "tests/autodiff/helpers.hpp"
+#include "tests/autodiff/small_plans.hpp"
 
 using namespace wengert;
 using namespace wengert::testing;
 
 namespace {
-
-using Vars = std::span<const Var>;
-using Outputs = std::vector<Var>;
-using Arrays = std::vector<Array>;
-
-const Type row_of_3{Dtype::f32, {3}}, batch_of_3{Dtype::f32, {200, 3}};
-Array row(float a, float b, float c) { return Array::of<float>({3}, {a, b, c}); }
 
 nn::Mlp network() {
   Rng rng(1);
