@@ -238,6 +238,17 @@ BOOST_AUTO_TEST_CASE(memory_that_lives_together_does_not_overlap) {
   check_packing(6000);  // by time
 }
 
+// Of a list that is packed by time: gaps are one whichever of them comes first.
+BOOST_AUTO_TEST_CASE(gaps_beside_each_other_are_one) {
+  constexpr std::size_t count = 5000;
+  for (const bool ascending : {false, true}) {
+    std::vector<plan::Span> spans;
+    for (std::size_t i = 0; i < count; ++i) spans.push_back({64, 0, ascending ? i : count - i});
+    spans.push_back({64 * (count + 1), count + 1, count + 1});  // the end grows by what the last gap lacks
+    BOOST_TEST(pack(spans) == 64 * (count + 1));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_plan_says_what_it_does) {
   const auto f = [](Vars in) {
     const Var loss = mean(square(tanh(matmul(in[0], in[1]))));
