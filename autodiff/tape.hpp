@@ -131,7 +131,7 @@ class Tape {
   std::span<const std::uint32_t> operands(const Node& node) const {
     return {operands_.data() + node.first_operand, node.operand_count};
   }
-  // True if each node from `begin` on, at [index - begin], is one of these or what one depends on; as far as the last.
+  // A flag for each node from `begin` to the last of these, at [index - begin]: one of them, or what one depends on.
   std::vector<bool> needed_by(std::span<const std::uint32_t> indices, std::uint32_t begin) const;
   std::vector<bool> needed_by(std::uint32_t index, std::uint32_t begin) const { return needed_by({&index, 1}, begin); }
   Var var(std::uint32_t index) const { return {slot_, index, node(index).birth}; }
