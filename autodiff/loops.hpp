@@ -2,7 +2,7 @@
 // steps as for one, and on an eager tape a loop keeps nothing of what lies between its steps.
 //
 //   // A recurrent cell over x [T, B, 4]; w and u are captured. hs [T, B, 8] are all its states.
-//   auto [h, hs] = scan([&](Var h, Var x) {
+//   auto [last, hs] = scan([&](Var h, Var x) {
 //     const Var next = tanh(matmul(h, w) + matmul(x, u));
 //     return std::pair(next, next);
 //   }, h0, xs);
