@@ -7,6 +7,8 @@
 // A worker reads the names of workloads, one a line, and answers each with one line of JSON: the milliseconds a unit
 // over a block of about 0.3 s, and the evaluations where it is by these. The first request of a workload makes it and
 // warms it up as well.
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -54,6 +56,13 @@ int warm_up(const Workload& workload) {
   return std::max(1, static_cast<int>(block_seconds / block.seconds * block.units));
 }
 
+// Of this process so far.
+double peak_megabytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
 void serve(int threads) {
   set_threads(threads);
   std::map<std::string, std::pair<Workload, int>> known;
@@ -71,6 +80,7 @@ void serve(int threads) {
       answer["milliseconds"] = block.milliseconds();
       answer["units"] = units;
       if (block.evaluations > 0) answer["evaluations"] = block.evaluations;
+      answer["megabytes"] = peak_megabytes();
     } catch (const Error& error) {
       answer["error"] = error.what();
     }

@@ -105,6 +105,17 @@ Workload w4() {
                   });
 }
 
+// What the studies do not reach: wide layers, and many rows.
+Workload large(const std::string& name, Index batch, Index width) {
+  Rng rng(1);
+  nn::TimeMlp net({.dimension = 2, .hidden = {width, width, width}, .activation = silu}, rng);
+  const std::string what = std::to_string(batch) + " x 3-" + std::to_string(width) + "x3-2";
+  return training(name, what, std::move(net), {.lr = 1e-3}, [batch](const nn::TimeMlp& score, Draw& draw) {
+    const Var x0 = draw.normal({batch, 2}), t = draw.uniform({batch, 1}, earliest, 1), z = draw.normal({batch, 2});
+    return sde::denoising_loss(sde::VeConstant{.sigma = 1}, score, x0, t, z);
+  });
+}
+
 template <class Net>
 Workload heat(const std::string& name, const std::string& what, Net net) {
   const sde::VeExponential process{.kappa = 1.1};
@@ -231,6 +242,10 @@ const std::vector<std::pair<std::string, Workload (*)()>> makers = {
     {"W7", w7},
     {"W8", w8},
     {"W9", w9},
+    {"W10a", [] { return large("W10a", 256, 1024); }},
+    {"W10b", [] { return large("W10b", 256, 2048); }},
+    {"W11a", [] { return large("W11a", 10'000, 256); }},
+    {"W11b", [] { return large("W11b", 100'000, 256); }},
 };
 
 }  // namespace

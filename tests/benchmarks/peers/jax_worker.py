@@ -223,6 +223,17 @@ def nano_ring():
     return training(p, std_weighted_loss(net, mean, lambda t: jnp.sqrt(1 - mean(t) ** 2)), draw)
 
 
+def large(batch, width):
+    """Wide layers, or many rows."""
+    p, net = time_mlp(random.PRNGKey(0), [3, width, width, width, 2], jax.nn.silu)
+
+    def draw(key):
+        a, b, c = random.split(key, 3)
+        return random.normal(a, (batch, 2)), times(b, batch), random.normal(c, (batch, 2))
+
+    return training(p, std_weighted_loss(net, jnp.ones_like, jnp.sqrt), draw)
+
+
 def heat_kernel(p, net, kappa=1.1):
     def draw(key):
         a, b = random.split(key)
@@ -348,4 +359,8 @@ if __name__ == "__main__":
         "W7": likelihood,
         "W8": fine_tuning,
         "W9": triangles_sampling,
+        "W10a": lambda: large(256, 1024),
+        "W10b": lambda: large(256, 2048),
+        "W11a": lambda: large(10_000, 256),
+        "W11b": lambda: large(100_000, 256),
     })

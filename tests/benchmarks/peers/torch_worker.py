@@ -95,6 +95,13 @@ def nano_ring():
     return training(net, draw, lambda *batch: diffusion.std_weighted_loss(net, process, *batch))
 
 
+def large(batch, width):
+    """Wide layers, or many rows."""
+    net, process = networks.TimeMlp([3, width, width, width, 2], torch.nn.SiLU), diffusion.Brownian()
+    return training(net, lambda: (torch.randn(batch, 2), times(batch), torch.randn(batch, 2)),
+                    lambda *batch: diffusion.std_weighted_loss(net, process, *batch))
+
+
 def heat_kernel(net):
     process, x0 = diffusion.VarianceExploding(1.1), torch.zeros(1024, 1)
     return training(net, lambda: (x0, torch.rand(1024), torch.randn(1024, 1)),
@@ -162,4 +169,8 @@ if __name__ == "__main__":
         "W7": likelihood,
         "W8": fine_tuning,
         "W9": triangles_sampling,
+        "W10a": lambda: large(256, 1024),
+        "W10b": lambda: large(256, 2048),
+        "W11a": lambda: large(10_000, 256),
+        "W11b": lambda: large(100_000, 256),
     })

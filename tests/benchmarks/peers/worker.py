@@ -7,6 +7,7 @@ warms it up before the block is timed. Between requests a worker waits for input
 import argparse
 import json
 import os
+import resource
 import statistics
 import sys
 import time
@@ -70,6 +71,7 @@ def serve(chosen, makers):
             if name not in built:
                 built[name] = Workload(makers[name]())
             row |= built[name].block()
+            row["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         except Exception as error:  # what one framework cannot do must not end the others
             message = (str(error).strip() or "no message").splitlines()[0]
             row["error"] = f"{type(error).__name__}: {message}"[:300]
