@@ -1,4 +1,4 @@
-// The workloads W1 to W9 in Wengert (README.md has the table): milliseconds a unit, or an evaluation of W7.
+// The workloads W1 to W11 and G1 to G10 in Wengert (README.md has the table): milliseconds a unit, or an evaluation of W7.
 //
 //   bench [--only W1 W4] [--threads 1 2] [--rounds 9] [--json FILE]     a table; thread counts interleaved, medians
 //   bench --explain W1 | --profile W1                                   what its plan does, and where the time goes
@@ -80,6 +80,7 @@ void serve(int threads) {
       answer["milliseconds"] = block.milliseconds();
       answer["units"] = units;
       if (block.evaluations > 0) answer["evaluations"] = block.evaluations;
+      if (workload.checksum) answer["checksum"] = workload.checksum();
       answer["megabytes"] = peak_megabytes();
     } catch (const Error& error) {
       answer["error"] = error.what();

@@ -8,6 +8,7 @@
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
 #include "sde/sde.hpp"
+#include "tests/benchmarks/classic.hpp"
 
 namespace wengert::benchmarks {
 namespace {
@@ -246,6 +247,19 @@ const std::vector<std::pair<std::string, Workload (*)()>> makers = {
     {"W10b", [] { return large("W10b", 256, 2048); }},
     {"W11a", [] { return large("W11a", 10'000, 256); }},
     {"W11b", [] { return large("W11b", 100'000, 256); }},
+    {"G1", kmeans},
+    {"G2", least_squares},
+    {"G3a", [] { return log_sum_exp(false); }},
+    {"G3b", [] { return log_sum_exp(true); }},
+    {"G4", mixture},
+    {"G5", lstm},
+    {"G6a", [] { return runge_kutta(true); }},
+    {"G6b", [] { return runge_kutta(false); }},
+    {"G7", determinant},
+    {"G8", hand},
+    {"G9", bundle_adjustment},
+    {"G10a", saddle_point},
+    {"G10b", particle},
 };
 
 }  // namespace

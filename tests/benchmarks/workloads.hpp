@@ -1,6 +1,6 @@
 // What is compared with other frameworks. W1 to W5 and W8 train: one unit of work is a compiled step that draws its
 // batch, computes the loss and its gradient, and updates the parameters. W6 and W9 are samplers, W7 a likelihood: one
-// unit is a whole run.
+// unit is a whole run. G1 to G10 are in classic.hpp.
 #pragma once
 #include <functional>
 #include <memory>
@@ -16,6 +16,7 @@ struct Workload {
   std::string what;            // "triangles: 32 x 68-256x4-4"
   std::function<Index()> run;  // one unit; where it evaluates an equation adaptively, how often, otherwise 0
   std::function<std::string()> explain, profile;
+  std::function<double()> checksum = {};  // of the results of a unit, where peers compute the same
 };
 
 // Throws Error naming those that there are.

@@ -18,6 +18,7 @@ import jax  # noqa: E402: only now that the environment is set
 import jax.numpy as jnp
 from jax import lax, random
 
+import classic_jax
 import data
 
 # Networks: each maker returns (parameters, function of parameters, points [B, d] and times [B]).
@@ -363,4 +364,4 @@ if __name__ == "__main__":
         "W10b": lambda: large(256, 2048),
         "W11a": lambda: large(10_000, 256),
         "W11b": lambda: large(100_000, 256),
-    })
+    } | classic_jax.MAKERS)

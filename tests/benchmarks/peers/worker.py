@@ -17,10 +17,10 @@ BLOCK = 0.3  # seconds that a block aims at; a unit that takes longer is a block
 
 class Workload:
     """`run(n)` does n units of work and returns when they are done; the number that it returns, if any, is how many
-    evaluations one unit took, and times are then given per evaluation."""
+    evaluations one unit took, and times are then given per evaluation. `checksum()`, if any, is of a unit's results."""
 
-    def __init__(self, run):
-        self.run = run
+    def __init__(self, run, checksum=None):
+        self.run, self.checksum = run, checksum
         run(1)  # compiles
         times = [self.seconds(1)]
         while sum(times) < BLOCK:
@@ -35,7 +35,8 @@ class Workload:
     def block(self):
         seconds = self.seconds(self.units)
         row = {"milliseconds": 1e3 * seconds / (self.units * (self.evaluations or 1)), "units": self.units}
-        return row | ({"evaluations": self.evaluations} if self.evaluations else {})
+        row |= {"evaluations": self.evaluations} if self.evaluations else {}
+        return row | ({"checksum": self.checksum()} if self.checksum else {})
 
 
 def options(modes):
@@ -55,7 +56,8 @@ def options(modes):
 
 
 def serve(chosen, makers):
-    """Answers requests; `makers` has, for every workload, a function that returns what Workload takes."""
+    """Answers requests; `makers` has, for every workload, a function that returns what Workload takes: one thing, or a
+    tuple."""
     # Libraries that print would spoil the answers: from here on their output is an error's.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -67,9 +69,10 @@ def serve(chosen, makers):
         row = {"workload": name, "mode": chosen.mode, "threads": chosen.threads}
         try:
             if name not in makers:
-                raise LookupError("unknown workload")
+                raise LookupError("no such workload in this framework")
             if name not in built:
-                built[name] = Workload(makers[name]())
+                made = makers[name]()
+                built[name] = Workload(*made) if isinstance(made, tuple) else Workload(made)
             row |= built[name].block()
             row["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         except Exception as error:  # what one framework cannot do must not end the others
