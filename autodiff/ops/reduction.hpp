@@ -38,6 +38,7 @@ class Reduction : public OpWith<ReductionArguments> {
   using OpWith::OpWith;
   Type infer(const Signature& s) const override;
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
+  std::vector<Example> examples() const override;
 
  protected:
   static bool reduced(const Arguments& a, int axis) {
@@ -59,7 +60,6 @@ class SharedReduction : public Reduction {
     const auto [axes, keepdims] = arguments(c);
     return sum(t[0] * share(c), axes, {.keepdims = keepdims});
   }
-  std::vector<Example> examples() const override;
 
  protected:
   virtual Var share(const Call& c) const = 0;  // in the operand's shape

@@ -82,8 +82,8 @@ void for_lines(const T* x, const Run& run, F&& f) {
 }
 
 // x -> log of the sum of exp(x) over axes
-struct LogSumExp final : SharedReduction {
-  LogSumExp() : SharedReduction({.name = "logsumexp", .linearity = Linearity::custom_jvp}) {}
+struct LogSumExp final : Reduction {
+  LogSumExp() : Reduction({.name = "logsumexp", .linearity = Linearity::custom_jvp}) {}
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return static_cast<std::size_t>(2 * buffer_size(arguments(s).axes, s.shape(0))) * size_of(out.dtype);
@@ -101,11 +101,16 @@ struct LogSumExp final : SharedReduction {
     });
   }
 
-  // exp(x - y), made to add up to 1: so the rounding of y, a part of |y|, cancels. 0 where y is -infinity.
-  Var share(const Call& c) const override {
-    const Var y = stop_gradient(kept(c, c.out())), nothing = equal(y, -infinity);
-    const Var e = exp(c.in(0) - where(nothing, 0, y));
-    return e / (sum(e, arguments(c).axes, {.keepdims = true}) + nothing);
+  // The derivative by x is exp(x - y), made to add up to 1: so the rounding of y, a part of |y|, cancels. It is the
+  // cotangent that is divided, of which there is one for each y. 0 where y is -infinity.
+  Var vjp(const Call& c, int, Var g) const override {
+    const Var w = weights(c);
+    return w * (kept(c, g) / total(c, w, true));
+  }
+  Var jvp(const Call& c, std::span<const Var> t) const override {
+    const auto [axes, keepdims] = arguments(c);
+    const Var w = weights(c);
+    return sum(t[0] * w, axes, {.keepdims = keepdims}) / total(c, w, keepdims);
   }
   std::vector<EdgeCase> edge_cases() const override {
     const auto all = [](std::vector<double> x, double y, std::vector<double> slope) {
@@ -141,6 +146,16 @@ struct LogSumExp final : SharedReduction {
     for (std::size_t i = 0; i < totals.size(); ++i)
       result.set(static_cast<Index>(i), static_cast<double>(largest[i] + std::log(totals[i].value())));
     return result;
+  }
+
+ private:
+  static Var weights(const Call& c) {
+    const Var y = stop_gradient(kept(c, c.out()));
+    return exp(c.in(0) - where(equal(y, -infinity), 0, y));
+  }
+  static Var total(const Call& c, Var weights, bool keepdims) {
+    const Var y = keepdims ? kept(c, c.out()) : c.out();
+    return sum(weights, arguments(c).axes, {.keepdims = keepdims}) + equal(y, -infinity);
   }
 };
 [[gnu::init_priority(library_ops)]] const LogSumExp logsumexp_op;

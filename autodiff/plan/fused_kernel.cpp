@@ -32,7 +32,9 @@ FusedKernel::Source FusedKernel::source_of(const Shape& own, const Shape& shape)
     reach = Reach::single;
   else if (own.size() == row_length && row_length == columns && shape.size() != own.size() && block % columns == 0)
     reach = Reach::row;
-  else if (trailing && row_length == columns && (own.size() == shape.size() || own.size() >= shortest_run))
+  else if (own.size() == shape.size())
+    reach = Reach::whole;
+  else if (trailing && row_length == columns && own.size() >= shortest_run)
     reach = Reach::in_place;
   else if (trailing && row_length == 1)
     reach = Reach::column;
@@ -94,6 +96,7 @@ void FusedKernel::lay_out(const void* const* from, Index begin, Index n, T* buff
 // Elements [at, at + n) of a value, in its buffer or where they lie.
 template <class T>
 const T* FusedKernel::block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const {
+  if (source.reach == Reach::whole) return data + at;
   if (source.reach == Reach::in_place) return data + at % source.period;
   if (source.reach == Reach::column) {
     Index row = at / columns_, left = columns_ - at % columns_;

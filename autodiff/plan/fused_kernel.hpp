@@ -21,9 +21,9 @@ class FusedKernel {
   struct Instruction {
     const Op* op;
     const Attributes* attributes;
-    std::vector<int> operands{};          // a value from outside by its number, or an instruction's result
-    int output = -1;                      // its number among the outputs; -1 where only the kernel reads it
-    std::shared_ptr<const void> owner{};  // of the op and the attributes
+    SmallList<int, most_arity> operands{};  // a value from outside by its number, or an instruction's result
+    int output = -1;                        // its number among the outputs; -1 where only the kernel reads it
+    std::shared_ptr<const void> owner{};    // of the op and the attributes
 
     static constexpr int result(int instruction) { return ~instruction; }
   };
@@ -48,7 +48,8 @@ class FusedKernel {
   enum class Reach {
     single,    // one number: laid out once
     row,       // one row for all rows, of which a block holds several whole ones: laid out once
-    in_place,  // contiguous, or repeating along the leading axes: read in place
+    whole,     // all elements, in order: read in place
+    in_place,  // repeating along the leading axes: read in place
     column,    // one number a row
     walk       // anything else
   };

@@ -208,15 +208,18 @@ def particle(dt=0.1):
 
 
 def determinant():
-    def minor_of(a, row, columns):
+    def minor_of(entries, row, columns):
         if len(columns) == 1:
-            return a[row, columns[0]]
+            return entries[row][columns[0]]
         total = 0.0
         for j, column in enumerate(columns):
-            total += (-1) ** j * a[row, column] * minor_of(a, row + 1, columns[:j] + columns[j + 1 :])
+            total += (-1) ** j * entries[row][column] * minor_of(entries, row + 1, columns[:j] + columns[j + 1 :])
         return total
 
-    return evaluation(jax.value_and_grad(lambda a: minor_of(a, 0, tuple(range(6)))), drawn(1, 6, 6))
+    def f(a):
+        return minor_of([[a[i, j] for j in range(6)] for i in range(6)], 0, tuple(range(6)))
+
+    return evaluation(jax.value_and_grad(f), drawn(1, 6, 6))
 
 
 def hand(bones=22, vertices=544, points=200):
