@@ -59,6 +59,13 @@ const std::vector<Composite>& composites() {
        [](Vars in) { return checkpoint([w = in[1]](Var x) { return sin(matmul(x, w)); }, in[0]); },
        {{200, 3}, {3, 3}},
        {.rows = {0}, .parameters = {1}}},
+      {"a loop's result and its gradient",
+       [](Vars in) {
+         const Var last = scan([w = in[1]](Var x) { return sin(x * w); }, in[0], 4);
+         return last + grad(sum(square(last)), in[0]);
+       },
+       {{200, 3}, {3}},
+       {.orders = 1, .rows = {0}, .parameters = {1}}},
       {"draws beside rows",
        [](Vars in) {
          Draw draw(in[0].tape(), 1);

@@ -11,6 +11,14 @@
 
 namespace wengert {
 
+// What a loop is made of, for plans.
+struct LoopParts {
+  const plan::Graph* condition;  // of a while_loop; null of a scan
+  const plan::Graph* body;       // its inputs are the carry, xs and constants
+  std::size_t carry, xs;
+  ScanRange range;
+};
+
 class LoopOp : public LocalOp {
  public:
   LoopOp(std::string name, int arity, Packing packing)
@@ -18,6 +26,7 @@ class LoopOp : public LocalOp {
 
   // Compiles the body. Each run has memory of its own.
   virtual std::unique_ptr<plan::LoopRun> make_run() const = 0;
+  virtual LoopParts parts() const = 0;
 
   const Packing& packing() const { return packing_; }
   Type infer(const Signature&) const override { return packing_.type(); }

@@ -37,6 +37,7 @@ class Scan final : public LoopOp {
   std::unique_ptr<plan::LoopRun> make_run() const override {
     return plan::scan_run(body_->graph, body_->carry, body_->xs, packing(), range_);
   }
+  LoopParts parts() const override { return {nullptr, &body_->graph, body_->carry, body_->xs, range_}; }
   std::string describe(const Attributes&) const override {
     return fmt::format("steps={}{}", range_.length, range_.reverse ? " reverse" : "");
   }

@@ -47,6 +47,7 @@ class WhileLoop final : public LoopOp {
   std::unique_ptr<plan::LoopRun> make_run() const override {
     return plan::while_run(condition_->graph, step_->graph, step_->carry, packing());
   }
+  LoopParts parts() const override { return {&condition_->graph, &step_->graph, step_->carry, 0, {}}; }
   void vjps(const Call& c, Var, std::span<Cotangent>) const override {
     throw Error(
         fmt::format("[while_loop] has no reverse mode: the carry of each of unknown many steps would be kept. scan has "

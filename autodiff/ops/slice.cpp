@@ -109,10 +109,16 @@ struct SliceBackward final : OpWith<SliceBackwardArguments> {
     dispatch(k.type.dtype, [&]<class T>() {
       parallel_pieces(runs, grain, [&](Index begin, Index end) {
         for (Index r = begin; r < end; ++r) {
-          T* out = k.out<T>() + r * extent * inner;
+          const T* from = k.in<T>(0) + r * count * inner;
+          T *out = k.out<T>() + r * extent * inner, *to = out + a.start * inner;
+          if (a.step == 1 && count > 0) {
+            std::fill(out, to, T(0));
+            to = std::copy_n(from, count * inner, to);
+            std::fill(to, out + extent * inner, T(0));
+            continue;
+          }
           std::fill(out, out + extent * inner, T(0));
-          for (Index i = 0; i < count; ++i)
-            std::copy_n(k.in<T>(0) + (r * count + i) * inner, inner, out + (a.start + i * a.step) * inner);
+          for (Index i = 0; i < count; ++i, from += inner, to += a.step * inner) std::copy_n(from, inner, to);
         }
       });
     });

@@ -11,6 +11,8 @@ FusedKernel::FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shap
       columns_(shape.rank() == 0 ? 1 : shape[-1]),
       instructions_(std::move(instructions)) {
   for (const Shape& own : from) sources_.push_back(source_of(own, shape));
+  at_once_ = size_ <= block &&
+             std::none_of(sources_.begin(), sources_.end(), [](const Source& s) { return s.reach == Reach::in_place; });
   share_registers();
 }
 
@@ -113,9 +115,25 @@ const T* FusedKernel::block_of(const Source& source, const T* data, Index at, In
   return buffer;
 }
 
+// Small values, of which a plan may run very many: nothing is asked that their shapes have decided.
+template <class T>
+void FusedKernel::run_at_once(const void* const* from, void* const* outputs, T* buffers, T* registers) const {
+  std::array<const void*, most_values> operands;
+  for (std::size_t s = 0; s < sources_.size(); ++s, buffers += block) {
+    const T* data = static_cast<const T*>(from[s]);
+    operands[s] = sources_[s].reach == Reach::whole ? data : buffers;
+    if (sources_[s].reach == Reach::single)
+      std::fill_n(buffers, size_, *data);
+    else if (sources_[s].reach != Reach::whole)
+      gather(sources_[s].walk, data, 0, size_, buffers);
+  }
+  compute<T>(operands.data(), outputs, 0, size_, registers);
+}
+
 void FusedKernel::run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const {
   dispatch_float(dtype_, [&]<class T>() {
     T *buffers = reinterpret_cast<T*>(scratch), *registers = buffers + static_cast<Index>(sources_.size()) * block;
+    if (at_once_ && end - begin == size_) return run_at_once<T>(from, outputs, buffers, registers);
     lay_out(from, begin, std::min(block, end - begin), buffers);
     std::array<const void*, most_values> operands;
     for (Index at = begin; at < end;) {

@@ -61,6 +61,8 @@ class FusedKernel {
   };
   static Source source_of(const Shape& own, const Shape& shape);
   template <class T>
+  void run_at_once(const void* const* from, void* const* outputs, T* buffers, T* registers) const;
+  template <class T>
   void lay_out(const void* const* from, Index begin, Index n, T* buffers) const;
   template <class T>
   const T* block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const;
@@ -71,6 +73,7 @@ class FusedKernel {
   Dtype dtype_;
   Index size_, columns_;
   std::vector<Source> sources_;
+  bool at_once_ = true;  // one block holds all elements, and no source begins anew in it
   std::vector<Instruction> instructions_;
   std::vector<int> register_of_;  // of an instruction's result; -1: it lies in an output
   std::size_t registers_ = 0;

@@ -11,6 +11,7 @@ constexpr Pass table[] = {
     {.name = "dead code", .run = eliminate_dead_code},
     {.name = "weights transposed", .run = transpose_weights},
     {.name = "common subexpressions", .run = eliminate_common_subexpressions},  // hoisting counts readers
+    {.name = "loops merged", .run = merge_loops},
     {.name = "batch invariants hoisted", .run = hoist_batch_invariants, .keeps = Keeps::accuracy},
     {.name = "dead code", .run = eliminate_dead_code},
     {.name = "sigmoids shared", .run = share_sigmoids},

@@ -81,8 +81,7 @@ Workload hand() {
   Array chosen(Dtype::i32, {points});
   for (Index i = 0; i < points; ++i) chosen.set(i, static_cast<double>(i * 37 % vertices));
   const auto f = [=](std::span<const Var> in) {
-    const auto [theta, relatives, inverses, base, weights, measured] =
-        std::tuple(in[0], in[1], in[2], in[3], in[4], in[5]);
+    const Var theta = in[0], relatives = in[1], inverses = in[2], base = in[3], weights = in[4], measured = in[5];
     const auto errors = [&](Var p) {
       const Var pose = pose_of(slice(p, 0, 6));
       const Var posed = matmul(relatives, rotations(pose[0], zeros_like(pose[0]), pose[1]));
