@@ -1,6 +1,7 @@
 // Elementwise functions on xsimd batches whose value at a lane depends on that lane alone, and the loop that applies
-// them. xsimd's own functions are used where that holds and they are accurate; sin, cos, erf in f64, max and min are
-// not among those (xsimd picks the range reduction of sin and cos by the whole batch, and drops NaN in max and min).
+// them. xsimd's own functions are used where that holds, they are accurate and none of ours is faster (in
+// exponentials.hpp, logarithms.hpp and sines.hpp); erf in f64, max and min are not among those (xsimd drops NaN in max
+// and min).
 #pragma once
 #include <array>
 #include <cmath>
@@ -124,6 +125,24 @@ Batch<T> fma(Batch<T> a, Batch<T> b, Batch<T> c) {
 #endif
 }
 
+// c - a * b with one rounding; fma(-a, b, c) would turn the sign by a subtraction.
+template <class T>
+Batch<T> fnma(Batch<T> a, Batch<T> b, Batch<T> c) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_fnmadd_ps(a, b, c);
+  else
+    return _mm512_fnmadd_pd(a, b, c);
+#elif defined(__aarch64__)
+  if constexpr (sizeof(T) == 4)
+    return vfmsq_f32(c, a, b);
+  else
+    return vfmsq_f64(c, a, b);
+#else
+  return xsimd::fnma(a, b, c);
+#endif
+}
+
 // Square roots of x >= 0 and quotients to about one part in 10^7 in f32: estimates of the processor, and a step of
 // Newton's method. Many times faster than the exact ones, for what is an estimate itself.
 template <class T>
@@ -155,10 +174,10 @@ Batch<T> indicator(Mask mask) {
   return xsimd::select(mask, Batch<T>(1), Batch<T>(0));
 }
 
-// Replaces the lanes where `mask` holds by f of the operands' lanes, one scalar call each.
+// Replaces the lanes where `mask` holds by f of the operands' lanes, one scalar call each. Lanes are rarely replaced,
+// so that it is no part of the loop that asks for it.
 template <class T, class Mask, class F, class... Operands>
-Batch<T> patch_lanes(Batch<T> value, Mask mask, F f, Operands... x) {
-  if (!xsimd::any(mask)) return value;
+[[gnu::noinline]] Batch<T> patch_lanes(Batch<T> value, Mask mask, F f, Operands... x) {
   using Lanes = std::array<T, Batch<T>::size>;
   const auto stored = [](Batch<T> batch) {
     alignas(alignment) Lanes lanes;
@@ -174,16 +193,16 @@ Batch<T> patch_lanes(Batch<T> value, Mask mask, F f, Operands... x) {
 }
 template <class T, class Mask, class F>
 Batch<T> patch(Batch<T> value, Batch<T> x, Mask mask, F f) {
-  return patch_lanes(value, mask, f, x);
+  return xsimd::any(mask) ? patch_lanes(value, mask, f, x) : value;
 }
 template <class T, class Mask, class F>
 Batch<T> patch(Batch<T> value, Batch<T> a, Batch<T> b, Mask mask, F f) {
-  return patch_lanes(value, mask, f, a, b);
+  return xsimd::any(mask) ? patch_lanes(value, mask, f, a, b) : value;
 }
 
 // f of every lane, one scalar call each.
 template <class T, class F>
-Batch<T> each(Batch<T> x, F f) {
+[[gnu::noinline]] Batch<T> each(Batch<T> x, F f) {
   alignas(alignment) std::array<T, Batch<T>::size> lanes;
   store(lanes.data(), x);
   for (T& lane : lanes) lane = static_cast<T>(f(lane));
@@ -208,30 +227,7 @@ Batch<float> in_double(Batch<float> x, F f) {
 
 namespace detail {
 
-// pi/2 in three parts of full precision: x - n pi/2 by three FMAs, the first of which is exact (its result is a
-// multiple of the last bit of `high` below 2). Beyond `limit` lanes are handed to the scalar function.
-template <class T>
-struct HalfPi;
-template <>
-struct HalfPi<float> {
-  static constexpr float high = 0x1.921fb6p+0f, middle = -0x1.777a5cp-25f, low = -0x1.ee59dap-50f, limit = 1e5f;
-};
-template <>
-struct HalfPi<double> {
-  static constexpr double high = 0x1.921fb54442d18p+0, middle = 0x1.1a62633145c07p-54, low = -0x1.f1976b7ed8fbcp-110,
-                          limit = 1e9;
-};
-
-// Minimax polynomials of Cephes (S. L. Moshier) on [-pi/4, pi/4], lowest power first.
-inline constexpr std::array<float, 3> sine_f32{-1.6666654611e-1f, 8.3321608736e-3f, -1.9515295891e-4f};
-inline constexpr std::array<float, 3> cosine_f32{4.166664568298827e-2f, -1.388731625493765e-3f, 2.443315711809948e-5f};
-inline constexpr std::array<double, 6> sine_f64{-1.66666666666666307295e-1, 8.33333333332211858878e-3,
-                                                -1.98412698295895385996e-4, 2.75573136213857245213e-6,
-                                                -2.50507477628578072866e-8, 1.58962301576546568060e-10};
-inline constexpr std::array<double, 6> cosine_f64{4.16666666666665929218e-2, -1.38888888888730564116e-3,
-                                                  2.48015872888517045348e-5, -2.75573141792967388112e-7,
-                                                  2.08757008419747316778e-9, -1.13585365213876817300e-11};
-
+// c[0] + c[1] x + c[2] x^2 + ...
 template <class T, std::size_t N>
 Batch<T> polynomial(Batch<T> x, const std::array<T, N>& c) {
   Batch<T> sum(c[N - 1]);
@@ -239,43 +235,7 @@ Batch<T> polynomial(Batch<T> x, const std::array<T, N>& c) {
   return sum;
 }
 
-// sin(x + shift * pi/2)
-template <class T>
-Batch<T> sine(Batch<T> x, int shift) {
-  using B = Batch<T>;
-  using C = HalfPi<T>;
-  const B n = xsimd::nearbyint(x * B(static_cast<T>(0.63661977236758134308)));
-  const B r = fma(-n, B(C::low), fma(-n, B(C::middle), fma(-n, B(C::high), x)));
-  const B quadrants = n + B(static_cast<T>(shift));
-  const B quadrant = quadrants - B(4) * xsimd::floor(quadrants * B(static_cast<T>(0.25)));
-  const B r2 = r * r;
-  B s, c;
-  if constexpr (sizeof(T) == 4) {
-    s = polynomial<T>(r2, sine_f32);
-    c = polynomial<T>(r2, cosine_f32);
-  } else {
-    s = polynomial<T>(r2, sine_f64);
-    c = polynomial<T>(r2, cosine_f64);
-  }
-  s = fma(r * r2, s, r);
-  c = fma(r2 * r2, c, fma(B(static_cast<T>(-0.5)), r2, B(1)));
-  const auto odd = (quadrant == B(1)) || (quadrant == B(3));
-  const B value = xsimd::select(odd, c, s);
-  return xsimd::select(quadrant >= B(2), -value, value);
-}
-
 }  // namespace detail
-
-template <class T>
-Batch<T> sin(Batch<T> x) {
-  const Batch<T> value = xsimd::select(x == Batch<T>(0), x, detail::sine(x, 0));  // keeps the sign of zero
-  return patch(value, x, !(xsimd::abs(x) <= Batch<T>(detail::HalfPi<T>::limit)), [](T v) { return std::sin(v); });
-}
-template <class T>
-Batch<T> cos(Batch<T> x) {
-  return patch(detail::sine(x, 1), x, !(xsimd::abs(x) <= Batch<T>(detail::HalfPi<T>::limit)),
-               [](T v) { return std::cos(v); });
-}
 
 template <class T>
 Batch<T> erf(Batch<T> x) {
@@ -301,61 +261,11 @@ Batch<T> neg(Batch<T> x) {
   return x ^ Batch<T>(T(-0.0));
 }
 
-#if defined(__AVX512F__)
-namespace detail {
-
-// exp in f32, within 1.1 ulp: 2^n e^r with |r| <= ln(2) / 2, ln 2 in two parts, a minimax polynomial of Cephes. Half as
-// many instructions as xsimd's, since scaling by 2^n overflows and underflows as it should.
-inline Batch<float> exp_f32(Batch<float> x) {
-  using B = Batch<float>;
-  constexpr std::array<float, 6> c{5.0000001201e-1f, 1.6666665459e-1f, 4.1665795894e-2f,
-                                   8.3334519073e-3f, 1.3981999507e-3f, 1.9875691500e-4f};
-  const B bounded = _mm512_min_ps(B(90), _mm512_max_ps(B(-110), x));  // NaN, the second operand, stays
-  const B n = _mm512_roundscale_ps(bounded * B(1.44269504088896341f), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const B r = fma<float>(-n, B(-2.12194440e-4f), fma<float>(-n, B(0.693359375f), bounded));
-  return _mm512_scalef_ps(fma<float>(polynomial<float>(r, c), r * r, r) + B(1), n);
-}
-
-}  // namespace detail
-#endif
-
-// exp up to the largest number; xsimd overflows a little before.
-template <class T>
-Batch<T> exp(Batch<T> x) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) return detail::exp_f32(x);
-#endif
-  const Batch<T> low(static_cast<T>(sizeof(T) == 4 ? 88 : 709)), high(static_cast<T>(sizeof(T) == 4 ? 89 : 710));
-  return patch(xsimd::exp(x), x, (x > low) && (x < high), [](T v) { return std::exp(v); });
-}
-template <class T>
-Batch<T> expm1(Batch<T> x) {
-  const Batch<T> low(static_cast<T>(sizeof(T) == 4 ? 88 : 709)), high(static_cast<T>(sizeof(T) == 4 ? 89 : 710));
-  const Batch<T> value = xsimd::select(x == Batch<T>(0), x, xsimd::expm1(x));  // keeps the sign of zero
-  return patch(value, x, (x > low) && (x < high), [](T v) { return std::expm1(v); });
-}
-template <class T>
-Batch<T> exp2(Batch<T> x) {
-  const Batch<T> low(static_cast<T>(sizeof(T) == 4 ? 126 : 1022)), high(static_cast<T>(sizeof(T) == 4 ? 128 : 1024));
-  return patch(xsimd::exp2(x), x, (x > low) && (x < high), [](T v) { return std::exp2(v); });
-}
-template <class T>
-Batch<T> log1p(Batch<T> x) {
-  return xsimd::select(x == Batch<T>(0), x, xsimd::log1p(x));
-}
-
-template <class T>
-Batch<T> sigmoid(Batch<T> x) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) return Batch<T>(1) / (Batch<T>(1) + detail::exp_f32(-x));
-#endif
-  return Batch<T>(1) / (Batch<T>(1) + xsimd::exp(-x));
-}
-
 // out[i] = f(in[0][i], in[1][i], ...) for i in [0, n). The last, partial batch goes through the same instructions, so
-// that no value depends on its place or on n.
+// that no value depends on its place or on n. Whatever f calls is inlined, so that its constants stay in registers.
 template <class T, class F, std::size_t... I>
-void map(Index n, const std::array<const T*, sizeof...(I)>& in, T* out, const F& f, std::index_sequence<I...>) {
+[[gnu::flatten]] void map(Index n, const std::array<const T*, sizeof...(I)>& in, T* out, const F& f,
+                          std::index_sequence<I...>) {
   constexpr Index width = lanes<T>;
   Index i = 0;
   for (; i + width <= n; i += width) store<T>(out + i, f(load(in[I] + i)...));

@@ -51,7 +51,7 @@ Var sigmoid_slope(Var x) { return record(sigmoid_slope_op, {x}); }
     {.name = "softplus",
      .reference = [](double x) { return std::log1p(std::exp(-std::abs(x))) + std::max(x, 0.0); },
      .points = {{0, std::numbers::ln2, 0.5}, {1000, 1000, 1}, {-1000, 0, 0}}},
-    [](auto x) { return simd::max(x, decltype(x)(0)) + xsimd::log1p(xsimd::exp(-xsimd::abs(x))); },
+    [](auto x) { return simd::max(x, decltype(x)(0)) + simd::log1p(simd::exp(-xsimd::abs(x))); },
     [](Var t, Var x, Var) { return t * sigmoid(x); });
 
 [[gnu::init_priority(library_ops)]] const Unary log_sigmoid_op(
@@ -63,7 +63,7 @@ Var sigmoid_slope(Var x) { return record(sigmoid_slope_op, {x}); }
                 {infinity, 0, 0},
                 {-infinity, -infinity, 1},
                 {nan, nan, nan}}},
-    [](auto x) { return simd::min(x, decltype(x)(0)) - xsimd::log1p(xsimd::exp(-xsimd::abs(x))); },
+    [](auto x) { return simd::min(x, decltype(x)(0)) - simd::log1p(simd::exp(-xsimd::abs(x))); },
     [](Var t, Var x, Var) { return t * sigmoid(-x); });
 
 // 1 / (x (1 - x)), the derivative of logit: its own derivative has an exact zero at 1/2.
@@ -98,7 +98,7 @@ Var logit_slope(Var x) { return record(logit_slope_op, {x}); }
       using B = decltype(x);
       const B rest = B(1) - x;
       const auto middle = (x > B(0.375F)) && (x < B(0.625F));
-      return xsimd::select(middle, xsimd::log1p((B(2) * x - B(1)) / rest), xsimd::log(x / rest));
+      return xsimd::select(middle, simd::log1p((B(2) * x - B(1)) / rest), simd::log(x / rest));
     },
     [](Var t, Var x, Var) { return t * logit_slope(x); });
 
@@ -158,7 +158,7 @@ struct LeakyReluArguments {
 template <class T>
 simd::Batch<T> tanh_softplus_of(simd::Batch<T> x) {
   using B = simd::Batch<T>;
-  const B e = xsimd::exp(-xsimd::abs(x)), left = e * (e + B(2)), right = B(1) + B(2) * e;
+  const B e = simd::exp(-xsimd::abs(x)), left = e * (e + B(2)), right = B(1) + B(2) * e;
   const auto positive = x > B(0);
   const B part = xsimd::select(positive, right, left);
   return part / (part + B(2) * xsimd::select(positive, e * e, B(1)));

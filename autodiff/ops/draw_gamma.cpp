@@ -82,12 +82,12 @@ struct DrawGamma final : DrawOp<GammaSettings> {
       };
       simd::map<2>(count, std::array<const T*, 2>{x.data(), u.data()}, accepted.data(), [&](B z, B r) {
         const B v = cubed(z);
-        const B bound = B(static_cast<T>(0.5)) * z * z + B(d) - B(d) * v + B(d) * xsimd::log(v);
-        return simd::indicator<T>((v > B(0)) && (xsimd::log(r) < bound));
+        const B bound = B(static_cast<T>(0.5)) * z * z + B(d) - B(d) * v + B(d) * simd::log(v);
+        return simd::indicator<T>((v > B(0)) && (simd::log(r) < bound));
       });
       simd::map<2>(count, std::array<const T*, 2>{x.data(), power.data()}, value.data(), [&](B z, B r) {
         const B gamma = B(d) * cubed(z) * B(scale);
-        return a < 1 ? gamma * xsimd::exp(B(exponent) * xsimd::log(r)) : gamma;
+        return a < 1 ? gamma * simd::exp(B(exponent) * simd::log(r)) : gamma;
       });
       Index left = 0;
       for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {

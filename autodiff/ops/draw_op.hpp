@@ -9,8 +9,10 @@
 #include <limits>
 #include <numbers>
 
+#include "autodiff/kernels/exponentials.hpp"
+#include "autodiff/kernels/logarithms.hpp"
 #include "autodiff/kernels/philox.hpp"
-#include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/sines.hpp"
 #include "autodiff/ops/draws.hpp"
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
@@ -41,7 +43,7 @@ using Buffer = std::array<T, static_cast<std::size_t>(batch)>;
 template <class T>
 void box_muller(Index n, const Buffer<T>& u, const Buffer<T>& v, T* cosine, T* sine) {
   using B = simd::Batch<T>;
-  const auto radius = [](B x) { return xsimd::sqrt(B(-2) * xsimd::log(x)); };
+  const auto radius = [](B x) { return xsimd::sqrt(B(-2) * simd::log(x)); };
   const B turn(static_cast<T>(2 * std::numbers::pi));
   simd::map<2>(n, std::array<const T*, 2>{u.data(), v.data()}, cosine,
                [&](B a, B b) { return radius(a) * simd::cos(turn * b); });

@@ -1,7 +1,7 @@
 // Elementwise ops, one row each:
 //
 //   const Unary tanh_op({.name = "tanh", .reference = [](double x) { return std::tanh(x); }},
-//                       [](auto x) { return xsimd::tanh(x); },             // value, for a SIMD batch of any float type
+//                       [](auto x) { return simd::tanh(x); },              // value, for a SIMD batch of any float type
 //                       [](Var t, Var, Var y) { return t * (1 - square(y)); });   // t * dy/dx, in tape ops
 //   Var tanh(Operand x) { return record(tanh_op, {x}); }
 //
@@ -18,7 +18,10 @@
 #include <vector>
 
 #include "autodiff/attributes.hpp"
+#include "autodiff/kernels/exponentials.hpp"
+#include "autodiff/kernels/logarithms.hpp"
 #include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/sines.hpp"
 #include "autodiff/op.hpp"
 #include "autodiff/ops.hpp"
 

@@ -86,7 +86,7 @@ namespace {
      .reference = [](double x) { return std::log(x); },
      .low = 0.3,
      .points = {{1, 0, 1}, {0, -infinity, infinity}, {-1, nan, -1}, {infinity, infinity, 0}}},
-    [](auto x) { return xsimd::log(x); }, [](Var t, Var x, Var) { return t / x; });
+    [](auto x) { return simd::log(x); }, [](Var t, Var x, Var) { return t / x; });
 
 [[gnu::init_priority(library_ops)]] const Unary log2_op(
     {.name = "log2",
@@ -156,7 +156,7 @@ Var sech2(Var x) { return record(sech2_op, {x}); }
     {.name = "tanh",
      .reference = [](double x) { return std::tanh(x); },
      .points = {{0, 0, 1}, {infinity, 1, 0}, {-40, -1, 7.219405551381661e-35}, {nan, nan, nan}}},
-    [](auto x) { return xsimd::tanh(x); }, [](Var t, Var x, Var) { return t * sech2(x); });
+    [](auto x) { return simd::tanh(x); }, [](Var t, Var x, Var) { return t * sech2(x); });
 
 [[gnu::init_priority(library_ops)]] const Unary sinh_op(
     {.name = "sinh",

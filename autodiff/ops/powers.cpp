@@ -282,7 +282,7 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
     [](auto a, auto b) {
       using B = decltype(a);
       const auto [gap, lost] = difference(simd::min(a, b), simd::max(a, b));
-      return simd::max(a, b) + xsimd::log1p(xsimd::exp(gap) * (B(1) + lost));
+      return simd::max(a, b) + simd::log1p(simd::exp(gap) * (B(1) + lost));
     },
     [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? share(a, b) : share(b, a)); });
 
@@ -298,7 +298,7 @@ Var share(Var a, Var b) { return record(share_op, {a, b}); }
      .accuracy = {.ulp = {2, 8, 16}}},
     [](auto x, auto y) {
       using B = decltype(x);
-      return xsimd::select(x == B(0) && !xsimd::isnan(y), B(0), x * xsimd::log(y));
+      return xsimd::select(x == B(0) && !xsimd::isnan(y), B(0), x * simd::log(y));
     },
     [](int i, Var t, Var x, Var y, Var) {
       const Var none = equal(x, 0) * less_equal(y, 0), some = where(none, 1, y);

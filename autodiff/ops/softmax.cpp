@@ -5,7 +5,8 @@
 
 #include <cmath>
 
-#include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/exponentials.hpp"
+#include "autodiff/kernels/logarithms.hpp"
 #include "autodiff/kernels/sums.hpp"
 #include "autodiff/ops/reduction.hpp"
 
@@ -62,7 +63,7 @@ struct Weight {
   explicit Weight(const Lines<T>& lines) : largest(static_cast<T>(-infinity)) {
     for (Index i = 0; i < lines.steps(); ++i) largest = simd::max(largest, lines.at(i));
     if (lines.stride == 1) largest = fold(largest, [](T a, T b) { return a > b || std::isnan(a) ? a : b; });
-    sum = sum_pairwise<T, 1>(lines.steps(), [&](Index i, std::size_t) { return xsimd::exp(lines.at(i) - largest); })[0];
+    sum = sum_pairwise<T, 1>(lines.steps(), [&](Index i, std::size_t) { return simd::exp(lines.at(i) - largest); })[0];
     if (lines.stride == 1) sum = fold(sum, [](T a, T b) { return a + b; });
   }
 };
@@ -94,7 +95,7 @@ struct LogSumExp final : Reduction {
         for_lines(from, run, [&](const Lines<T>& lines, Index o, Index j) {
           const Weight<T> w(lines);
           const auto finite = xsimd::abs(w.largest) < simd::Batch<T>(static_cast<T>(infinity));
-          const auto value = xsimd::select(finite, w.largest + xsimd::log(w.sum), w.largest);
+          const auto value = xsimd::select(finite, w.largest + simd::log(w.sum), w.largest);
           store_some(to + o * run.inner + j, value, lines.stride == 1 ? 1 : lines.lanes_used);
         });
       });
@@ -178,11 +179,11 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
     const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
     for_lines(k.in<T>(0), run, [&](const Lines<T>& lines, Index, Index) {
       const Weight<T> w(lines);
-      const auto shift = Log ? xsimd::log(w.sum) : w.largest;
+      const auto shift = Log ? simd::log(w.sum) : w.largest;
       T* out = k.out<T>() + (lines.x - k.in<T>(0));
       for (Index i = 0; i < lines.steps(); ++i) {
         const auto value = lines.at(i);
-        store_some(out + i * lines.step(), Log ? value - w.largest - shift : xsimd::exp(value - shift) / w.sum,
+        store_some(out + i * lines.step(), Log ? value - w.largest - shift : simd::exp(value - shift) / w.sum,
                    lines.count(i));
       }
     });

@@ -1,0 +1,101 @@
+// log and log1p on SIMD batches: x = 2^e (1 + f) with 1 + f from about sqrt(1/2) to sqrt(2), e ln 2 + log(1 + f).
+#pragma once
+#include "autodiff/kernels/bits.hpp"
+
+namespace wengert::simd {
+namespace detail {
+
+template <class T>
+struct ExponentAndRest {
+  Batch<T> e, f;
+};
+
+// Of normal x > 0. On AVX-512 0 and infinity have infinite exponents and negative numbers a rest of NaN, so that
+// logarithms need no choice; elsewhere their results are chosen by log_where().
+template <class T>
+ExponentAndRest<T> take_apart(Batch<T> x) {
+  using B = Batch<T>;
+#if defined(__AVX512F__)
+  B e, m;
+  if constexpr (sizeof(T) == 4) {
+    m = _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan);
+    e = _mm512_getexp_ps(x);
+  } else {
+    m = _mm512_getmant_pd(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan);
+    e = _mm512_getexp_pd(x);
+  }
+  const auto large = m > B(static_cast<T>(0x1.6a09e6p+0));
+  return {xsimd::select(large, e + B(1), e), xsimd::select(large, m * B(T(0.5)), m) - B(1)};
+#else
+  constexpr T two_to_fraction = static_cast<T>(Word<T>{1} << fraction_bits<T>);
+  constexpr Word<T> fraction = (Word<T>{1} << fraction_bits<T>)-1;
+  const Words<T> low = words(B(static_cast<T>(0x1.6a09e6p-1))), counted = words(x) + (words(B(1)) - low);
+  const B large(two_to_fraction), bias(T(std::numeric_limits<T>::max_exponent - 1));
+  const B e = from_words<T>((counted >> fraction_bits<T>) | words(large)) - (large + bias);
+  return {e, from_words<T>((counted & fraction) + low) - B(1)};
+#endif
+}
+template <class T>
+Batch<T> log_where([[maybe_unused]] Batch<T> x, Batch<T> value) {
+#if defined(__AVX512F__)
+  return value;
+#else
+  using B = Batch<T>;
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  const B none = xsimd::select(x == B(0), B(-infinity), B(std::numeric_limits<T>::quiet_NaN()));
+  return xsimd::select(x < B(infinity), xsimd::select(x > B(0), value, none), x);
+#endif
+}
+
+// ln 2 in two words, both above 0, so that infinite exponents do not cancel; its multiples by exponents are exact in
+// the first.
+template <class T>
+inline constexpr T ln2_high = static_cast<T>(sizeof(T) == 4 ? 0x1.62ep-1 : 0x1.62e42feep-1);
+template <class T>
+inline constexpr T ln2_low = static_cast<T>(sizeof(T) == 4 ? 0x1.0bfbe8e7bcd5ep-15 : 0x1.a39ef35793c76p-33);
+
+// e ln 2 + log(1 + f), where `low` is e times the second word of ln 2. The polynomials have the least largest relative
+// error; by Remez' exchange in 60 digits. f32: f - f^2/2 + f^3 p(f).
+inline Batch<float> log_of(const ExponentAndRest<float>& x, Batch<float> low) {
+  using B = Batch<float>;
+  constexpr std::array<float, 9> p{0.3333331045f,  -0.2499998658f, 0.2000222623f,  -0.1666925177f, 0.1421866552f,
+                                   -0.1238433723f, 0.118729164f,   -0.1178984816f, 0.06915539724f};  // 7.3e-10
+  const B square = x.f * x.f, tail = fma(x.f, polynomial_by_pairs(x.f, square, p), B(-0.5f));
+  return fma(x.e, B(ln2_high<float>), x.f + fma(square, tail, low));
+}
+// f64: with s = f / (2 + f) it is f - (f^2/2 - s (f^2/2 + s^2 p(s^2))), as in fdlibm.
+inline Batch<double> log_of(const ExponentAndRest<double>& x, Batch<double> low) {
+  using B = Batch<double>;
+  constexpr std::array<double, 7> p{0x1.5555555555592p-1, 0x1.999999997fdb6p-2, 0x1.24924941f1410p-2,
+                                    0x1.c71c52094210fp-3, 0x1.74663eee60989p-3, 0x1.39a1ba16e9127p-3,
+                                    0x1.2f056a148bf3ap-3};  // 1.2e-18
+  const B s = quotient(x.f, B(2) + x.f), square = s * s, half = B(0.5) * x.f;
+  const B sum = fma(half, x.f, square * polynomial_by_pairs(square, square * square, p));
+  return fma(x.e, B(ln2_high<double>), x.f + fnma(half, x.f, fma(s, sum, low)));
+}
+
+}  // namespace detail
+
+template <class T>
+Batch<T> log(Batch<T> x) {
+  const Batch<T> unsigned_zero = x + Batch<T>(0);
+  const detail::ExponentAndRest<T> parts = detail::take_apart(unsigned_zero);
+  return detail::log_where(x, detail::log_of(parts, parts.e * Batch<T>(detail::ln2_low<T>)));
+}
+
+// 1 + f is taken from x rather than from 1 + x, so that nothing of x is lost: f = x 2^-e + (2^-e - 1). It is rounded
+// for x in [.41, .5] alone, where that adds about 1.37 times as much to the logarithm.
+template <class T>
+Batch<T> log1p(Batch<T> x) {
+  using B = Batch<T>;
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  const B e = detail::take_apart(B(1) + x).e;
+  const B scaled = detail::scale(x, -e), shift = detail::scale(B(1), -e) - B(1), f = scaled + shift;
+  const B lost = scaled - (f - shift);
+  const B value = detail::log_of({e, f}, fma(e, B(detail::ln2_low<T>), B(T(1.37)) * lost));
+  const B none = xsimd::select(x == B(-1), B(-infinity), B(std::numeric_limits<T>::quiet_NaN()));
+  // Keeps the sign of zero.
+  return xsimd::select((x < B(infinity)) && !(x == B(0)), xsimd::select(x > B(-1), value, none), x);
+}
+
+}  // namespace wengert::simd
