@@ -4,110 +4,13 @@
 #include <array>
 
 #include "autodiff/kernels/groups.hpp"
-#include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/tiles.hpp"
 #include "autodiff/kernels/transpose.hpp"
 
 namespace wengert {
 namespace {
 
-using simd::Batch;
 using simd::lanes;
-
-// Rows of a tile of so many registers a row: 6 x 4 uses what it loads most; with 16 registers 4 x 2 leaves room for the
-// operands.
-template <class T, int Vectors>
-inline constexpr int tile_rows = sizeof(Batch<T>) < 64 ? 4
-                                 : Vectors == 4        ? 6
-                                                       : 8;
-template <class T>
-inline constexpr int most_vectors = sizeof(Batch<T>) < 64 ? 2 : 4;
-
-// Registers of one row, of which the last may hold fewer columns.
-template <int Vectors, bool Whole, class T>
-struct RowOf {
-  simd::Part<T> last;
-
-  Batch<T> load(const T* from, int v) const {
-    return Whole || v + 1 < Vectors ? simd::load(from + v * lanes<T>) : last.load(from + v * lanes<T>);
-  }
-  void store(T* to, int v, Batch<T> value) const {
-    if (Whole || v + 1 < Vectors)
-      simd::store(to + v * lanes<T>, value);
-    else
-      last.store(to + v * lanes<T>, value);
-  }
-};
-
-// out[Rows, Vectors * lanes] of one chain each. The loops are unrolled by hand of the compiler: at -O2 it would not.
-template <int Rows, int Vectors, bool Whole, class T>
-void tile(Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row, bool resume,
-          const RowOf<Vectors, Whole, T>& row) {
-  std::array<std::array<Batch<T>, Vectors>, Rows> sum;
-#pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v)
-      sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)] =
-          resume ? row.load(out + i * out_row, v) : Batch<T>(0);
-  for (Index p = 0; p < k; ++p) {
-    std::array<Batch<T>, Vectors> right;
-#pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) right[static_cast<std::size_t>(v)] = row.load(b + p * b_row, v);
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-      const Batch<T> left(a.data[i * a.row + p * a.column]);
-#pragma GCC unroll 16
-      for (int v = 0; v < Vectors; ++v) {
-        Batch<T>& s = sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)];
-        s = simd::fma<T>(left, right[static_cast<std::size_t>(v)], s);
-      }
-    }
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v)
-      row.store(out + i * out_row, v, sum[static_cast<std::size_t>(i)][static_cast<std::size_t>(v)]);
-}
-
-// All rows of a panel of Vectors registers, the last of which holds `last` columns.
-template <int Vectors, bool Whole, class T>
-void panel(Index last, Index m, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row,
-           bool resume = false) {
-  constexpr int full = tile_rows<T, Vectors>;
-  const RowOf<Vectors, Whole, T> row{simd::Part<T>(last)};
-  Index i = 0;
-  for (; i + full <= m; i += full)
-    tile<full, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
-  if (full > 4 && i + 4 <= m) {
-    tile<4, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
-    i += 4;
-  }
-  if (i + 2 <= m) {
-    tile<2, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
-    i += 2;
-  }
-  if (i < m) tile<1, Vectors, Whole>(k, a.at(i, 0), b, b_row, out + i * out_row, out_row, resume, row);
-}
-
-// The last n columns, of which there are no more than a panel holds.
-template <class T>
-void last_panel(Index m, Index n, Index k, Strided<const T> a, const T* b, Index b_row, T* out, Index out_row) {
-  const Index vectors = (n + lanes<T> - 1) / lanes<T>, last = n - (vectors - 1) * lanes<T>;
-  const auto run = [&]<int Vectors>(std::integral_constant<int, Vectors>) {
-    if (vectors != Vectors) return;
-    if (last == lanes<T>)
-      panel<Vectors, true>(last, m, k, a, b, b_row, out, out_row);
-    else
-      panel<Vectors, false>(last, m, k, a, b, b_row, out, out_row);
-  };
-  run(std::integral_constant<int, 1>());
-  run(std::integral_constant<int, 2>());
-  if constexpr (most_vectors<T> == 4) {
-    run(std::integral_constant<int, 3>());
-    run(std::integral_constant<int, 4>());
-  }
-}
 
 // Few columns of a product whose first factor is given transposed (a weight's gradient): as rows of the transposed
 // product, which fill their registers. The chains are the same.
@@ -153,6 +56,92 @@ void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, S
 template <class T>
 inline constexpr Index deep_elements = 64 * 2 * 64 / static_cast<Index>(sizeof(T));
 
+// Terms of a chain that are added at a time: as many as let two registers' columns of b stay in half of the L1 cache.
+constexpr Index piece = 256;
+
+// True for products that read rows so far apart that tiles would wait for memory: a MB of rows a page or more apart, or
+// more than what a large L2 cache holds beside the result.
+template <class T>
+bool worth_copying(Index k, Strided<const T> a, Strided<const T> b) {
+  constexpr Index page = 4096, megabyte = Index{1} << 20;
+  const Index apart = std::max(b.row, a.column) * static_cast<Index>(sizeof(T));
+  return apart * k >= (apart >= page ? megabyte : megabyte / 2 * 3);
+}
+
+// Copies of a's rows and b's columns as tiles read them: those of one tile side by side, one tile after the other. Rows
+// lie far apart, often in pages of their own, so each is copied whole and those to come are asked for.
+constexpr Index rows_ahead = 4;
+
+template <bool ToWrite = false, class T>
+void fetch_row(const T* row, Index count) {
+  constexpr Index line = alignment / static_cast<Index>(sizeof(T));
+  for (Index i = 0; i < count; i += line) __builtin_prefetch(row + i, ToWrite);
+}
+
+template <class T>
+void copy_left(Index m, Index k, Strided<const T> a, T* packed) {
+  constexpr Index height = tiles::tile_rows<T, 2>;
+  if (a.column == 1) {
+    for (Index i = 0; i < m; i += height)
+      transpose_matrix(std::min(height, m - i), k, a.at(i, 0).data, a.row, packed + i * k, height);
+    return;
+  }
+  const Index whole = a.row == 1 ? m / height * height : 0;
+  for (Index p = 0; p < k; ++p) {
+    const T* from = a.data + p * a.column;
+    T* to = packed + p * height;
+    if (p + rows_ahead < k) fetch_row(from + rows_ahead * a.column, m);
+    for (Index i = 0; i < whole; i += height) std::copy_n(from + i, height, to + i * k);
+    for (Index i = whole; i < m; ++i) to[i / height * height * k + i % height] = from[i * a.row];
+  }
+}
+
+template <class T>
+void copy_right(Index n, Index k, Strided<const T> b, T* packed) {
+  constexpr Index width = 2 * lanes<T>;
+  if (b.column != 1) {
+    for (Index j = 0; j < n; j += width)
+      transpose_matrix(std::min(width, n - j), k, b.at(0, j).data, b.column, packed + j * k, width);
+    return;
+  }
+  const Index whole = n / width * width;
+  for (Index p = 0; p < k; ++p) {
+    const T* from = b.data + p * b.row;
+    T* to = packed + p * width;
+    if (p + rows_ahead < k) fetch_row(from + rows_ahead * b.row, n);
+    for (Index j = 0; j < whole; j += width) std::copy_n(from + j, width, to + j * k);
+    std::copy(from + whole, from + n, to + whole * k);
+  }
+}
+
+// A piece of k after the other, with copies of what its tiles read; sums wait in out, so that a chain goes on where it
+// stopped.
+template <class T>
+void multiply_by_pieces(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
+  constexpr Index width = 2 * lanes<T>, height = tiles::tile_rows<T, 2>;
+  constexpr Index rows = large_block<T>.rows / height * height, columns = 4 * width;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(rows * piece)> left;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(columns * piece)> right;
+  const Index pieces = (k + piece - 1) / piece, even = (k + pieces - 1) / pieces;
+  for (Index begin = 0; begin < k; begin += even)
+    for (Index top = 0; top < m; top += rows) {
+      const Index count = std::min(even, k - begin), bottom = std::min(m, top + rows);
+      copy_left(bottom - top, count, a.at(top, begin), left.data());
+      for (Index side = 0; side < n; side += columns) {
+        const Index end = std::min(n, side + columns);
+        copy_right(end - side, count, b.at(begin, side), right.data());
+        for (Index j = side; j < end; j += width)
+          for (Index i = top; i < bottom; i += height) {
+            for (Index next = i + height; next < std::min(i + 2 * height, bottom); ++next)
+              fetch_row<true>(out.at(next, j).data, width);
+            tiles::any_panel(std::min(height, bottom - i), std::min(width, end - j), count,
+                             Strided<const T>{left.data() + (i - top) * count, 1, height},
+                             right.data() + (j - side) * count, width, out.at(i, j).data, out.row, begin > 0);
+          }
+      }
+    }
+}
+
 // The tree over chains, of no more than deep_elements.
 template <class T>
 void multiply_by_chains(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
@@ -180,8 +169,8 @@ void multiply_deep(Index m, Index n, Index k, Strided<const T> a, Strided<const 
 
 template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
-  constexpr Index width = lanes<T>, piece = 256;
-  constexpr int wide = most_vectors<T>;
+  constexpr Index width = lanes<T>;
+  constexpr int wide = tiles::most_vectors<T>;
   if (k == 0) {  // factors of no elements may have no address
     for (Index i = 0; i < m; ++i) std::fill_n(out.data + i * out.row, n, T(0));
     return;
@@ -190,24 +179,11 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
   if (n < width && n < m && a.row == 1) return flat(m, n, k, a, b, out);
   if (exchanges_fast<T>() && n <= narrow_columns && m >= 16 && a.column == 1 && k <= narrow_depth)
     return narrow(m, n, k, a, b, out);
+  if (b.column != 1 || (m >= 8 && worth_copying(k, a, b))) return multiply_by_pieces(m, n, k, a, b, out);
   Index j = 0;
-  // Deep products go by pieces of k, with copies of b that lie together; sums wait in out, so that the chain goes on.
-  if (k > piece && m >= 8) {
-    alignas(alignment) std::array<T, static_cast<std::size_t>(2 * width * piece)> packed;
-    for (; j + 2 * width <= n; j += 2 * width)
-      for (Index begin = 0; begin < k; begin += piece) {
-        const Index count = std::min(piece, k - begin);
-        for (Index p = 0; p < count; ++p) {
-          const T* from = b.data + (begin + p) * b.row + j;
-          simd::store(packed.data() + p * 2 * width, simd::load(from));
-          simd::store(packed.data() + p * 2 * width + width, simd::load(from + width));
-        }
-        panel<2, true>(width, m, count, a.at(0, begin), packed.data(), 2 * width, out.data + j, out.row, begin > 0);
-      }
-  }
   for (; j + wide * width <= n; j += wide * width)
-    panel<wide, true>(width, m, k, a, b.data + j, b.row, out.data + j, out.row);
-  if (j < n) last_panel(m, n - j, k, a, b.data + j, b.row, out.data + j, out.row);
+    tiles::panel<wide, true>(width, m, k, a, b.data + j, b.row, out.data + j, out.row);
+  if (j < n) tiles::any_panel(m, n - j, k, a, b.data + j, b.row, out.data + j, out.row);
 }
 
 namespace {
@@ -226,18 +202,30 @@ void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
 }  // namespace
 
 template <class T>
+ProductBlock product_block(Index m, Index n, Index k) {
+  constexpr Index cached = Index{1} << 20;  // bytes: half of a large L2 cache
+  if (m > 64 && n * k * static_cast<Index>(sizeof(T)) > cached) return large_block<T>;
+  return {64, m >= 128 ? n : 128};
+}
+
+// Large blocks copy b as they read it, and exchange rows and columns on the way.
+template <class T>
+Index pack_size(Index m, Index n, Index k, Strided<const T> b) {
+  return b.column == 1 || (b.row == 1 && product_block<T>(m, n, k).rows == large_block<T>.rows) ? 0 : n * k;
+}
+
+template <class T>
 void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out, T* packed) {
   if (m == 0 || n == 0) return;
   if (k == 0) return multiply_tiles(m, n, k, a, b, out);
-  if (b.column != 1) {
+  if (pack_size(m, n, k, b) > 0) {
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
   }
-  // Blocks are small enough to share out evenly and to keep their rows of a and out in the L2 cache.
-  const Index rows = 64, columns = m >= 2 * rows ? n : 4 * 2 * lanes<T>;
+  const auto [rows, columns] = product_block<T>(m, n, k);
   const Index down = (m + rows - 1) / rows, across = (n + columns - 1) / columns;
   const auto block = [&](Index task) {
-    const Index i = task / across * rows, j = task % across * columns;
+    const Index i = task % down * rows, j = task / down * columns;  // the same columns of b as long as possible
     const Index height = std::min(rows, m - i), width = std::min(columns, n - j);
     multiply_tiles(height, width, k, a.at(i, 0), b.at(0, j), out.at(i, j));
   };
@@ -316,6 +304,8 @@ void multiply_grouped(const Grouping& grouping, Index m, Index n, Index k, Strid
 
 #define WENGERT_INSTANTIATE(T)                                                                                       \
   template void multiply_tiles<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>);              \
+  template ProductBlock product_block<T>(Index, Index, Index);                                                       \
+  template Index pack_size<T>(Index, Index, Index, Strided<const T>);                                                \
   template void multiply<T>(Index, Index, Index, Strided<const T>, Strided<const T>, Strided<T>, T*);                \
   template bool worth_stacking<T>(Index, Index);                                                                     \
   template void multiply_stack<T>(Index, Index, Index, Index, Strided<const T>, Strided<const T>, Index, Strided<T>, \

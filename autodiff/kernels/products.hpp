@@ -25,7 +25,8 @@ struct Strided {
 // that leaves some to its right: (chains 0 to 2^p - 1) + (the others), each part in the same way.
 inline constexpr Index longest_chain = 4096, deep_chain = 512;
 
-// out[m,n] = a[m,k] b[k,n]; the rows of b and of out are contiguous (b.column == 1, out.column == 1). One thread.
+// out[m,n] = a[m,k] b[k,n]; the rows of out are contiguous (out.column == 1) and the rows of b or, at the cost of an
+// exchange, its columns (b.column == 1 or b.row == 1). One thread.
 template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out);
 
@@ -33,13 +34,22 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
 template <class T>
 void multiply_blas(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out);
 
-// The product over all threads. `packed` holds pack_size(n, k, b) elements.
+// Rows and columns of a product that a thread computes at a time: small enough to share out evenly and to keep its rows
+// of a and out in the L2 cache; of few rows some columns, so that each thread reads its part of b alone.
+struct ProductBlock {
+  Index rows, columns;
+};
+// The block of products whose operands outgrow that cache: more rows, so that b is not read too often.
+template <class T>
+inline constexpr ProductBlock large_block{sizeof(T) == 4 ? 132 : 72, 256};
+template <class T>
+ProductBlock product_block(Index m, Index n, Index k);
+
+// The product over all threads. `packed` holds pack_size(m, n, k, b) elements.
 template <class T>
 void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out, T* packed);
 template <class T>
-Index pack_size(Index n, Index k, Strided<const T> b) {
-  return b.column == 1 ? 0 : n * k;
-}
+Index pack_size(Index m, Index n, Index k, Strided<const T> b);
 
 // Products of one a[m,k] with `count` thin b[k,n], each `b_step` elements after the one before, as one product with all
 // their columns: out[m,n], `out_step` elements apart. `packed` holds count * k * n elements. The same chains.

@@ -51,19 +51,53 @@ inline void transpose_block(Index rows, Index columns, const float* from, Index 
     if (j < columns) down.store(to + j * to_row, b[j]);
 }
 
+// The same of at most 8 x 8: pairs of rows, then quarters of registers.
+inline void transpose_block(Index rows, Index columns, const double* from, Index from_row, double* to, Index to_row) {
+  const simd::Part<double> across(columns), down(rows);
+  __m512d a[8], b[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i)
+    a[i] = i < rows ? static_cast<__m512d>(across.load(from + i * from_row)) : _mm512_setzero_pd();
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = _mm512_unpacklo_pd(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_pd(a[i], a[i + 1]);
+  }
+  // Quarter q of b[2 i + j] holds rows 2 i and 2 i + 1 of column 2 q + j.
+#pragma GCC unroll 8
+  for (int j = 0; j < 2; ++j) {
+    const __m512d even_top = _mm512_shuffle_f64x2(b[j], b[2 + j], 0x88);
+    const __m512d odd_top = _mm512_shuffle_f64x2(b[j], b[2 + j], 0xdd);
+    const __m512d even_bottom = _mm512_shuffle_f64x2(b[4 + j], b[6 + j], 0x88);
+    const __m512d odd_bottom = _mm512_shuffle_f64x2(b[4 + j], b[6 + j], 0xdd);
+    a[j] = _mm512_shuffle_f64x2(even_top, even_bottom, 0x88);
+    a[4 + j] = _mm512_shuffle_f64x2(even_top, even_bottom, 0xdd);
+    a[2 + j] = _mm512_shuffle_f64x2(odd_top, odd_bottom, 0x88);
+    a[6 + j] = _mm512_shuffle_f64x2(odd_top, odd_bottom, 0xdd);
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j)
+    if (j < columns) down.store(to + j * to_row, a[j]);
+}
+
 }  // namespace
 #endif
 
 template <class T>
 void transpose_matrix(Index rows, Index columns, const T* from, Index from_row, T* to, Index to_row) {
+#if defined(__AVX512F__)
+  constexpr bool in_registers = std::is_floating_point_v<T>;
+  constexpr Index block = in_registers ? simd::lanes<T> : 16;
+#else
   constexpr Index block = 16;
+#endif
   for (Index r = 0; r < rows; r += block)
     for (Index c = 0; c < columns; c += block) {
       const Index height = std::min(block, rows - r), width = std::min(block, columns - c);
       const T* source = from + r * from_row + c;
       T* target = to + c * to_row + r;
 #if defined(__AVX512F__)
-      if constexpr (std::is_same_v<T, float>) {
+      if constexpr (in_registers) {
         transpose_block(height, width, source, from_row, target, to_row);
         continue;
       }

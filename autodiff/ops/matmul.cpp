@@ -79,7 +79,7 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
       const Index partials = partials_size(grouping, e), in_common = stacked<T>(s, e, grouping.groups);
       const Index packed = in_common > 1         ? in_common * e.n * e.k
                            : grouping.groups > 1 ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k
-                                                 : pack_size(e.n, e.k, right<T>(s, nullptr));
+                                                 : pack_size(e.m, e.n, e.k, right<T>(s, nullptr));
       return static_cast<std::size_t>(partials + packed) * sizeof(T);
     });
   }

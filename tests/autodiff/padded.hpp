@@ -100,7 +100,7 @@ Padded<T> by_tiles(const Padded<T>& a, const Padded<T>& b) {
 template <class T>
 Padded<T> by_multiply(const Padded<T>& a, const Padded<T>& b) {
   Padded<T> out(a.height, b.width, false, sentinel<T>);
-  Scratch<T> packed(pack_size(b.width, a.width, b.read()));
+  Scratch<T> packed(pack_size(a.height, b.width, a.width, b.read()));
   multiply(a.height, b.width, a.width, a.read(), b.read(), out.view(), packed.memory.data());
   if (!packed.whole()) BOOST_ERROR("multiply wrote behind its packed operand");
   return out;
@@ -108,7 +108,7 @@ Padded<T> by_multiply(const Padded<T>& a, const Padded<T>& b) {
 template <class T>
 Padded<T> by_groups(const Grouping& groups, const Padded<T>& a, const Padded<T>& b) {
   Padded<T> out(a.height, b.width, false, sentinel<T>);
-  Scratch<T> packed(pack_size(b.width, a.width, b.read())), partials(groups.slots() * a.height * b.width);
+  Scratch<T> packed(b.read().column == 1 ? 0 : b.width * a.width), partials(groups.slots() * a.height * b.width);
   multiply_grouped(groups, a.height, b.width, a.width, a.read(), b.read(), out.view(), partials.memory.data(),
                    packed.memory.data());
   if (!packed.whole() || !partials.whole()) BOOST_ERROR("multiply_grouped wrote behind its scratch");

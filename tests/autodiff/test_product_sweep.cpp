@@ -1,4 +1,5 @@
-// The register tiles on every size there is a tail for: all m, n and k of 1 to 70, and random ones up to 700.
+// The register tiles on every size there is a tail for: all m, n and k of 1 to 70, random ones up to 700, and some of
+// every size for which blocks copy what they read.
 //
 // An element of a product is one chain over k, whatever lies around it. One matrix of chains for each k therefore
 // serves the products of all heights and widths: it is compared with a plain loop in f64, and every product with it,
@@ -60,7 +61,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(every_size_to_70_is_the_chain, T, Types) {
         // The four ways take turns, so that every two of m, n and k meet in each.
         const std::array<Padded<T>, 2>& b = bs[n];
         const std::size_t turn = (static_cast<std::size_t>(m + k) + n) % 4, flip = static_cast<std::size_t>(m) % 2;
-        judge("multiply_tiles", as[turn % 2], b[0], by_tiles(as[turn % 2], b[0]), chains, most);
+        const Padded<T>&a = as[turn % 2], &either = b[turn / 2];
+        judge("multiply_tiles", a, either, by_tiles(a, either), chains, most);
         if (turn < 2)
           judge("multiply", as[flip], b[1 - n % 2], by_multiply(as[flip], b[1 - n % 2]), chains, most);
         else
@@ -101,10 +103,12 @@ std::vector<std::array<Index, 2>> elements(Index m, Index n) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE_TEMPLATE(random_sizes_to_700_are_the_chain, T, Types) {
+BOOST_AUTO_TEST_CASE_TEMPLATE(larger_sizes_are_the_chain, T, Types) {
   int round = 0;
   std::vector<Size> sizes = random_sizes(SANITIZED ? 8 : 40, 700, 3);
-  sizes.push_back({700, 699, 698});
+  // Large enough for blocks that copy what they read, of several pieces, rows and columns.
+  sizes.push_back({SANITIZED ? 70 : 290, 1030, 300});
+  if (!SANITIZED) sizes.insert(sizes.end(), {{700, 699, 698}, {66, 700, 1050}, {1100, 40, 600}});
   for (const auto& [m, n, k] : sizes) {
     const Threads guard(1 + round++ % 3);
     const std::vector<T> left = random_values<T>(m * k, 4), right = random_values<T>(k * n, 5);
@@ -141,9 +145,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(long_products_are_chains_in_a_tree, T, Types) {
     const Padded<T> a(m, k, flip_a, left, k), b(k, n, flip_b, right, n);
     const auto run = [&](int threads) {
       const Threads guard(threads);
-      std::vector<Padded<T>> all{by_multiply(a, b), by_groups({2, 2}, a, b)};
-      if (!flip_b) all.push_back(by_tiles(a, b));
-      return all;
+      return std::vector<Padded<T>>{by_multiply(a, b), by_groups({2, 2}, a, b), by_tiles(a, b)};
     };
     const std::vector<Padded<T>> outs = run(1);
     for (const int threads : {2, 3, 7}) {

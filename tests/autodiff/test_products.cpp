@@ -81,7 +81,7 @@ bool same(T a, T b) {
 template <class T>
 Matrix<T> multiplied(const Matrix<T>& a, const Matrix<T>& b, Index rows, Index columns) {
   Matrix<T> out(rows, columns, false, 5);
-  const Index k = a.width, packed = pack_size(columns, k, b.read());
+  const Index k = a.width, packed = pack_size(a.height, columns, k, b.read());
   std::vector<T> buffer(static_cast<std::size_t>(packed) + 1, T(77));
   multiply(rows, columns, k, a.read(), b.read(), out.view(), buffer.data());
   BOOST_TEST_REQUIRE(out.untouched_around());

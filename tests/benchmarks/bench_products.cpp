@@ -71,6 +71,12 @@ const Layer layers[] = {
     {"W9 sampling, first", 1024, 68, 256, true},
     {"W9 sampling", 1024, 256, 256, true},
     {"W9 sampling, last", 1024, 256, 4, true},
+    {"W10 wide layers", 256, 1024, 1024},
+    {"W10 wider layers", 256, 2048, 2048},
+    {"W11 many rows, range of rows", 390, 256, 256},
+    {"square of 512", 512, 512, 512},
+    {"square of 1024", 1024, 1024, 1024},
+    {"square of 2048", 2048, 2048, 2048},
 };
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }

@@ -19,8 +19,11 @@ class ProductOverRowsStep final : public PartialSumsStep {
         m_(a_.type.shape[-1]),
         n_(b_.type.shape[-1]),
         products_(a_.type.shape.leading(a_.type.shape.rank() - 2).size()) {
-    down_ = (m_ + block_rows - 1) / block_rows;
-    across_ = (n_ + block_columns - 1) / block_columns;
+    const Dtype dtype = a_.type.dtype;
+    if (m_ * n_ * static_cast<Index>(size_of(dtype)) > large_result)
+      block_ = dispatch_float(dtype, [&]<class T>() { return large_block<T>; });
+    down_ = (m_ + block_.rows - 1) / block_.rows;
+    across_ = (n_ + block_.columns - 1) / block_.columns;
     flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(rows_ * products_);
     microseconds = flops / product_flops_per_us + static_cast<double>(held() * m_ * n_) *
                                                       static_cast<double>(size_of(a_.type.dtype)) / weight_bytes_per_us;
@@ -29,10 +32,10 @@ class ProductOverRowsStep final : public PartialSumsStep {
   std::string kernel() const override { return fmt::format("product over rows {}x{}x{}", m_, n_, rows_); }
   void run(const Frame& frame, Index task) const override {
     // Columns last: a thread gets those that it computes in the layer's product as well.
-    const Index top = task % down_ * block_rows, left = task / down_ % across_ * block_columns;
+    const Index top = task % down_ * block_.rows, left = task / down_ % across_ * block_.columns;
     const Index which = task / (across_ * down_) % products_;
     const Index share_task = task / (across_ * down_ * products_);
-    const Index height = std::min(block_rows, m_ - top), width = std::min(block_columns, n_ - left);
+    const Index height = std::min(block_.rows, m_ - top), width = std::min(block_.columns, n_ - left);
     dispatch_float(a_.type.dtype, [&]<class T>() {
       const T* a = a_.in<const T>(frame) + which * rows_ * m_ + top;
       const T* b = b_.in<const T>(frame) + which * rows_ * n_ + left;
@@ -52,7 +55,9 @@ class ProductOverRowsStep final : public PartialSumsStep {
   }
 
  private:
-  static constexpr Index block_rows = 64, block_columns = 128;
+  static constexpr Index large_result = Index{1}
+                                        << 20;  // bytes: its blocks read operands that are in no cache of a core
+  ProductBlock block_{64, 128};
   Operand a_, b_, partials_;
   Index m_, n_, products_, down_, across_;
 };

@@ -11,7 +11,8 @@
 namespace wengert::plan {
 namespace {
 
-constexpr Index block_rows = 64;
+// A block of a product with a transposed matrix: as much as makes the exchange of rows and columns cheap.
+constexpr Index transposed_rows = 256, transposed_columns = 128;
 
 // Asks for values that another thread has just written: tiles would wait for them line by line.
 template <class T>
@@ -36,12 +37,19 @@ class ProductStep final : public Step {
         k_(p.a.type.shape[-1]),
         n_(p.output.type.shape[-1]),
         m_(n_ == 0 ? 0 : p.output.type.shape.size() / n_),
+        flips_(p.transposed),
         has_kernel_(!then.instructions.empty()),
         kernel_(p.output.type.dtype, p.output.type.shape, shapes_of(operands_), std::move(then.instructions)) {
     operands_[0].address = p.output.address;
-    // Few rows: blocks of columns, so that each thread reads its part of the weights alone.
-    block_columns_ = !p_.shared || m_ >= 2 * block_rows ? n_ : 128;
-    height_ = p_.shared && !p_.transposed ? block_rows : std::max<Index>(m_, 1);
+    ProductBlock block = dispatch_float(p.output.type.dtype, [&]<class T>() {
+      const ProductBlock best = product_block<T>(m_, n_, k_);
+      flips_ = flips_ && best.rows != large_block<T>.rows;  // large blocks read a transposed matrix as it lies
+      return best;
+    });
+    if (flips_) block = {transposed_rows, transposed_columns};
+    if (!p_.shared) block = {m_, n_};
+    height_ = std::clamp<Index>(block.rows, 1, std::max<Index>(m_, 1));
+    block_columns_ = std::min(block.columns, n_);
     down_ = (m_ + height_ - 1) / height_;
     across_ = (n_ + block_columns_ - 1) / std::max<Index>(block_columns_, 1);
     flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_);
@@ -51,7 +59,7 @@ class ProductStep final : public Step {
 
   Index tasks() const override { return down_ * across_; }
   std::size_t scratch_bytes() const override {
-    const Index flipped = !p_.transposed ? 0 : packs_weights() ? block_columns_ * k_ : m_ * (k_ + block_columns_);
+    const Index flipped = !flips_ ? 0 : packs_weights() ? block_columns_ * k_ : height_ * (k_ + block_columns_);
     return kernel_.scratch_bytes() + static_cast<std::size_t>(flipped) * size_of(p_.output.type.dtype) + alignment;
   }
   std::string kernel() const override {
@@ -65,17 +73,19 @@ class ProductStep final : public Step {
     dispatch_float(p_.output.type.dtype, [&]<class T>() {
       const Strided<const T> a{p_.a.in<const T>(frame), k_, 1};
       const T* b = p_.b.in<const T>(frame);
+      const Strided<const T> weights = p_.transposed ? Strided<const T>{b, 1, k_} : Strided<const T>{b, n_, 1};
       const Strided<T> out{p_.output.in<T>(frame), n_, 1};
       if (across_ > 1) fetch(a.data, m_ * k_);
-      if (p_.transposed) {
-        flipped(a, b, out, left, right, reinterpret_cast<T*>(frame.scratch + kernel_.scratch_bytes()));
+      if (flips_) {
+        flipped(bottom - top, right - left, a.at(top, 0), b + left * k_, out.at(top, left),
+                reinterpret_cast<T*>(frame.scratch + kernel_.scratch_bytes()));
         follow(frame, top, bottom, left, right);
         return;
       }
       const Index strip = has_kernel_ && k_ <= deep ? strip_rows(right - left) : bottom - top;
       for (Index i = top; i < bottom; i += strip) {
         const Index height = std::min(strip, bottom - i);
-        multiply_tiles(height, right - left, k_, a.at(i, 0), Strided<const T>{b + left, n_, 1}, out.at(i, left));
+        multiply_tiles(height, right - left, k_, a.at(i, 0), weights.at(0, left), out.at(i, left));
         follow(frame, i, i + height, left, right);
       }
     });
@@ -96,36 +106,34 @@ class ProductStep final : public Step {
   static constexpr Index deep = 256;
   static Index strip_rows(Index columns) {
     const Index tile = columns >= 64 ? 6 : 8;
-    return std::clamp<Index>(4096 / columns / tile * tile + tile, tile, block_rows);
+    return std::clamp<Index>(4096 / columns / tile * tile + tile, tile, 64);
   }
 
-  // Columns of a b' for few rows: rows of b a', which reads b where it lies, or, where b is the smaller one, a times
-  // the transposed of b; the same chains over k.
+  // A block of a b': rows of b a', which reads b where it lies, or, where b is the smaller one, a times the transposed
+  // of b; the same chains over k.
   template <class T>
-  void flipped(Strided<const T> a, const T* b, Strided<T> out, Index left, Index right, T* scratch) const {
-    const Index n = right - left;
+  void flipped(Index m, Index n, Strided<const T> a, const T* b, Strided<T> out, T* scratch) const {
     if (packs_weights()) {
-      transpose_matrix(n, k_, b + left * k_, k_, scratch, n);
-      multiply_tiles(m_, n, k_, a, Strided<const T>{scratch, n, 1}, Strided<T>{out.data + left, n_, 1});
+      transpose_matrix(n, k_, b, k_, scratch, n);
+      multiply_tiles(m, n, k_, a, Strided<const T>{scratch, n, 1}, out);
       return;
     }
-    T *packed = scratch, *block = scratch + m_ * k_;
-    transpose_matrix(m_, k_, a.data, k_, packed, m_);
-    multiply_tiles(n, m_, k_, Strided<const T>{b + left * k_, k_, 1}, Strided<const T>{packed, m_, 1},
-                   Strided<T>{block, m_, 1});
-    transpose_matrix(n, m_, block, m_, out.data + left, n_);
+    T *packed = scratch, *block = scratch + m * k_;
+    transpose_matrix(m, k_, a.data, k_, packed, m);
+    multiply_tiles(n, m, k_, Strided<const T>{b, k_, 1}, Strided<const T>{packed, m, 1}, Strided<T>{block, m, 1});
+    transpose_matrix(n, m, block, m, out.data, n_);
   }
   // The cheaper way: to exchange b's rows and columns, or a's and the result's with registers that m fills in part. An
   // exchange takes about as long as seven multiply-adds.
   bool packs_weights() const {
-    const Index n = std::min(n_, block_columns_), filled = (m_ + 15) / 16 * 16;
-    return 7 * n * k_ < 7 * m_ * (k_ + n) + (filled - m_) * n * k_;
+    const Index n = block_columns_, m = height_, filled = (m + 15) / 16 * 16;
+    return 7 * n * k_ < 7 * m * (k_ + n) + (filled - m) * n * k_;
   }
 
   Product p_;
   std::vector<Operand> operands_, outputs_;
   Index k_, n_, m_;
-  bool has_kernel_;
+  bool flips_, has_kernel_;
   FusedKernel kernel_;
   Index block_columns_ = 0, height_ = 0, down_ = 0, across_ = 0;
 };
