@@ -1,10 +1,11 @@
-// The workloads W1 to W11 and G1 to G10 in Wengert (README.md has the table): milliseconds a unit, or an evaluation of W7.
+// The workloads W1 to W11 and G1 to G10 in Wengert (README.md has the table): milliseconds a unit, or an evaluation of
+// W7.
 //
 //   bench [--only W1 W4] [--threads 1 2] [--rounds 9] [--json FILE]     a table; thread counts interleaved, medians
-//   bench --explain W1 | --profile W1                                   what its plan does, and where the time goes
+//   bench --explain W1 | --profile "W1 width=230"                       what its plan does, and where the time goes
 //   bench --worker --threads N                                          as compare runs it
 //
-// A worker reads the names of workloads, one a line, and answers each with one line of JSON: the milliseconds a unit
+// A worker reads requests (workloads.hpp), one a line, and answers each with one line of JSON: the milliseconds a unit
 // over a block of about 0.3 s, and the evaluations where it is by these. The first request of a workload makes it and
 // warms it up as well.
 #include <sys/resource.h>

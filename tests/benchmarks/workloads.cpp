@@ -4,6 +4,7 @@
 #include <functional>
 #include <numbers>
 #include <optional>
+#include <sstream>
 
 #include "autodiff/autodiff.hpp"
 #include "nn/nn.hpp"
@@ -14,6 +15,18 @@ namespace wengert::benchmarks {
 namespace {
 
 constexpr double earliest = 1e-5;  // times are uniform on [earliest, 1]
+
+// Rows of a batch, and the hidden layers of a network; 0 of what cannot be chosen.
+struct Sizes {
+  Index batch = 0, width = 0, depth = 0;
+
+  std::vector<Index> hidden() const { return std::vector<Index>(static_cast<std::size_t>(depth), width); }
+  // "32 x 68-256x4-4"
+  std::string network(Index in, Index out) const {
+    return std::to_string(batch) + " x " + std::to_string(in) + "-" + std::to_string(width) + "x" +
+           std::to_string(depth) + "-" + std::to_string(out);
+  }
+};
 
 // A network, its optimizer and the compiled step; they live as long as the workload.
 template <class Net>
@@ -53,89 +66,96 @@ Var batch_of(Draw& draw, const Array& pool, Index count) {
   return index_select(draw.tape().input(pool), 0, draw.index({count}, pool.shape()[0]));
 }
 
-nn::TimeMlp triangles_net(Rng& rng, bool zero_output) {
-  return nn::TimeMlp(
-      {.dimension = 4, .hidden = {256, 256, 256, 256}, .activation = relu, .features = 64, .zero_output = zero_output},
-      rng);
+nn::TimeMlp triangles_net(Rng& rng, bool zero_output, const std::vector<Index>& hidden = {256, 256, 256, 256}) {
+  return nn::TimeMlp({.dimension = 4, .hidden = hidden, .activation = relu, .features = 64, .zero_output = zero_output},
+                     rng);
 }
 
 template <class Net>
 Workload rings_like(const std::string& name, const std::string& what, Net net, const sde::Ou& process, double lr,
-                    Index pool_size, Index dimension) {
+                    Index pool_size, Index dimension, Index batch) {
   const Array pool = Rng(2).normal({Dtype::f32, {pool_size, dimension}});
   return training(name, what, std::move(net), {.lr = lr}, [=](const Net& score, Draw& draw) {
-    const Var x0 = batch_of(draw, pool, 32), t = draw.uniform({32, 1}, earliest, 1), z = draw.normal({32, dimension});
+    const Var x0 = batch_of(draw, pool, batch), t = draw.uniform({batch, 1}, earliest, 1),
+              z = draw.normal({batch, dimension});
     return sde::normalised_denoising_loss(process, score, x0, t, z);
   });
 }
 
-Workload w1() {
+Workload w1(const std::string& name, const Sizes& sizes) {
   Rng rng(1);
-  return rings_like("W1", "triangles: 32 x 68-256x4-4", triangles_net(rng, true), sde::Ou{.theta = 0.3, .sigma = 0.5},
-                    1e-2, 1024, 4);
+  return rings_like(name, "triangles: " + sizes.network(68, 4), triangles_net(rng, true, sizes.hidden()),
+                    sde::Ou{.theta = 0.3, .sigma = 0.5}, 1e-2, 1024, 4, sizes.batch);
 }
 
-Workload w2() {
+Workload w2(const std::string& name, const Sizes& sizes) {
   Rng rng(1);
-  nn::TimeMlp net({.dimension = 2, .hidden = {512, 512}, .activation = relu, .features = 2, .zero_output = true}, rng);
-  return rings_like("W2", "rings: 32 x 4-512x2-2", std::move(net), sde::Ou{.theta = 0.5, .sigma = 0.5}, 1e-3, 2048, 2);
+  nn::TimeMlp net({.dimension = 2, .hidden = sizes.hidden(), .activation = relu, .features = 2, .zero_output = true},
+                  rng);
+  return rings_like(name, "rings: " + sizes.network(4, 2), std::move(net), sde::Ou{.theta = 0.5, .sigma = 0.5}, 1e-3,
+                    2048, 2, sizes.batch);
 }
 
-Workload w3(const std::string& name, Index batch) {
+Workload w3(const std::string& name, const Sizes& sizes) {
   Rng rng(1);
   const sde::VeConstant process{.sigma = 1};
-  nn::ScaledScoreNet net({.standard_deviation = [=](Var t) { return process.std(t); }}, rng);
+  nn::ScaledScoreNet net(
+      {.width = sizes.width, .features = sizes.width, .standard_deviation = [=](Var t) { return process.std(t); }},
+      rng);
+  const Index batch = sizes.batch;
   const Array patterns = on_circle(batch);
-  return training(name, "circle: " + std::to_string(batch) + " x ScaledScoreNet 128", std::move(net),
-                  {.lr = 1e-4, .common = {.ema_decay = 0.9999}}, [=](const nn::ScaledScoreNet& score, Draw& draw) {
+  const std::string what = "circle: " + std::to_string(batch) + " x ScaledScoreNet " + std::to_string(sizes.width);
+  return training(name, what, std::move(net), {.lr = 1e-4, .common = {.ema_decay = 0.9999}},
+                  [=](const nn::ScaledScoreNet& score, Draw& draw) {
                     const Var x0 = draw.tape().input(patterns), t = draw.uniform({batch, 1}, earliest, 1),
                               z = draw.normal({batch, 2});
                     return sde::denoising_loss(process, score, x0, t, z);
                   });
 }
 
-Workload w4() {
+Workload w4(const std::string& name, const Sizes& sizes) {
   Rng rng(1);
-  nn::TimeMlp net({.dimension = 2, .hidden = {64, 64, 64, 64, 64}, .activation = relu}, rng);
-  return training("W4", "nano ring: 5000 x 3-64x5-2", std::move(net), {.lr = 1e-3},
-                  [](const nn::TimeMlp& score, Draw& draw) {
-                    const Var p = draw.uniform({5000, 2}, -1, 1);
-                    const Var x0 = p / norm(p, 1, {.keepdims = true}) * draw.gamma({5000, 1}, 200, 200);
-                    const Var t = draw.uniform({5000, 1}), z = draw.normal({5000, 2});
+  nn::TimeMlp net({.dimension = 2, .hidden = sizes.hidden(), .activation = relu}, rng);
+  return training(name, "nano ring: " + sizes.network(3, 2), std::move(net), {.lr = 1e-3},
+                  [n = sizes.batch](const nn::TimeMlp& score, Draw& draw) {
+                    const Var p = draw.uniform({n, 2}, -1, 1);
+                    const Var x0 = p / norm(p, 1, {.keepdims = true}) * draw.gamma({n, 1}, 200, 200);
+                    const Var t = draw.uniform({n, 1}), z = draw.normal({n, 2});
                     return sde::denoising_loss(sde::Vp{.beta_min = 0.1, .beta_max = 20}, score, x0, t, z);
                   });
 }
 
 // What the studies do not reach: wide layers, and many rows.
-Workload large(const std::string& name, Index batch, Index width) {
+Workload large(const std::string& name, const Sizes& sizes) {
   Rng rng(1);
-  nn::TimeMlp net({.dimension = 2, .hidden = {width, width, width}, .activation = silu}, rng);
-  const std::string what = std::to_string(batch) + " x 3-" + std::to_string(width) + "x3-2";
-  return training(name, what, std::move(net), {.lr = 1e-3}, [batch](const nn::TimeMlp& score, Draw& draw) {
-    const Var x0 = draw.normal({batch, 2}), t = draw.uniform({batch, 1}, earliest, 1), z = draw.normal({batch, 2});
-    return sde::denoising_loss(sde::VeConstant{.sigma = 1}, score, x0, t, z);
-  });
+  nn::TimeMlp net({.dimension = 2, .hidden = sizes.hidden(), .activation = silu}, rng);
+  return training(
+      name, sizes.network(3, 2), std::move(net), {.lr = 1e-3},
+      [batch = sizes.batch](const nn::TimeMlp& score, Draw& draw) {
+        const Var x0 = draw.normal({batch, 2}), t = draw.uniform({batch, 1}, earliest, 1), z = draw.normal({batch, 2});
+        return sde::denoising_loss(sde::VeConstant{.sigma = 1}, score, x0, t, z);
+      });
 }
 
 template <class Net>
-Workload heat(const std::string& name, const std::string& what, Net net) {
+Workload heat(const std::string& name, const std::string& what, Net net, Index batch) {
   const sde::VeExponential process{.kappa = 1.1};
   return training(name, what, std::move(net), {.lr = 1e-3}, [=](const Net& score, Draw& draw) {
-    const Var x0 = draw.tape().full(Shape{1024, 1}, 0), t = draw.uniform({1024, 1}, earliest, 1),
-              z = draw.normal({1024, 1});
+    const Var x0 = draw.tape().full(Shape{batch, 1}, 0), t = draw.uniform({batch, 1}, earliest, 1),
+              z = draw.normal({batch, 1});
     const auto scaled = [&](Var x, Var time) { return score(x, time) / process.std(time); };
     return sde::denoising_loss(process, scaled, x0, t, z);
   });
 }
 
-Workload w5a() {
+Workload w5a(const std::string& name, const Sizes& sizes) {
   Rng rng(1);
-  return heat("W5a", "heat kernel: 1024 x 2-8x3-1",
-              nn::TimeMlp({.dimension = 1, .hidden = {8, 8, 8}, .activation = silu}, rng));
+  nn::TimeMlp net({.dimension = 1, .hidden = sizes.hidden(), .activation = silu}, rng);
+  return heat(name, "heat kernel: " + sizes.network(2, 1), std::move(net), sizes.batch);
 }
 Workload w5b() {
   Rng rng(1);
-  return heat("W5b", "heat kernel: 1024 x 256 Fourier features, 8", nn::AdditiveTimeNet({}, rng));
+  return heat("W5b", "heat kernel: 1024 x 256 Fourier features, 8", nn::AdditiveTimeNet({}, rng), 1024);
 }
 
 // A student moves away from its teacher where a reward says so, and stays near it elsewhere.
@@ -231,22 +251,29 @@ Workload w7() {
           [=] { return after_run(&sde::Integrator::profile); }};
 }
 
-const std::vector<std::pair<std::string, Workload (*)()>> makers = {
-    {"W1", w1},
-    {"W2", w2},
-    {"W3a", [] { return w3("W3a", 9); }},
-    {"W3b", [] { return w3("W3b", 500); }},
-    {"W4", w4},
-    {"W5a", w5a},
+struct Maker {
+  std::string name;
+  std::function<Workload()> as_it_is{};
+  Workload (*of_sizes)(const std::string& name, const Sizes& sizes) = nullptr;
+  Sizes sizes{};
+};
+
+const std::vector<Maker> makers = {
+    {.name = "W1", .of_sizes = w1, .sizes = {32, 256, 4}},
+    {.name = "W2", .of_sizes = w2, .sizes = {32, 512, 2}},
+    {.name = "W3a", .of_sizes = w3, .sizes = {9, 128}},
+    {.name = "W3b", .of_sizes = w3, .sizes = {500, 128}},
+    {.name = "W4", .of_sizes = w4, .sizes = {5000, 64, 5}},
+    {.name = "W5a", .of_sizes = w5a, .sizes = {1024, 8, 3}},
     {"W5b", w5b},
     {"W6", w6},
     {"W7", w7},
     {"W8", w8},
     {"W9", w9},
-    {"W10a", [] { return large("W10a", 256, 1024); }},
-    {"W10b", [] { return large("W10b", 256, 2048); }},
-    {"W11a", [] { return large("W11a", 10'000, 256); }},
-    {"W11b", [] { return large("W11b", 100'000, 256); }},
+    {.name = "W10a", .of_sizes = large, .sizes = {256, 1024, 3}},
+    {.name = "W10b", .of_sizes = large, .sizes = {256, 2048, 3}},
+    {.name = "W11a", .of_sizes = large, .sizes = {10'000, 256, 3}},
+    {.name = "W11b", .of_sizes = large, .sizes = {100'000, 256, 3}},
     {"G1", kmeans},
     {"G2", least_squares},
     {"G3a", [] { return log_sum_exp(false); }},
@@ -262,19 +289,36 @@ const std::vector<std::pair<std::string, Workload (*)()>> makers = {
     {"G10b", particle},
 };
 
+// "batch=41", for one that has such a size.
+void set_size(const std::string& name, Sizes& sizes, const std::string& word) {
+  const std::size_t sign = word.find('=');
+  const std::string key = word.substr(0, sign);
+  Index* size = key == "batch" ? &sizes.batch : key == "width" ? &sizes.width : key == "depth" ? &sizes.depth : nullptr;
+  std::istringstream value(sign == std::string::npos ? "" : word.substr(sign + 1));
+  Index number = 0;
+  if (size == nullptr || *size == 0 || !(value >> number) || number < 1 || value.peek() != EOF)
+    throw Error("workload " + name + ": no size " + word);
+  *size = number;
+}
+
 }  // namespace
 
 std::vector<std::string> workload_names() {
   std::vector<std::string> names;
-  for (const auto& [name, make] : makers) names.push_back(name);
+  for (const Maker& maker : makers) names.push_back(maker.name);
   return names;
 }
 
-Workload make_workload(const std::string& name) {
-  std::string known;
-  for (const auto& [each, make] : makers) {
-    if (each == name) return make();
-    known += " " + each;
+Workload make_workload(const std::string& request) {
+  std::istringstream words(request);
+  std::string name, known;
+  words >> name;
+  for (const Maker& maker : makers) {
+    known += " " + maker.name;
+    if (maker.name != name) continue;
+    Sizes sizes = maker.sizes;
+    for (std::string word; words >> word;) set_size(name, sizes, word);
+    return maker.of_sizes == nullptr ? maker.as_it_is() : maker.of_sizes(name, sizes);
   }
   throw Error("no workload " + name + ": there are" + known);
 }

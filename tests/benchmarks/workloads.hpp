@@ -19,8 +19,9 @@ struct Workload {
   std::function<double()> checksum = {};  // of the results of a unit, where peers compute the same
 };
 
-// Throws Error naming those that there are.
-Workload make_workload(const std::string& name);
+// The workload of a request: its name and, of a training step, sizes other than its own, "W1 batch=41 width=230
+// depth=4". Throws Error naming those that there are, or what is no size of it.
+Workload make_workload(const std::string& request);
 std::vector<std::string> workload_names();
 
 }  // namespace wengert::benchmarks

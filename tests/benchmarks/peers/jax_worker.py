@@ -6,6 +6,7 @@ Adam and AdamW are written out, so that JAX alone is enough.
 """
 import math
 import os
+from functools import partial
 
 import worker
 
@@ -186,18 +187,18 @@ def pool_draw(pool, n):
     return draw
 
 
-def triangles():
-    p, net = embedded_mlp(random.PRNGKey(0), 4, 4, 256, 64)
-    return training(p, ou_weighted_loss(net, 0.3, 0.5), pool_draw(data.triangles(), 32), 1e-2)
+def triangles(batch=32, width=256, depth=4):
+    p, net = embedded_mlp(random.PRNGKey(0), 4, depth, width, 64)
+    return training(p, ou_weighted_loss(net, 0.3, 0.5), pool_draw(data.triangles(), batch), 1e-2)
 
 
-def rings():
-    p, net = embedded_mlp(random.PRNGKey(0), 2, 2, 512, 2)
-    return training(p, ou_weighted_loss(net, 0.5, 0.5), pool_draw(data.half_rings(), 32))
+def rings(batch=32, width=512, depth=2):
+    p, net = embedded_mlp(random.PRNGKey(0), 2, depth, width, 2)
+    return training(p, ou_weighted_loss(net, 0.5, 0.5), pool_draw(data.half_rings(), batch))
 
 
-def circle(batch):
-    p, net = circle_net(random.PRNGKey(0))
+def circle(batch, width=128):
+    p, net = circle_net(random.PRNGKey(0), width)
     x0 = jnp.asarray(data.circle(batch))
 
     def draw(key):
@@ -207,8 +208,8 @@ def circle(batch):
     return training(p, std_weighted_loss(net, jnp.ones_like, jnp.sqrt), draw, 1e-4, average=0.9999)
 
 
-def nano_ring():
-    p, net = time_mlp(random.PRNGKey(0), [3] + [64] * 5 + [2], jax.nn.relu)
+def nano_ring(batch=5000, width=64, depth=5):
+    p, net = time_mlp(random.PRNGKey(0), [3] + [width] * depth + [2], jax.nn.relu)
 
     def mean(t):
         return jnp.exp(-0.5 * (0.1 * t + 19.9 * t * t / 2))
@@ -216,17 +217,17 @@ def nano_ring():
     def draw(key):
         """Directions of uniform points of a square, with radii from a gamma distribution of mean 1."""
         a, b, c, d = random.split(key, 4)
-        x0 = random.uniform(a, (5000, 2), minval=-1.0, maxval=1.0)
+        x0 = random.uniform(a, (batch, 2), minval=-1.0, maxval=1.0)
         x0 = x0 / jnp.sqrt((x0**2).sum(1, keepdims=True))
-        x0 = x0 * random.gamma(b, 200.0, (5000, 1)) / 200.0
-        return x0, random.uniform(c, (5000,)), random.normal(d, x0.shape)
+        x0 = x0 * random.gamma(b, 200.0, (batch, 1)) / 200.0
+        return x0, random.uniform(c, (batch,)), random.normal(d, x0.shape)
 
     return training(p, std_weighted_loss(net, mean, lambda t: jnp.sqrt(1 - mean(t) ** 2)), draw)
 
 
-def large(batch, width):
+def large(batch, width, depth=3):
     """Wide layers, or many rows."""
-    p, net = time_mlp(random.PRNGKey(0), [3, width, width, width, 2], jax.nn.silu)
+    p, net = time_mlp(random.PRNGKey(0), [3] + [width] * depth + [2], jax.nn.silu)
 
     def draw(key):
         a, b, c = random.split(key, 3)
@@ -235,10 +236,10 @@ def large(batch, width):
     return training(p, std_weighted_loss(net, jnp.ones_like, jnp.sqrt), draw)
 
 
-def heat_kernel(p, net, kappa=1.1):
+def heat_kernel(p, net, batch=1024, kappa=1.1):
     def draw(key):
         a, b = random.split(key)
-        return jnp.zeros((1024, 1)), times(a, 1024), random.normal(b, (1024, 1))
+        return jnp.zeros((batch, 1)), times(a, batch), random.normal(b, (batch, 1))
 
     def loss(p, x0, t, z):
         """mean((std score + (x_t - x_0) / std)^2) with score = net / std."""
@@ -247,6 +248,10 @@ def heat_kernel(p, net, kappa=1.1):
         return jnp.mean((std * (net(p, xt, t) / std) + (xt - x0) / std) ** 2)
 
     return training(p, loss, draw)
+
+
+def heat_mlp(batch=1024, width=8, depth=3):
+    return heat_kernel(*time_mlp(random.PRNGKey(0), [2] + [width] * depth + [1], jax.nn.silu), batch)
 
 
 def fine_tuning():
@@ -351,17 +356,17 @@ if __name__ == "__main__":
     worker.serve(chosen, {
         "W1": triangles,
         "W2": rings,
-        "W3a": lambda: circle(9),
-        "W3b": lambda: circle(500),
+        "W3a": partial(circle, batch=9),
+        "W3b": partial(circle, batch=500),
         "W4": nano_ring,
-        "W5a": lambda: heat_kernel(*time_mlp(random.PRNGKey(0), [2, 8, 8, 8, 1], jax.nn.silu)),
+        "W5a": heat_mlp,
         "W5b": lambda: heat_kernel(*heat_embedded_net(random.PRNGKey(0))),
         "W6": circle_sampling,
         "W7": likelihood,
         "W8": fine_tuning,
         "W9": triangles_sampling,
-        "W10a": lambda: large(256, 1024),
-        "W10b": lambda: large(256, 2048),
-        "W11a": lambda: large(10_000, 256),
-        "W11b": lambda: large(100_000, 256),
+        "W10a": partial(large, batch=256, width=1024),
+        "W10b": partial(large, batch=256, width=2048),
+        "W11a": partial(large, batch=10_000, width=256),
+        "W11b": partial(large, batch=100_000, width=256),
     } | classic_jax.MAKERS)

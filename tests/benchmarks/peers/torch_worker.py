@@ -6,6 +6,7 @@ torch_compile compiles the loss of a training step and takes the fused optimizer
 compiles the network.
 """
 import copy
+from functools import partial
 
 import worker
 
@@ -62,50 +63,54 @@ def pool_draw(pool, n):
     return draw
 
 
-def triangles():
-    net, process = networks.EmbeddedMlp(4, 4, 256, 64), diffusion.OrnsteinUhlenbeck(0.3, 0.5)
-    return training(net, pool_draw(torch.from_numpy(data.triangles()), 32),
+def triangles(batch=32, width=256, depth=4):
+    net, process = networks.EmbeddedMlp(4, depth, width, 64), diffusion.OrnsteinUhlenbeck(0.3, 0.5)
+    return training(net, pool_draw(torch.from_numpy(data.triangles()), batch),
                     lambda *batch: diffusion.ou_weighted_loss(net, process, *batch), torch.optim.AdamW, 1e-2)
 
 
-def rings():
-    net, process = networks.EmbeddedMlp(2, 2, 512, 2), diffusion.OrnsteinUhlenbeck(0.5, 0.5)
-    return training(net, pool_draw(torch.from_numpy(data.half_rings()), 32),
+def rings(batch=32, width=512, depth=2):
+    net, process = networks.EmbeddedMlp(2, depth, width, 2), diffusion.OrnsteinUhlenbeck(0.5, 0.5)
+    return training(net, pool_draw(torch.from_numpy(data.half_rings()), batch),
                     lambda *batch: diffusion.ou_weighted_loss(net, process, *batch), torch.optim.AdamW)
 
 
-def circle(batch):
-    net, process, x0 = networks.CircleNet(), diffusion.Brownian(), torch.from_numpy(data.circle(batch))
+def circle(batch, width=128):
+    net, process, x0 = networks.CircleNet(width), diffusion.Brownian(), torch.from_numpy(data.circle(batch))
     average = copy.deepcopy(net)
     return training(net, lambda: (x0, times(batch), torch.randn_like(x0)),
                     lambda *batch: diffusion.std_weighted_loss(net, process, *batch), lr=1e-4,
                     after=lambda: diffusion.update_average(average, net))
 
 
-def nano_ring():
-    net, process = networks.TimeMlp([3] + [64] * 5 + [2], torch.nn.ReLU), diffusion.VariancePreserving()
+def nano_ring(batch=5000, width=64, depth=5):
+    net, process = networks.TimeMlp([3] + [width] * depth + [2], torch.nn.ReLU), diffusion.VariancePreserving()
 
     def draw():
         """Directions of uniform points of a square, with radii from a gamma distribution of mean 1."""
-        x0 = 2 * torch.rand(5000, 2) - 1
+        x0 = 2 * torch.rand(batch, 2) - 1
         x0 = x0 / torch.sqrt((x0**2).sum(1, keepdim=True))
-        x0 = x0 * torch.distributions.Gamma(200.0, 200.0).sample((5000, 1))
-        return x0, torch.rand(5000), torch.randn_like(x0)
+        x0 = x0 * torch.distributions.Gamma(200.0, 200.0).sample((batch, 1))
+        return x0, torch.rand(batch), torch.randn_like(x0)
 
     return training(net, draw, lambda *batch: diffusion.std_weighted_loss(net, process, *batch))
 
 
-def large(batch, width):
+def large(batch, width, depth=3):
     """Wide layers, or many rows."""
-    net, process = networks.TimeMlp([3, width, width, width, 2], torch.nn.SiLU), diffusion.Brownian()
+    net, process = networks.TimeMlp([3] + [width] * depth + [2], torch.nn.SiLU), diffusion.Brownian()
     return training(net, lambda: (torch.randn(batch, 2), times(batch), torch.randn(batch, 2)),
                     lambda *batch: diffusion.std_weighted_loss(net, process, *batch))
 
 
-def heat_kernel(net):
-    process, x0 = diffusion.VarianceExploding(1.1), torch.zeros(1024, 1)
-    return training(net, lambda: (x0, torch.rand(1024), torch.randn(1024, 1)),
-                    lambda *batch: diffusion.heat_loss(net, process, *batch))
+def heat_kernel(net, batch=1024):
+    process, x0 = diffusion.VarianceExploding(1.1), torch.zeros(batch, 1)
+    return training(net, lambda: (x0, torch.rand(batch), torch.randn(batch, 1)),
+                    lambda *drawn: diffusion.heat_loss(net, process, *drawn))
+
+
+def heat_mlp(batch=1024, width=8, depth=3):
+    return heat_kernel(networks.TimeMlp([2] + [width] * depth + [1], torch.nn.SiLU), batch)
 
 
 def circle_sampling():
@@ -160,17 +165,17 @@ if __name__ == "__main__":
     worker.serve(chosen, {
         "W1": triangles,
         "W2": rings,
-        "W3a": lambda: circle(9),
-        "W3b": lambda: circle(500),
+        "W3a": partial(circle, batch=9),
+        "W3b": partial(circle, batch=500),
         "W4": nano_ring,
-        "W5a": lambda: heat_kernel(networks.TimeMlp([2, 8, 8, 8, 1], torch.nn.SiLU)),
+        "W5a": heat_mlp,
         "W5b": lambda: heat_kernel(networks.HeatEmbeddedNet()),
         "W6": circle_sampling,
         "W7": likelihood,
         "W8": fine_tuning,
         "W9": triangles_sampling,
-        "W10a": lambda: large(256, 1024),
-        "W10b": lambda: large(256, 2048),
-        "W11a": lambda: large(10_000, 256),
-        "W11b": lambda: large(100_000, 256),
+        "W10a": partial(large, batch=256, width=1024),
+        "W10b": partial(large, batch=256, width=2048),
+        "W11a": partial(large, batch=10_000, width=256),
+        "W11b": partial(large, batch=100_000, width=256),
     })

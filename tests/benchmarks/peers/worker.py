@@ -1,8 +1,9 @@
 """What a worker is, whatever framework it times.
 
-It reads names of workloads from its input, one a line, and answers each with one line of JSON: the milliseconds that
-a unit of work took over one block of units, or an error. The first request of a workload builds it, compiles it and
-warms it up before the block is timed. Between requests a worker waits for input and does nothing else.
+It reads requests from its input, one a line: the name of a workload and, of a training step, sizes other than its own,
+"W1 batch=41 width=230". It answers each with one line of JSON: the milliseconds that a unit of work took over one block
+of units, or an error. The first such request builds the workload, compiles it and warms it up before the block is
+timed. Between requests a worker waits for input and does nothing else.
 """
 import argparse
 import json
@@ -63,17 +64,18 @@ def serve(chosen, makers):
     os.dup2(2, 1)
     built = {}
     for line in sys.stdin:
-        name = line.strip()
-        if not name:
+        request = line.strip()
+        if not request:
             continue
-        row = {"workload": name, "mode": chosen.mode, "threads": chosen.threads}
+        row = {"workload": request, "mode": chosen.mode, "threads": chosen.threads}
         try:
+            name, *sizes = request.split()
             if name not in makers:
                 raise LookupError("no such workload in this framework")
-            if name not in built:
-                made = makers[name]()
-                built[name] = Workload(*made) if isinstance(made, tuple) else Workload(made)
-            row |= built[name].block()
+            if request not in built:
+                made = makers[name](**{key: int(value) for key, value in (size.split("=") for size in sizes)})
+                built[request] = Workload(*made) if isinstance(made, tuple) else Workload(made)
+            row |= built[request].block()
             row["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         except Exception as error:  # what one framework cannot do must not end the others
             message = (str(error).strip() or "no message").splitlines()[0]
