@@ -82,4 +82,14 @@ struct SliceArguments {
   }
 };
 
+const Op& slice_backward_op();
+struct SliceBackwardArguments {
+  Axis axis = -1;
+  Index extent = 0, start = 0, step = 1;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("axis", axis), visit("extent", extent), visit("start", start), visit("step", step);
+  }
+};
+
 }  // namespace wengert

@@ -75,15 +75,6 @@ struct Slice final : OpWith<SliceArguments> {
 };
 [[gnu::init_priority(library_ops)]] const Slice slice_instance;
 
-struct SliceBackwardArguments {
-  Axis axis = -1;
-  Index extent = 0, start = 0, step = 1;
-  template <class Visit>
-  void fields(Visit&& visit) {
-    visit("axis", axis), visit("extent", extent), visit("start", start), visit("step", step);
-  }
-};
-
 // x -> zeros of `extent` along an axis, with x at start, start + step, ...
 struct SliceBackward final : OpWith<SliceBackwardArguments> {
   SliceBackward() : OpWith({.name = "slice_backward", .linearity = Linearity::linear, .selects = true}) {}
@@ -150,11 +141,12 @@ struct SliceBackward final : OpWith<SliceBackwardArguments> {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const SliceBackward slice_backward_op;
+[[gnu::init_priority(library_ops)]] const SliceBackward slice_backward_instance;
 
 }  // namespace
 
 const Op& slice_op() { return slice_instance; }
+const Op& slice_backward_op() { return slice_backward_instance; }
 
 Var slice(Operand x, Axis axis, Integer start, Integer stop, Integer step) {
   axis = axis_of(x, axis, "slice");
@@ -196,7 +188,8 @@ Var select(Operand x, Axis axis, Integer i) {
 }
 
 Var slice_backward(Operand g, Axis axis, Integer extent, Integer start, Integer step) {
-  return record(slice_backward_op, {g}, SliceBackward::with({axis_of(g, axis, "slice_backward"), extent, start, step}));
+  return record(slice_backward_instance, {g},
+                SliceBackward::with({axis_of(g, axis, "slice_backward"), extent, start, step}));
 }
 
 Var Var::operator[](ElementIndex i) const { return select({*this, i.where()}, 0, i.value()); }

@@ -29,6 +29,7 @@ StepMaker sum_over_rows_step;      // partial sums over rows
 StepMaker product_over_rows_step;  // a' b, summed over rows
 StepMaker product_step;            // rows by a matrix, then elementwise ops
 StepMaker fused_step;              // elementwise ops
+StepMaker moving_step;             // what copies elements to other places
 StepMaker op_step;                 // any op, by its own kernel
 
 // Not of a group: the partial sums of a reduction added up, and an output copied.

@@ -133,6 +133,7 @@ BOOST_AUTO_TEST_CASE(known_ops_state_their_arguments) {
   check(transpose_op(), "transpose", TransposeArguments{});
   check(concat_op(), "concat", ConcatArguments{});
   check(slice_op(), "slice", SliceArguments{});
+  check(slice_backward_op(), "slice_backward", SliceBackwardArguments{});
   check(full_op(), "full", FullArguments{});
   check(draw_uniform_op(), "draw_uniform", DrawArguments<UniformSettings>{});
   check(draw_normal_op(), "draw_normal", DrawArguments<NormalSettings>{});

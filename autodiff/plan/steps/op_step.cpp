@@ -119,10 +119,4 @@ std::unique_ptr<Step> op_step(const Lowering& lowering, const FusionGroup& group
   return std::make_unique<OpStep>(value, std::move(operands), lowering.written(id, count));
 }
 
-std::unique_ptr<Step> copy_step(const Lowering& lowering, const Placement::Copy& copy) {
-  const Value& from = lowering.graph.nodes[copy.from];
-  const Value value{.op = &identity_op(), .type = from.type, .location = from.location};
-  return std::make_unique<OpStep>(value, std::vector{lowering.operand(copy.from, 0, 0)}, Operand{copy.to, from.type});
-}
-
 }  // namespace wengert::plan
