@@ -209,6 +209,35 @@ template <class T, class F>
   return load(lanes.data());
 }
 
+// A batch of f32 in f64, and back.
+using Wide = std::array<Batch<double>, 2>;
+inline Wide widen(Batch<float> x) {
+#if defined(__AVX512F__)
+  const __m256i high = _mm512_extracti64x4_epi64(_mm512_castps_si512(x), 1);
+  return {_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm256_castsi256_ps(high))};
+#else
+  alignas(alignment) std::array<float, Batch<float>::size> singles;
+  alignas(alignment) std::array<double, Batch<float>::size> doubles;
+  store(singles.data(), x);
+  for (std::size_t i = 0; i < doubles.size(); ++i) doubles[i] = static_cast<double>(singles[i]);
+  return {load(doubles.data()), load(doubles.data() + Batch<double>::size)};
+#endif
+}
+inline Batch<float> narrow(const Wide& x) {
+#if defined(__AVX512F__)
+  const __m256 high = _mm512_cvtpd_ps(x[1]);
+  const __m512i low = _mm512_castsi256_si512(_mm256_castps_si256(_mm512_cvtpd_ps(x[0])));
+  return _mm512_castsi512_ps(_mm512_inserti64x4(low, _mm256_castps_si256(high), 1));
+#else
+  alignas(alignment) std::array<double, Batch<float>::size> doubles;
+  alignas(alignment) std::array<float, Batch<float>::size> singles;
+  store(doubles.data(), x[0]);
+  store(doubles.data() + Batch<double>::size, x[1]);
+  for (std::size_t i = 0; i < doubles.size(); ++i) singles[i] = static_cast<float>(doubles[i]);
+  return load(singles.data());
+#endif
+}
+
 // f, a function of batches of f64: of f32, it is computed in f64 and rounded once.
 template <class F>
 Batch<double> in_double(Batch<double> x, F f) {
@@ -216,13 +245,8 @@ Batch<double> in_double(Batch<double> x, F f) {
 }
 template <class F>
 Batch<float> in_double(Batch<float> x, F f) {
-  alignas(alignment) std::array<float, Batch<float>::size> narrow;
-  alignas(alignment) std::array<double, Batch<float>::size> wide;
-  store(narrow.data(), x);
-  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = static_cast<double>(narrow[i]);
-  for (std::size_t i = 0; i < wide.size(); i += Batch<double>::size) store(&wide[i], f(load(&wide[i])));
-  for (std::size_t i = 0; i < wide.size(); ++i) narrow[i] = static_cast<float>(wide[i]);
-  return load(narrow.data());
+  const Wide wide = widen(x);
+  return narrow({f(wide[0]), f(wide[1])});
 }
 
 namespace detail {

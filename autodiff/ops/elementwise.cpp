@@ -22,13 +22,16 @@ template <class T>
 void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, Index begin, Index end) {
   alignas(alignment) std::array<std::array<T, block_size>, ElementwiseOp::most_operands> buffers;
   std::array<const void*, ElementwiseOp::most_operands> in{};
+  bool direct = true;
   for (std::size_t i = 0; i < readers.size(); ++i) {
     in[i] = buffers[i].data();
     if (readers[i].single)
       std::fill_n(buffers[i].data(), std::min(block_size, end - begin), *static_cast<const T*>(readers[i].data));
+    direct = direct && readers[i].direct;
   }
-  for (Index at = begin; at < end; at += block_size) {
-    const Index n = std::min(block_size, end - at);
+  const Index step = direct ? end - begin : block_size;  // nothing goes through the buffers
+  for (Index at = begin; at < end; at += step) {
+    const Index n = std::min(step, end - at);
     for (std::size_t i = 0; i < readers.size(); ++i) {
       const Reader& r = readers[i];
       if (r.direct)
