@@ -64,8 +64,11 @@ Batch<T> exp_of(const Rest<T>& x) {
 // exp(x) + 1 where exp(x) is a normal number
 template <class T>
 Batch<T> exp_plus_1(Batch<T> x) {
-  const Batch<T> shift(biased_shifter<T>), shifted = fma(x, Batch<T>(Exponential<T>::log2e), shift);
-  return fma(power_of_two(shifted), exp_of(rest_of(x, shifted - shift)), Batch<T>(1));
+  using E = Exponential<T>;
+  using B = Batch<T>;
+  const B shift(biased_shifter<T>), shifted = fma(x, B(E::log2e), shift), n = shifted - shift;
+  const B r = fnma(n, B(E::ln2_low), fnma(n, B(E::ln2_high), x)), square = r * r;
+  return fma(power_of_two(shifted), B(1) + fma(polynomial_by_pairs(r, square, E::p), square, r), B(1));
 }
 
 // tanh(x) for 0 <= x: below .625 x + x u / v with functions u, v of x^2, then 1 - 2 / (exp(2 x) + 1).

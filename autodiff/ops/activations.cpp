@@ -25,7 +25,7 @@ Var sigmoid_slope(Var x);
     [](auto x) {
       using B = decltype(x);
       const B e = simd::exp(-xsimd::abs(x)), root = B(1) + e;
-      return e / (root * root);
+      return simd::quotient(e, root * root);
     },
     [](Var t, Var x, Var y) { return t * -(tanh(0.5 * x) * y); });
 Var sigmoid_slope(Var x) { return record(sigmoid_slope_op, {x}); }
@@ -161,7 +161,7 @@ simd::Batch<T> tanh_softplus_of(simd::Batch<T> x) {
   const B e = simd::exp(-xsimd::abs(x)), left = e * (e + B(2)), right = B(1) + B(2) * e;
   const auto positive = x > B(0);
   const B part = xsimd::select(positive, right, left);
-  return part / (part + B(2) * xsimd::select(positive, e * e, B(1)));
+  return simd::quotient(part, part + B(2) * xsimd::select(positive, e * e, B(1)));
 }
 // Its derivative s (2 q / (1 + q^2))^2 with s = sigmoid(x), q = sigmoid(-x): 1 - tanh(softplus(x))^2 would have no
 // digit left.
@@ -207,7 +207,7 @@ template <class T>
 simd::Batch<T> tanh_cdf_of(simd::Batch<T> x) {
   using B = simd::Batch<T>;
   const B e = gelu_exp<T>(x);
-  return xsimd::select(x < B(0), e, B(1)) / (B(1) + e);
+  return simd::quotient(xsimd::select(x < B(0), e, B(1)), B(1) + e);
 }
 // dv/dx where its exponential is not 0 yet
 Var gelu_rate(Var z) { return gelu_linear + 3 * gelu_cubic * square(z); }
@@ -224,7 +224,7 @@ Var tanh_cdf_bell(Var x);
     [](auto x) {
       using B = decltype(x);
       const B e = gelu_exp<typename B::value_type>(x), root = B(1) + e;
-      return e / (root * root);
+      return simd::quotient(e, root * root);
     },
     [](Var t, Var x, Var y) {
       const Var z = within_gelu(x), half = z * (0.5 * gelu_linear + 0.5 * gelu_cubic * square(z));

@@ -8,8 +8,9 @@
 namespace wengert {
 namespace {
 
-constexpr Index block_size = 512;              // elements: three operands of f64 stay in the L1 cache
-constexpr Index piece_size = 16 * block_size;  // what a thread takes at a time
+constexpr Index block_size = 512;               // elements: three operands of f64 stay in the L1 cache
+constexpr Index piece_size = 4 * block_size;    // what a thread takes at a time
+constexpr Index shared_from = 32 * block_size;  // elements; of fewer, threads take longer to start than to compute
 
 // The source of a block of one operand: in place, or from a buffer that broadcasts it.
 struct Reader {
@@ -81,7 +82,7 @@ void ElementwiseOp::run(const Kernel& k) const {
                   !direct && shape.size() == 1};
   }
   dispatch_float(k.type.dtype, [&]<class T>() {
-    parallel_pieces(size, piece_size, [&](Index begin, Index end) {
+    parallel_pieces(size, size < shared_from ? size : piece_size, [&](Index begin, Index end) {
       run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), begin, end);
     });
   });

@@ -147,7 +147,7 @@ Var sech2(Var x);
     [](auto x) {
       using B = decltype(x);
       const B e = simd::exp(B(-2) * xsimd::abs(x)), root = B(1) + e;
-      return B(4) * e / (root * root);
+      return simd::quotient(B(4) * e, root * root);
     },
     [](Var t, Var x, Var y) { return t * (-2 * (tanh(x) * y)); });
 Var sech2(Var x) { return record(sech2_op, {x}); }
