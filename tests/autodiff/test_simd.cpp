@@ -217,6 +217,31 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(functions_that_keep_the_sign_of_zero, T, Types) {
   expect<T>("round", round, {{T(-0.5), -zero}, {T(0.5), zero}});
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(the_smallest_numbers_are_not_lost, T, Types) {
+  std::vector<std::pair<T, T>> same;
+  for (const T factor : {T(1), T(1.5), T(2), T(3), T(1e6)})
+    for (const T x : {factor * std::numeric_limits<T>::min(), -factor * std::numeric_limits<T>::min()})
+      same.emplace_back(x, x);
+  for (Op1 op : {Op1(expm1), Op1(log1p), Op1(sin), Op1(tanh), Op1(asinh)}) expect<T>("f(x) = x", op, same);
+}
+
+BOOST_AUTO_TEST_CASE(powers_of_f32_are_rounded_once) {
+  const std::vector<float> a = range<float>(0.01, 100), b = range<float>(-9, 9);
+  const std::vector<float> reversed(b.rbegin(), b.rend());
+  Tape tape(Dtype::f32);
+  const Index n = static_cast<Index>(a.size());
+  const Var x = tape.input(Array::of<float>({n}, std::span<const float>(a))),
+            y = tape.input(Array::of<float>({n}, std::span<const float>(reversed)));
+  const Var general = pow(x, y), number = pow(x, 1.7);
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    for (const auto& [power, exponent] : {std::pair(general, static_cast<double>(y.data<float>()[i])), {number, 1.7}}) {
+      const long double wanted = std::pow(static_cast<long double>(a[i]), static_cast<long double>(exponent));
+      worst = std::max(worst, static_cast<double>(std::abs(power.data<float>()[i] - wanted) / ulp<float>(wanted)));
+    }
+  BOOST_TEST(worst <= 0.5001);
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(exp_reaches_the_largest_number, T, Types) {
   // The arguments of the last finite results.
   const T last = std::nextafter(std::log(std::numeric_limits<T>::max()), T(0));
