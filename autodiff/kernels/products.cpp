@@ -57,7 +57,8 @@ template <class T>
 inline constexpr Index deep_elements = 64 * 2 * 64 / static_cast<Index>(sizeof(T));
 
 // Terms of a chain that are added at a time: as many as let two registers' columns of b stay in half of the L1 cache.
-constexpr Index piece = 256;
+template <class T>
+constexpr Index piece = 1024 / static_cast<Index>(sizeof(T));
 
 // True for products that read rows so far apart that tiles would wait for memory: a MB of rows a page or more apart, or
 // more than what a large L2 cache holds beside the result.
@@ -65,7 +66,7 @@ template <class T>
 bool worth_copying(Index k, Strided<const T> a, Strided<const T> b) {
   constexpr Index page = 4096, megabyte = Index{1} << 20;
   const Index apart = std::max(b.row, a.column) * static_cast<Index>(sizeof(T));
-  return apart * k >= (apart >= page ? megabyte : megabyte / 2 * 3);
+  return apart * k > (apart >= page ? megabyte : megabyte / 2 * 3);
 }
 
 // Copies of a's rows and b's columns as tiles read them: those of one tile side by side, one tile after the other. Rows
@@ -119,10 +120,10 @@ void copy_right(Index n, Index k, Strided<const T> b, T* packed) {
 template <class T>
 void multiply_by_pieces(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
   constexpr Index width = 2 * lanes<T>, height = tiles::tile_rows<T, 2>;
-  constexpr Index rows = large_block<T>.rows / height * height, columns = 4 * width;
-  alignas(alignment) std::array<T, static_cast<std::size_t>(rows * piece)> left;
-  alignas(alignment) std::array<T, static_cast<std::size_t>(columns * piece)> right;
-  const Index pieces = (k + piece - 1) / piece, even = (k + pieces - 1) / pieces;
+  constexpr Index rows = large_block.rows / height * height, columns = 4 * width;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(rows * piece<T>)> left;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(columns * piece<T>)> right;
+  const Index pieces = (k + piece<T> - 1) / piece<T>, even = (k + pieces - 1) / pieces;
   for (Index begin = 0; begin < k; begin += even)
     for (Index top = 0; top < m; top += rows) {
       const Index count = std::min(even, k - begin), bottom = std::min(m, top + rows);
@@ -170,7 +171,6 @@ void multiply_deep(Index m, Index n, Index k, Strided<const T> a, Strided<const 
 template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
   constexpr Index width = lanes<T>;
-  constexpr int wide = tiles::most_vectors<T>;
   if (k == 0) {  // factors of no elements may have no address
     for (Index i = 0; i < m; ++i) std::fill_n(out.data + i * out.row, n, T(0));
     return;
@@ -181,8 +181,13 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
     return narrow(m, n, k, a, b, out);
   if (b.column != 1 || (m >= 8 && worth_copying(k, a, b))) return multiply_by_pieces(m, n, k, a, b, out);
   Index j = 0;
-  for (; j + wide * width <= n; j += wide * width)
-    tiles::panel<wide, true>(width, m, k, a, b.data + j, b.row, out.data + j, out.row);
+  const auto panels = [&]<int Vectors>(std::integral_constant<int, Vectors>) {
+    for (; j + Vectors * width <= n; j += Vectors * width)
+      tiles::panel<Vectors, true>(width, m, k, a, b.data + j, b.row, out.data + j, out.row);
+  };
+  // Of few rows no two are left to a tile of their own, which would keep few sums going, if 8 make one.
+  if (m < 48 && (m % 12 == 8 || m % 12 == 9)) panels(std::integral_constant<int, 2>());
+  panels(std::integral_constant<int, tiles::most_vectors<T>>());
   if (j < n) tiles::any_panel(m, n - j, k, a, b.data + j, b.row, out.data + j, out.row);
 }
 
@@ -204,14 +209,14 @@ void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
 template <class T>
 ProductBlock product_block(Index m, Index n, Index k) {
   constexpr Index cached = Index{1} << 20;  // bytes: half of a large L2 cache
-  if (m > 64 && n * k * static_cast<Index>(sizeof(T)) > cached) return large_block<T>;
+  if (m > 64 && n * k * static_cast<Index>(sizeof(T)) > cached) return large_block;
   return {64, m >= 128 ? n : 128};
 }
 
 // Large blocks copy b as they read it, and exchange rows and columns on the way.
 template <class T>
 Index pack_size(Index m, Index n, Index k, Strided<const T> b) {
-  return b.column == 1 || (b.row == 1 && product_block<T>(m, n, k).rows == large_block<T>.rows) ? 0 : n * k;
+  return b.column == 1 || (b.row == 1 && product_block<T>(m, n, k).rows == large_block.rows) ? 0 : n * k;
 }
 
 template <class T>

@@ -40,8 +40,7 @@ struct ProductBlock {
   Index rows, columns;
 };
 // The block of products whose operands outgrow that cache: more rows, so that b is not read too often.
-template <class T>
-inline constexpr ProductBlock large_block{sizeof(T) == 4 ? 132 : 72, 256};
+inline constexpr ProductBlock large_block{132, 256};
 template <class T>
 ProductBlock product_block(Index m, Index n, Index k);
 

@@ -19,9 +19,7 @@ class ProductOverRowsStep final : public PartialSumsStep {
         m_(a_.type.shape[-1]),
         n_(b_.type.shape[-1]),
         products_(a_.type.shape.leading(a_.type.shape.rank() - 2).size()) {
-    const Dtype dtype = a_.type.dtype;
-    if (m_ * n_ * static_cast<Index>(size_of(dtype)) > large_result)
-      block_ = dispatch_float(dtype, [&]<class T>() { return large_block<T>; });
+    if (m_ * n_ * static_cast<Index>(size_of(a_.type.dtype)) > large_result) block_ = large_block;
     down_ = (m_ + block_.rows - 1) / block_.rows;
     across_ = (n_ + block_.columns - 1) / block_.columns;
     flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(rows_ * products_);

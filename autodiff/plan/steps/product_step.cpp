@@ -43,7 +43,7 @@ class ProductStep final : public Step {
     operands_[0].address = p.output.address;
     ProductBlock block = dispatch_float(p.output.type.dtype, [&]<class T>() {
       const ProductBlock best = product_block<T>(m_, n_, k_);
-      flips_ = flips_ && best.rows != large_block<T>.rows;  // large blocks read a transposed matrix as it lies
+      flips_ = flips_ && best.rows != large_block.rows;  // large blocks read a transposed matrix as it lies
       return best;
     });
     if (flips_) block = {transposed_rows, transposed_columns};
