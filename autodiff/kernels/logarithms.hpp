@@ -1,4 +1,4 @@
-// log and log1p on SIMD batches: x = 2^e (1 + f) with 1 + f from about sqrt(1/2) to sqrt(2), e ln 2 + log(1 + f).
+// log and log1p on SIMD batches: x = 2^e (1 + f) with .695 <= 1 + f < 1.391, e ln 2 + log(1 + f).
 #pragma once
 #include "autodiff/kernels/bits.hpp"
 
@@ -24,12 +24,12 @@ ExponentAndRest<T> take_apart(Batch<T> x) {
     m = _mm512_getmant_pd(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_nan);
     e = _mm512_getexp_pd(x);
   }
-  const auto large = m > B(static_cast<T>(0x1.6a09e6p+0));
+  const auto large = m > B(T(1.390625));
   return {xsimd::select(large, e + B(1), e), xsimd::select(large, m * B(T(0.5)), m) - B(1)};
 #else
   constexpr T two_to_fraction = static_cast<T>(Word<T>{1} << fraction_bits<T>);
   constexpr Word<T> fraction = (Word<T>{1} << fraction_bits<T>)-1;
-  const Words<T> low = words(B(static_cast<T>(0x1.6a09e6p-1))), counted = words(x) + (words(B(1)) - low);
+  const Words<T> low = words(B(T(0.6953125))), counted = words(x) + (words(B(1)) - low);
   const B large(two_to_fraction), bias(T(std::numeric_limits<T>::max_exponent - 1));
   const B e = from_words<T>((counted >> fraction_bits<T>) | words(large)) - (large + bias);
   return {e, from_words<T>((counted & fraction) + low) - B(1)};
@@ -58,17 +58,17 @@ inline constexpr T ln2_low = static_cast<T>(sizeof(T) == 4 ? 0x1.0bfbe8e7bcd5ep-
 // error; by Remez' exchange in 60 digits. f32: f - f^2/2 + f^3 p(f).
 inline Batch<float> log_of(const ExponentAndRest<float>& x, Batch<float> low) {
   using B = Batch<float>;
-  constexpr std::array<float, 9> p{0.3333331045f,  -0.2499998658f, 0.2000222623f,  -0.1666925177f, 0.1421866552f,
-                                   -0.1238433723f, 0.118729164f,   -0.1178984816f, 0.06915539724f};  // 7.3e-10
+  constexpr std::array<float, 9> p{0.3333331711f, -0.2499989963f, 0.2000171358f,  -0.1667435921f, 0.1423446101f,
+                                   -0.122935214f, 0.1164564283f,  -0.1229529868f, 0.08129442994f};  // 8.1e-10
   const B square = x.f * x.f, tail = fma(x.f, polynomial_by_pairs(x.f, square, p), B(-0.5f));
   return fma(x.e, B(ln2_high<float>), x.f + fma(square, tail, low));
 }
 // f64: with s = f / (2 + f) it is f - (f^2/2 - s (f^2/2 + s^2 p(s^2))), as in fdlibm.
 inline Batch<double> log_of(const ExponentAndRest<double>& x, Batch<double> low) {
   using B = Batch<double>;
-  constexpr std::array<double, 7> p{0x1.5555555555592p-1, 0x1.999999997fdb6p-2, 0x1.24924941f1410p-2,
-                                    0x1.c71c52094210fp-3, 0x1.74663eee60989p-3, 0x1.39a1ba16e9127p-3,
-                                    0x1.2f056a148bf3ap-3};  // 1.2e-18
+  constexpr std::array<double, 7> p{0x1.55555555555ccp-1, 0x1.999999996c2bdp-2, 0x1.24924953ca35fp-2,
+                                    0x1.c71c434b52ac1p-3, 0x1.74694d0f1e28ap-3, 0x1.39527b5b3c342p-3,
+                                    0x1.3224f8cb5b892p-3};  // 2.6e-18
   const B s = quotient(x.f, B(2) + x.f), square = s * s, half = B(0.5) * x.f;
   const B sum = fma(half, x.f, square * polynomial_by_pairs(square, square * square, p));
   return fma(x.e, B(ln2_high<double>), x.f + fnma(half, x.f, fma(s, sum, low)));
@@ -84,7 +84,7 @@ Batch<T> log(Batch<T> x) {
 }
 
 // 1 + f is taken from x rather than from 1 + x, so that nothing of x is lost: f = x 2^-e + (2^-e - 1). It is rounded
-// for x in [.41, .5] alone, where that adds about 1.37 times as much to the logarithm.
+// for x in [.39, .5] alone, where that adds about 1.37 times as much to the logarithm.
 template <class T>
 Batch<T> log1p(Batch<T> x) {
   using B = Batch<T>;

@@ -1,7 +1,6 @@
 // Elementwise functions on xsimd batches whose value at a lane depends on that lane alone, and the loop that applies
 // them. xsimd's own functions are used where that holds, they are accurate and none of ours is faster (in
-// exponentials.hpp, logarithms.hpp and sines.hpp); erf in f64, max and min are not among those (xsimd drops NaN in max
-// and min).
+// exponentials.hpp, logarithms.hpp and sines.hpp); max and min are not among those (xsimd drops NaN).
 #pragma once
 #include <array>
 #include <cmath>
@@ -260,15 +259,6 @@ Batch<T> polynomial(Batch<T> x, const std::array<T, N>& c) {
 }
 
 }  // namespace detail
-
-template <class T>
-Batch<T> erf(Batch<T> x) {
-  if constexpr (sizeof(T) == 4) {
-    return xsimd::erf(x);
-  } else {  // xsimd's is 68 ulp off
-    return patch(x, x, x == x || xsimd::isnan(x), [](T v) { return std::erf(v); });
-  }
-}
 
 template <class T>
 Batch<T> max(Batch<T> a, Batch<T> b) {

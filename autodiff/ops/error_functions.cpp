@@ -22,6 +22,23 @@ simd::Batch<T> gaussian_of(simd::Batch<T> x, T scale) {
   return value * (B(1) - B(scale) * low);  // no denormal number on the way
 }
 
+// erf, in f32: x + x p(x^2) below 1, then 1 - exp(-x q(x)). The polynomials have the least largest relative error of
+// erf, 1.2e-9 and 3.6e-10; by Remez' exchange in 60 digits.
+inline simd::Batch<float> erf_of(simd::Batch<float> x) {
+  using B = simd::Batch<float>;
+  constexpr std::array<float, 7> p{0.1283791657f,   -0.3761262582f,    0.1128358514f,  -0.02685381167f,
+                                   0.005188327211f, -0.0008010189599f, 7.853848399e-5f};
+  constexpr std::array<float, 7> q{1.128697155f,    0.6349583094f,     0.1065490845f,  -0.02402549352f,
+                                   0.003764653389f, -0.0003523306246f, 1.413369894e-5f};
+  const B size = simd::detail::at_most(xsimd::abs(x), 3.95f), square = size * size;  // 1 from there on
+  const B near = simd::fma(size, simd::detail::polynomial_by_pairs(square, square * square, p), size);
+  const B exponent = simd::neg(size) * simd::detail::polynomial_by_pairs(size, square, q);
+  return xsimd::select(size < B(1), near, B(1) - simd::exp(exponent)) ^ (x & B(-0.0f));
+}
+inline simd::Batch<double> erf_of(simd::Batch<double> x) {  // xsimd's is 68 ulp off
+  return simd::each(x, [](double lane) { return std::erf(lane); });
+}
+
 // P(Z > u) exp(u^2/2) for u >= 0 and Z of N(0, 1), Mills' ratio over sqrt(2 pi): t times a polynomial in
 // t = 1 / (1 + .3 u), fitted to 4e-9 up to u = 14.6.
 template <class T>
@@ -90,7 +107,7 @@ Var gaussian(Var x, double scale) { return record(gaussian_op, {x}, to_attribute
     {.name = "erf",
      .reference = [](double x) { return std::erf(x); },
      .points = {{0, 0, 2 * std::numbers::inv_sqrtpi}, {infinity, 1, 0}, {-infinity, -1, 0}}},
-    [](auto x) { return simd::erf(x); },
+    [](auto x) { return erf_of(x); },
     [](Var t, Var x, Var) { return t * (2 * std::numbers::inv_sqrtpi * gaussian(x, 1)); });
 
 [[gnu::init_priority(library_ops)]] const Unary erfc_op(
