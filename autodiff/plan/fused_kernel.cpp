@@ -11,6 +11,7 @@ FusedKernel::FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shap
       columns_(shape.rank() == 0 ? 1 : shape[-1]),
       instructions_(std::move(instructions)) {
   for (const Shape& own : from) sources_.push_back(source_of(own, shape));
+  for (const Source& source : sources_) reaches_.push_back(source.reach);
   at_once_ = size_ <= block &&
              std::none_of(sources_.begin(), sources_.end(), [](const Source& s) { return s.reach == Reach::in_place; });
   share_registers();
@@ -119,12 +120,12 @@ const T* FusedKernel::block_of(const Source& source, const T* data, Index at, In
 template <class T>
 void FusedKernel::run_at_once(const void* const* from, void* const* outputs, T* buffers, T* registers) const {
   std::array<const void*, most_values> operands;
-  for (std::size_t s = 0; s < sources_.size(); ++s, buffers += block) {
+  for (std::size_t s = 0; s < reaches_.size(); ++s, buffers += block) {
     const T* data = static_cast<const T*>(from[s]);
-    operands[s] = sources_[s].reach == Reach::whole ? data : buffers;
-    if (sources_[s].reach == Reach::single)
+    operands[s] = reaches_[s] == Reach::whole ? data : buffers;
+    if (reaches_[s] == Reach::single)
       std::fill_n(buffers, size_, *data);
-    else if (sources_[s].reach != Reach::whole)
+    else if (reaches_[s] != Reach::whole)
       gather(sources_[s].walk, data, 0, size_, buffers);
   }
   compute<T>(operands.data(), outputs, 0, size_, registers);

@@ -73,7 +73,8 @@ class FusedKernel {
   Dtype dtype_;
   Index size_, columns_;
   std::vector<Source> sources_;
-  bool at_once_ = true;  // one block holds all elements, and no source begins anew in it
+  std::vector<Reach> reaches_;  // of the sources, side by side
+  bool at_once_ = true;         // one block holds all elements, and no source begins anew in it
   std::vector<Instruction> instructions_;
   std::vector<int> register_of_;  // of an instruction's result; -1: it lies in an output
   std::size_t registers_ = 0;

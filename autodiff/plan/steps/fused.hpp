@@ -21,7 +21,9 @@ std::vector<Shape> shapes_of(const std::vector<Operand>& operands);
 struct Pointers {
   std::array<const void*, FusedKernel::most_operands> operands;
   std::array<void*, FusedKernel::most_outputs> outputs;
-  Pointers(const Frame& frame, const std::vector<Operand>& operands, const std::vector<Operand>& outputs);
+  Pointers(const Frame& frame, const std::vector<Operand>& from, const std::vector<Operand>& to);
+  // By the addresses alone, which lie closer together.
+  Pointers(const Frame& frame, const std::vector<Address>& from, const std::vector<Address>& to);
 };
 
 }  // namespace wengert::plan

@@ -10,26 +10,28 @@ namespace {
 class FusedStep final : public Step {
  public:
   explicit FusedStep(FusedCode code)
-      : operands_(std::move(code.operands)),
-        outputs_(std::move(code.outputs)),
-        kernel_(outputs_[0].type.dtype, outputs_[0].type.shape, shapes_of(operands_), std::move(code.instructions)) {
+      : type_(code.outputs[0].type),
+        kernel_(type_.dtype, type_.shape, shapes_of(code.operands), std::move(code.instructions)) {
+    for (const Operand& operand : code.operands) from_.push_back(operand.address);
+    for (const Operand& output : code.outputs) to_.push_back(output.address);
     flops = static_cast<double>(kernel_.size()) * static_cast<double>(kernel_.instructions());
     microseconds = flops / element_flops_per_us;
   }
   Index tasks() const override { return std::max<Index>(1, (kernel_.size() + piece - 1) / piece); }
   std::size_t scratch_bytes() const override { return kernel_.scratch_bytes(); }
   std::string kernel() const override {
-    return fmt::format("chain of {} ops, {}", kernel_.instructions(), to_string(outputs_[0].type));
+    return fmt::format("chain of {} ops, {}", kernel_.instructions(), to_string(type_));
   }
   void run(const Frame& frame, Index task) const override {
-    const Pointers pointers(frame, operands_, outputs_);
+    const Pointers pointers(frame, from_, to_);
     kernel_.run(pointers.operands.data(), pointers.outputs.data(), task * piece,
                 std::min(kernel_.size(), (task + 1) * piece), frame.scratch);
   }
 
  private:
   static constexpr Index piece = 8 * FusedKernel::block;
-  std::vector<Operand> operands_, outputs_;
+  std::vector<Address> from_, to_;
+  Type type_;  // of each output
   FusedKernel kernel_;
 };
 
@@ -102,6 +104,11 @@ std::vector<Shape> shapes_of(const std::vector<Operand>& operands) {
 Pointers::Pointers(const Frame& frame, const std::vector<Operand>& from, const std::vector<Operand>& to) {
   for (std::size_t i = 0; i < from.size(); ++i) operands[i] = frame.at(from[i].address);
   for (std::size_t i = 0; i < to.size(); ++i) outputs[i] = frame.at(to[i].address);
+}
+
+Pointers::Pointers(const Frame& frame, const std::vector<Address>& from, const std::vector<Address>& to) {
+  for (std::size_t i = 0; i < from.size(); ++i) operands[i] = frame.at(from[i]);
+  for (std::size_t i = 0; i < to.size(); ++i) outputs[i] = frame.at(to[i]);
 }
 
 std::unique_ptr<Step> fused_step(const Lowering& lowering, const FusionGroup& group, Index count) {
