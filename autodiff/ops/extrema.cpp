@@ -41,7 +41,16 @@ T best_neighbour(const T* x, Index n) {
   Index i = 1;
   if (n >= width) {
     auto lanes = simd::load(x);
-    for (i = width; i + width <= n; i += width) lanes = better_lanes<Largest>(lanes, simd::load(x + i));
+    i = width;
+    if (n >= 4 * width) {  // four at a time, of which none waits for the one before
+      std::array<simd::Batch<T>, 4> each{lanes, simd::load(x + width), simd::load(x + 2 * width),
+                                         simd::load(x + 3 * width)};
+      for (i = 4 * width; i + 4 * width <= n; i += 4 * width)
+        for (std::size_t k = 0; k < 4; ++k)
+          each[k] = better_lanes<Largest>(each[k], simd::load(x + i + static_cast<Index>(k) * width));
+      lanes = better_lanes<Largest>(better_lanes<Largest>(each[0], each[1]), better_lanes<Largest>(each[2], each[3]));
+    }
+    for (; i + width <= n; i += width) lanes = better_lanes<Largest>(lanes, simd::load(x + i));
     alignas(alignment) std::array<T, static_cast<std::size_t>(width)> values;
     simd::store<T>(values.data(), lanes);
     best = values[0];

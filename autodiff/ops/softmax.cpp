@@ -61,7 +61,12 @@ struct Weight {
   simd::Batch<T> largest, sum;
 
   explicit Weight(const Lines<T>& lines) : largest(static_cast<T>(-infinity)) {
-    for (Index i = 0; i < lines.steps(); ++i) largest = simd::max(largest, lines.at(i));
+    std::array<simd::Batch<T>, 4> each{largest, largest, largest, largest};  // none waits for the one before
+    Index at = 0;
+    for (; at + 4 <= lines.steps(); at += 4)
+      for (std::size_t k = 0; k < 4; ++k) each[k] = simd::max(each[k], lines.at(at + static_cast<Index>(k)));
+    for (; at < lines.steps(); ++at) each[0] = simd::max(each[0], lines.at(at));
+    largest = simd::max(simd::max(each[0], each[1]), simd::max(each[2], each[3]));
     if (lines.stride == 1) largest = fold(largest, [](T a, T b) { return a > b || std::isnan(a) ? a : b; });
     sum = sum_pairwise<T, 1>(lines.steps(), [&](Index i, std::size_t) { return simd::exp(lines.at(i) - largest); })[0];
     if (lines.stride == 1) sum = fold(sum, [](T a, T b) { return a + b; });
