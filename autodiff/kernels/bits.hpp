@@ -92,14 +92,19 @@ inline Batch<double> inverse_estimate(Batch<double> b) {
 }
 #endif
 
-// max(x, low), min(x, high) with NaN kept.
+// max(x, low), min(x, high). NaN is kept: of x86's instructions, the second operand.
 template <class T>
 Batch<T> at_least(Batch<T> x, T low) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4)
-    return _mm512_max_ps(Batch<T>(low), x);  // NaN, the second operand, stays
+    return _mm512_max_ps(Batch<T>(low), x);
   else
     return _mm512_max_pd(Batch<T>(low), x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return _mm256_max_ps(Batch<T>(low), x);
+  else
+    return _mm256_max_pd(Batch<T>(low), x);
 #else
   return xsimd::select(x < Batch<T>(low), Batch<T>(low), x);
 #endif
@@ -111,6 +116,11 @@ Batch<T> at_most(Batch<T> x, T high) {
     return _mm512_min_ps(Batch<T>(high), x);
   else
     return _mm512_min_pd(Batch<T>(high), x);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return _mm256_min_ps(Batch<T>(high), x);
+  else
+    return _mm256_min_pd(Batch<T>(high), x);
 #else
   return xsimd::select(x > Batch<T>(high), Batch<T>(high), x);
 #endif
