@@ -227,7 +227,8 @@ void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b,
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
   }
-  const auto [rows, columns] = product_block<T>(m, n, k);
+  const ProductBlock size = product_block<T>(m, n, k);
+  const Index rows = size.rows, columns = size.columns;  // Clang's lambdas capture no structured bindings
   const Index down = (m + rows - 1) / rows, across = (n + columns - 1) / columns;
   const auto block = [&](Index task) {
     const Index i = task % down * rows, j = task / down * columns;  // the same columns of b as long as possible
