@@ -77,14 +77,14 @@ struct Signature {
   Dtype dtype(int i) const { return in[static_cast<std::size_t>(i)]->dtype; }
 };
 
-// The arguments of a kernel: memory and shapes, already checked. Operands and output are contiguous and cache-line
-// aligned; the output overlaps none.
+// The arguments of a kernel: memory and shapes, already checked. Operands and output are contiguous and start at an
+// element, of a range of rows or a view wherever that lies in its array; the output overlaps none.
 struct Kernel {
   Signature signature;
   std::span<const void* const> operands;
   const Type& type;  // of the output
   void* output;
-  void* scratch;  // scratch_bytes(), aligned
+  void* scratch;  // scratch_bytes(), from a cache line on
 
   template <class T>
   const T* in(int i) const {
