@@ -7,12 +7,11 @@
 namespace wengert::plan {
 namespace {
 
-// Where no sum over rows says otherwise; of thin rows as many more as are worth the steps of a range.
-constexpr Index rows_of_a_range = 96, elements_of_a_range = 2048;
+constexpr Index rows_of_a_range = 96;  // where no sum over rows says otherwise
 
-// A number of ranges that two or four threads can share evenly. `width` is the number of elements of the widest rows.
-Index ranges_of(Index extent, Index width) {
-  const Index ranges = extent / std::max(rows_of_a_range, elements_of_a_range / std::max<Index>(width, 1));
+// A number of ranges that two or four threads can share evenly.
+Index ranges_of(Index extent) {
+  const Index ranges = extent / rows_of_a_range;
   return ranges < 2 ? 1 : (ranges + 3) / 4 * 4;
 }
 
@@ -68,20 +67,12 @@ class Scheduler {
   }
 
   void add_ranges(const std::vector<std::size_t>& groups, Stage& stage) {
-    if (stage.units == 0) stage.units = stage.shares = ranges_of(rows_.extent, widest(groups));
+    if (stage.units == 0) stage.units = stage.shares = ranges_of(rows_.extent);
     stage.all = make_variant(groups, rows_.extent);
     if (stage.units == 1) return;
     const Index shorter = rows_.extent / stage.units;
     stage.ranges.push_back(make_variant(groups, shorter));
     if (rows_.extent % stage.units != 0) stage.ranges.push_back(make_variant(groups, shorter + 1));
-  }
-
-  // The most elements of a row that any of the groups computes.
-  Index widest(const std::vector<std::size_t>& groups) const {
-    Index most = 1;
-    for (std::size_t g : groups)
-      for (Id member : groups_[g].members) most = std::max(most, graph_.nodes[member].type.shape.size() / rows_.extent);
-    return most;
   }
 
   Variant make_variant(const std::vector<std::size_t>& groups, Index rows) {

@@ -189,15 +189,3 @@ BOOST_AUTO_TEST_CASE(extents_of_nothing) {
                      what, dtype);
       }
 }
-
-BOOST_AUTO_TEST_CASE(thin_rows_go_in_longer_ranges) {
-  const auto ranges = [](const Shape& shape) {
-    const Plan plan = compile([](Vars in) { return std::vector{sin(cumsum(in[0], -1))}; }, {{Dtype::f32, shape}});
-    const std::string text = plan.explain(), before = "rows, in ";
-    const std::size_t at = text.find(before);
-    return at == std::string::npos ? 1 : std::stoi(text.substr(at + before.size()));
-  };
-  BOOST_TEST(ranges({100'000, 64}) == 1044);
-  BOOST_TEST(ranges({100'000, 2}) == 100);
-  BOOST_TEST(ranges({1000, 2}) == 1);
-}
