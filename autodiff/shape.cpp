@@ -85,6 +85,7 @@ std::string join(std::span<const Index> numbers) { return fmt::format("{}", fmt:
 std::string join(std::span<const int> numbers) { return fmt::format("{}", fmt::join(numbers, ", ")); }
 
 std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
+  if (a == b) return a;
   const int rank = std::max(a.rank(), b.rank());
   Shape result = a.padded(rank);
   for (int axis = -b.rank(); axis < 0; ++axis) {

@@ -62,6 +62,7 @@ Type ElementwiseOp::infer(const Signature& s) const {
       reject(fmt::format("operand {} is {}: needs f32 or f64 (use cast)", i, name_of(s.dtype(i))));
     if (s.dtype(i) != out.dtype)
       reject(fmt::format("operands differ in dtype: {} and {} (use cast)", name_of(out.dtype), name_of(s.dtype(i))));
+    if (s.shape(i) == out.shape) continue;
     const auto stretched = broadcast(out.shape, s.shape(i));
     if (!stretched)
       reject(fmt::format("shapes do not broadcast: {} and {}", to_string(out.shape), to_string(s.shape(i))));
@@ -73,8 +74,11 @@ Type ElementwiseOp::infer(const Signature& s) const {
 void ElementwiseOp::run(const Kernel& k) const {
   const Index size = k.out_shape().size();
   if (size == 0) return;
-  std::array<Reader, most_operands> readers;
   const std::size_t arity = k.operands.size();
+  bool alike = true;  // all shapes: small arrays take no more than the call
+  for (std::size_t i = 0; i < arity; ++i) alike = alike && k.shape(static_cast<int>(i)) == k.out_shape();
+  if (alike && size < shared_from) return block(size, k.operands.data(), k.output, k.type.dtype, k.attributes());
+  std::array<Reader, most_operands> readers;
   for (std::size_t i = 0; i < arity; ++i) {
     const Shape& shape = k.shape(static_cast<int>(i));
     const bool direct = shape.size() == size;

@@ -63,6 +63,7 @@ Tape& Tape::of(Var var, Where where, std::string_view reader) {
 }
 
 std::uint32_t Tape::index_of(Var var, Where where, std::string_view reader) const {
+  if (holds(var)) return var.index_;
   if (&of(var, where, reader) != this)
     throw Error(fmt::format("{}this Var belongs to another tape  ({})", bracketed(reader), location(where, scope_)));
   if (var.index_ >= size_ || node(var.index_).birth != var.birth_)
@@ -148,7 +149,10 @@ Var Tape::full(const Type& type, double value, Where where) {
 }
 
 std::uint32_t Tape::resolve(const Operand& operand, Dtype dtype, const Op& op, Where where) {
-  if (!operand.is_number()) return index_of(operand.var(), operand.where(), op.name());
+  if (!operand.is_number()) {
+    const Var var = operand.var();
+    return holds(var) ? var.index_ : index_of(var, operand.where(), op.name());
+  }
   const double number = operand.number();
   if (dtype == Dtype::i32 && number != std::trunc(number))
     throw Error(fmt::format("[{}] {} is no integer, and the other operand is i32  ({})", op.name(), number,
@@ -173,11 +177,9 @@ Var Tape::record(const Op& op, std::span<const Operand> operands, const Attribut
     throw Error(fmt::format("[{}] takes {} operands, got {}  ({})", op.name(), op.arity(), operands.size(),
                             location(where, scope_)));
   Dtype dtype = dtype_;
-  for (const Operand& operand : operands)
-    if (!operand.is_number()) {
-      dtype = node(index_of(operand.var(), operand.where(), op.name())).type.dtype;
-      break;
-    }
+  if (const auto var = std::ranges::find_if(operands, [](const Operand& o) { return !o.is_number(); });
+      var != operands.end())
+    dtype = node(resolve(*var, dtype, op, where)).type.dtype;
   // Constants are recorded here, before this call's operands are listed.
   const Mark before = mark();
   std::array<std::uint32_t, 8> few;
