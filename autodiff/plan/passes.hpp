@@ -35,9 +35,9 @@ Graph eliminate_common_subexpressions(const Graph& graph);
 // transpose: a flag. Leaves dead nodes.
 Graph simplify(const Graph& graph);
 
-// Loop merging: loops that begin with the same carry and take the same steps, as far as one of them goes, become one that
-// gives the results of both. So a scan of which value and gradient are wanted is not run once for its results and once
-// more for the carries that its reverse reads, and a loop's tangents bring its value along. Wants repeats gone.
+// Loop merging: loops that begin with the same carry and take the same steps, as far as one of them goes, become one
+// that gives the results of both. So a scan of which value and gradient are wanted is not run once for its results and
+// once more for the carries that its reverse reads, and a loop's tangents bring its value along. Wants repeats gone.
 Graph merge_loops(const Graph& graph);
 
 // Weight layout: a weight that a product reads transposed, [m,k] x [n,k]', is transposed once for all rows, where there
