@@ -206,8 +206,8 @@ class Replacement {
   // False where a reader takes no part alone.
   bool redirect(const Loop& old, const std::vector<std::size_t>& part) {
     const Packing& before = old.op->packing();
-    std::optional<Id> alone;  // of a loop with one result
-    if (part.size() == 1) alone = whole_part(part[0], to_.nodes[old.id]);
+    std::optional<Id> alone;                                                      // of a loop with one result
+    if (part.size() == 1) alone = whole_part(part[0], Value(to_.nodes[old.id]));  // a copy: nodes are added
     for (Id id = 0; id <= loop_; ++id)
       for (Id& operand : to_.nodes[id].operands)
         if (operand == old.id && !(alone ? read(operand, *alone) : move_slice(to_.nodes[id], before, part)))
