@@ -101,15 +101,16 @@ struct SliceBackward final : OpWith<SliceBackwardArguments> {
       parallel_pieces(runs, grain, [&](Index begin, Index end) {
         for (Index r = begin; r < end; ++r) {
           const T* from = k.in<T>(0) + r * count * inner;
-          T *out = k.out<T>() + r * extent * inner, *to = out + a.start * inner;
+          T* out = k.out<T>() + r * extent * inner;
           if (a.step == 1 && count > 0) {
-            std::fill(out, to, T(0));
+            T* to = std::fill_n(out, a.start * inner, T(0));
             to = std::copy_n(from, count * inner, to);
             std::fill(to, out + extent * inner, T(0));
             continue;
           }
           std::fill(out, out + extent * inner, T(0));
-          for (Index i = 0; i < count; ++i, from += inner, to += a.step * inner) std::copy_n(from, inner, to);
+          for (Index i = 0; i < count; ++i)  // where there is nothing to copy, start may be anything
+            std::copy_n(from + i * inner, inner, out + (a.start + i * a.step) * inner);
         }
       });
     });
