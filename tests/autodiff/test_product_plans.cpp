@@ -112,6 +112,17 @@ BOOST_AUTO_TEST_CASE(random_sizes_to_700) {
   }
 }
 
+// Weights and gradients that outgrow the cache, in blocks of several rows and columns that copy what they read. Rows
+// have more elements than the weights, or a plan would take those of the weights for the batch.
+BOOST_AUTO_TEST_CASE(wide_layers) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (const bool transposed : {false, true}) {
+      if (SANITIZED && (dtype == Dtype::f64) != transposed) continue;
+      BOOST_CHECK_NO_THROW(check(
+          {500, 600, 610, {"tanh", tanh}, true, transposed, Layer::Weight::parameter, Layer::Mask::elements, dtype}));
+    }
+}
+
 // Chains that are cut: long rows, and gradients of weights over so many rows that a share has many groups of them.
 BOOST_AUTO_TEST_CASE(long_sums) {
   using Weight = Layer::Weight;

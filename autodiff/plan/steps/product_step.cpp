@@ -103,10 +103,10 @@ class ProductStep final : public Step {
 
   // The ops take a strip of rows while it is in the L1 cache: some tiles of 6 or of 8 rows. What it would
   // save is little beside a deep product, which gains by more rows for each copy of b.
-  static constexpr Index deep = 256;
+  static constexpr Index deep = 256, most_rows = 64;
   static Index strip_rows(Index columns) {
     const Index tile = columns >= 64 ? 6 : 8;
-    return std::clamp<Index>(4096 / columns / tile * tile + tile, tile, 64);
+    return std::clamp<Index>(4096 / columns / tile * tile + tile, tile, most_rows);
   }
 
   // A block of a b': rows of b a', which reads b where it lies, or, where b is the smaller one, a times the transposed
