@@ -1,4 +1,5 @@
 // Functions of two operands, elementwise: pow, atan2, hypot, logaddexp, xlogy.
+#include "autodiff/kernels/powers.hpp"
 #include "autodiff/ops/elementwise.hpp"
 
 namespace wengert {
@@ -13,23 +14,6 @@ EdgeCase pair(double a, double b, double y, double by_a, double by_b, bool kink 
 }
 EdgeCase bend(double a, double b, double y, double by_a, double by_b) { return pair(a, b, y, by_a, by_b, true); }
 
-// a^exponent(b), with a function of batches of f64. In f32 it is exp(exponent log a) in f64, which has 29 bits to spare
-// and loses 8 of them; lane(a, b) is called where a is not positive or something not finite. In f64, where exp would
-// magnify the rounding of a product by up to 700, it always is.
-template <class T, class Exponent, class Lane>
-simd::Batch<T> pow_of(simd::Batch<T> a, simd::Batch<T> b, [[maybe_unused]] Exponent exponent, Lane lane) {
-  using B = simd::Batch<T>;
-  if constexpr (sizeof(T) == 4) {
-    const B limit(std::numeric_limits<T>::infinity());
-    const simd::Wide x = simd::widen(a), y = simd::widen(b);
-    const auto power = [&](std::size_t i) { return simd::exp(exponent(y[i]) * simd::log(x[i])); };
-    return simd::patch(simd::narrow({power(0), power(1)}), a, b,
-                       !((a > B(0)) && (a < limit) && (xsimd::abs(b) < limit)), lane);
-  } else {
-    return simd::patch(a, a, b, a == a || xsimd::isnan(a), lane);
-  }
-}
-
 struct LoweredPowArguments {
   double by = 1;
   template <class Visit>
@@ -42,19 +26,21 @@ struct LoweredPowArguments {
 struct LoweredPow final : OpWith<LoweredPowArguments, ElementwiseOp> {
   LoweredPow() : OpWith({.name = "pow_lowered", .arity = 2, .linearity = Linearity::elementwise}) {}
 
-  static double value(double a, double b, double by) {
-    const double power = b - by, taken = b - power, lost = (b - (power + taken)) + (taken - by);  // (Knuth)
-    const double y = std::pow(a, power);
-    return a > 0 && std::isfinite(power) && std::isfinite(y) && lost != 0 ? y + y * (lost * std::log(a)) : y;
+  // b - by in two words (Knuth)
+  static simd::TwoWords<double> lowered(simd::Batch<double> b, double by) {
+    const simd::Batch<double> minus(-by), power = b + minus, taken = power - minus;
+    return {power, (b - taken) + (minus - (power - taken))};
   }
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
-    const auto lowered = [by = arguments(attributes).by](auto a, auto b) {
-      using T = typename decltype(a)::value_type;
-      return pow_of(
-          a, b, [by](simd::Batch<double> y) { return y - simd::Batch<double>(by); },
-          [by](T x, T y) { return static_cast<T>(value(static_cast<double>(x), static_cast<double>(y), by)); });
+    const auto power = [by = arguments(attributes).by](auto a, auto b) {
+      if constexpr (sizeof(typename decltype(a)::value_type) == 4) {
+        const simd::Wide y = simd::widen(b);
+        return simd::pow(a, simd::Wide{y[0] - simd::Batch<double>(by), y[1] - simd::Batch<double>(by)});
+      } else {
+        return simd::pow(a, lowered(b, by));
+      }
     };
-    detail::map_block<2>(lowered, n, in, out, dtype);
+    detail::map_block<2>(power, n, in, out, dtype);
   }
   Var local_jvp(const Call& c, int i, Var t) const override;
   std::vector<Example> examples() const override {
@@ -107,11 +93,7 @@ Var LoweredPow::local_jvp(const Call& c, int i, Var t) const {
                     pair(nan, 0, 1, 0, nan), pair(1, nan, 1, nan, 0), pair(infinity, -1, 0, 0, nan),
                     pair(2, -infinity, 0, nan, 0), pair(-1, infinity, 1, infinity, nan),
                     pair(1e4, -3, 1e-12, -3e-16, 9.210340371976183e-12)}},
-    [](auto a, auto b) {
-      using T = typename decltype(a)::value_type;
-      return pow_of(
-          a, b, [](simd::Batch<double> y) { return y; }, [](T x, T y) { return std::pow(x, y); });
-    },
+    [](auto a, auto b) { return simd::pow(a, b); },
     [](int i, Var t, Var a, Var b, Var y) { return pow_jvp(i, t, a, b, y, 0); });
 
 struct PowNumberArguments {
@@ -138,13 +120,6 @@ struct PowNumber final : OpWith<PowNumberArguments, ElementwiseOp> {
     }
     return result;
   }
-  template <class T>
-  static simd::Batch<T> value(simd::Batch<T> x, double power) {
-    using B = simd::Batch<T>;
-    return pow_of(
-        x, B(static_cast<T>(power)), [power](simd::Batch<double>) { return simd::Batch<double>(power); },
-        [power](T lane, T) { return static_cast<T>(std::pow(static_cast<double>(lane), power)); });
-  }
   // Small whole powers are products, halves square roots.
   void block(Index n, const void* const* in, void* out, Dtype dtype, const Attributes& attributes) const override {
     const double power = arguments(attributes).power;
@@ -161,7 +136,7 @@ struct PowNumber final : OpWith<PowNumberArguments, ElementwiseOp> {
       [&]<int... p>(std::integer_sequence<int, p...>) { (run(std::integral_constant<int, p - 8>()), ...); }
       (std::make_integer_sequence<int, 17>());
     } else {
-      detail::map_block<1>([power](auto x) { return value(x, power); }, n, in, out, dtype);
+      detail::map_block<1>([power](auto x) { return simd::pow(x, simd::Batch<double>(power)); }, n, in, out, dtype);
     }
   }
   Var local_jvp(const Call& c, int, Var t) const override {
