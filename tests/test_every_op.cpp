@@ -61,7 +61,7 @@ const std::vector<Composite>& composites() {
        {.rows = {0}, .parameters = {1}}},
       {"a loop's result and its gradient",
        [](Vars in) {
-         const Var last = scan([w = in[1]](Var x) { return sin(x * w); }, in[0], 4);
+         const Var last = scan([w = in[1]](Var x) { return sin(x * exp(w)); }, in[0], 4);
          return last + grad(sum(square(last)), in[0]);
        },
        {{200, 3}, {3}},

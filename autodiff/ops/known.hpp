@@ -20,6 +20,8 @@ const Op& sigmoid_op();
 const Op& silu_op();
 const Op& matmul_op();  // MatmulOptions
 const Op& sum_op();     // ReductionArguments
+const Op& softmax_op();
+const Op& log_softmax_op();  // AxisArgument, both
 
 const Op& cumsum_op();
 struct CumsumArguments {

@@ -250,19 +250,22 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
     return y;
   }
 };
-[[gnu::init_priority(library_ops)]] const Softmax<false> softmax_op;
-[[gnu::init_priority(library_ops)]] const Softmax<true> log_softmax_op;
+[[gnu::init_priority(library_ops)]] const Softmax<false> softmax_instance;
+[[gnu::init_priority(library_ops)]] const Softmax<true> log_softmax_instance;
 
 }  // namespace
+
+const Op& softmax_op() { return softmax_instance; }
+const Op& log_softmax_op() { return log_softmax_instance; }
 
 Var logsumexp(Operand x, Axes axes, Reduce options) {
   return record(logsumexp_op, {x}, LogSumExp::with({axes_of(x, axes, "logsumexp"), options.keepdims}));
 }
 Var softmax(Operand x, Axis axis) {
-  return record(softmax_op, {x}, to_attributes(AxisArgument{axis_of(x, axis, "softmax")}));
+  return record(softmax_op(), {x}, to_attributes(AxisArgument{axis_of(x, axis, "softmax")}));
 }
 Var log_softmax(Operand x, Axis axis) {
-  return record(log_softmax_op, {x}, to_attributes(AxisArgument{axis_of(x, axis, "log_softmax")}));
+  return record(log_softmax_op(), {x}, to_attributes(AxisArgument{axis_of(x, axis, "log_softmax")}));
 }
 
 }  // namespace wengert

@@ -13,9 +13,10 @@ constexpr Pass table[] = {
     {.name = "common subexpressions", .run = eliminate_common_subexpressions},  // hoisting counts readers
     {.name = "loops merged", .run = merge_loops},
     {.name = "batch invariants hoisted", .run = hoist_batch_invariants, .keeps = Keeps::accuracy},
+    {.name = "loop invariants hoisted", .run = hoist_loop_invariants},
     {.name = "dead code", .run = eliminate_dead_code},
     {.name = "sigmoids shared", .run = share_sigmoids},
-    {.name = "common subexpressions", .run = eliminate_common_subexpressions},  // the sigmoids, hoisted rows
+    {.name = "common subexpressions", .run = eliminate_common_subexpressions},  // the sigmoids, what was hoisted
     {.name = "barriers removed", .run = remove_barriers},
 };
 

@@ -55,6 +55,14 @@ Graph transpose_weights(const Graph& graph);
 // repeats and needless nodes gone: a value that seems to be read twice is not taken apart.
 Graph hoist_batch_invariants(const Graph& graph);
 
+// Loop-invariant hoisting: what a loop's body, or its condition, computes of the loop's constants alone (parameters,
+// what a step captured) is computed once, before the loop, and is a constant of it. That holds for elementwise ops,
+// products, reductions, softmax and what moves values. It is left in the loop where a step would read more than it does
+// now for the sake of a few operations (a sum of a row and a column), and where it costs nothing there (a view, a
+// broadcast); so are ops that may refuse values, since the loop may not get to them, and draws. Leaves dead nodes.
+// Wants loops merged: afterwards they do not begin alike.
+Graph hoist_loop_invariants(const Graph& graph);
+
 // Shared sigmoids: silu(x) where sigmoid(x) is needed as well (by its derivative) is x sigmoid(x). Leaves the sigmoids
 // to be merged.
 Graph share_sigmoids(const Graph& graph);

@@ -3,9 +3,7 @@
 #include "autodiff/ops/known.hpp"
 
 namespace wengert::plan {
-namespace {
 
-// Where a value begins in its operand, in bytes; nothing where it is no run of the operand's elements.
 std::optional<std::size_t> begin_in_operand(const Graph& graph, const Value& value) {
   if (value.is_leaf() || value.type.bytes() == 0) return {};
   if (value.is(reshape_op())) return 0;
@@ -16,8 +14,6 @@ std::optional<std::size_t> begin_in_operand(const Graph& graph, const Value& val
   const Index inner = from.trailing(-axis - 1).size();
   return static_cast<std::size_t>(start * inner) * size_of(value.type.dtype);
 }
-
-}  // namespace
 
 std::vector<std::optional<View>> views_of(const Graph& graph, const RowPlan& rows) {
   std::vector<std::optional<View>> views(graph.nodes.size());

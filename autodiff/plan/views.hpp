@@ -12,6 +12,9 @@ struct View {
   std::size_t offset;  // in bytes
 };
 
+// Where a value begins in its operand, in bytes; nothing where it is no run of the operand's elements.
+std::optional<std::size_t> begin_in_operand(const Graph& graph, const Value& value);
+
 // Of each node, nothing where it has a step, or comes from outside. An output is never a view, and neither is what goes
 // by rows but for a reshape of rows that are read where they are made.
 std::vector<std::optional<View>> views_of(const Graph& graph, const RowPlan& rows);

@@ -126,6 +126,8 @@ BOOST_AUTO_TEST_CASE(known_ops_state_their_arguments) {
   };
   check(matmul_op(), "matmul", MatmulOptions{});
   check(sum_op(), "sum", ReductionArguments{});
+  check(softmax_op(), "softmax", AxisArgument{});
+  check(log_softmax_op(), "log_softmax", AxisArgument{});
   check(cumsum_op(), "cumsum", CumsumArguments{});
   check(cast_op(), "cast", CastArguments{});
   check(reshape_op(), "reshape", ReshapeArguments{});

@@ -4,55 +4,13 @@
 #include <queue>
 #include <utility>
 
-#include "autodiff/loops/loop_op.hpp"
 #include "autodiff/ops/known.hpp"
 #include "autodiff/plan/graph_rewriter.hpp"
 #include "autodiff/plan/passes.hpp"
+#include "autodiff/plan/passes/loops_of_graphs.hpp"
 
 namespace wengert::plan {
 namespace {
-
-// A scan as a plan runs it, made of two.
-class MergedScan final : public LoopOp {
- public:
-  MergedScan(Graph body, std::size_t carry, std::size_t xs, const ScanRange& range, Packing packing)
-      : LoopOp("scan", static_cast<int>(body.inputs.size()), std::move(packing)),
-        body_(std::move(body)),
-        carry_(carry),
-        xs_(xs),
-        range_(range) {}
-  std::unique_ptr<LoopRun> make_run() const override { return scan_run(body_, carry_, xs_, packing(), range_); }
-  LoopParts parts() const override { return {nullptr, &body_, carry_, xs_, range_}; }
-
- private:
-  Graph body_;
-  std::size_t carry_, xs_;
-  ScanRange range_;
-};
-
-// A loop of the graph at hand.
-struct Loop {
-  Id id;
-  const LoopOp* op;
-  LoopParts parts;
-  std::span<const Id> operands;
-
-  std::span<const Id> carry() const { return operands.first(parts.carry); }
-  std::span<const Id> xs() const { return operands.subspan(parts.carry, parts.xs); }
-  // What a body captured: the last operands, but those of a condition come before the step's.
-  std::span<const Id> constants() const { return operands.last(parts.body->inputs.size() - parts.carry - parts.xs); }
-  std::span<const Id> constants_of_condition() const {
-    return operands.subspan(parts.carry, parts.condition->inputs.size() - parts.carry);
-  }
-};
-
-std::vector<Loop> loops_of(const Graph& graph) {
-  std::vector<Loop> loops;
-  for (Id id = 0; id < graph.nodes.size(); ++id)
-    if (const auto* op = dynamic_cast<const LoopOp*>(graph.nodes[id].op); op != nullptr && !graph.nodes[id].is_leaf())
-      loops.push_back({id, op, op->parts(), graph.nodes[id].operands});
-  return loops;
-}
 
 // The carry of `a` is the first part of that of `b`, and both take as many steps.
 bool start_alike(const Loop& a, const Loop& b) {
@@ -171,8 +129,8 @@ std::optional<Merger> merged_scan(const Graph& graph, const Loop& a, const Loop&
   std::vector<Id> operands(b.carry().begin(), b.carry().end());
   operands.insert(operands.end(), together.xs().begin(), together.xs().end());
   operands.insert(operands.end(), together.constants().begin(), together.constants().end());
-  const auto op = std::make_shared<MergedScan>(eliminate_dead_code(body), b.parts.carry, together.xs().size(), range,
-                                               Packing(types));
+  const auto op =
+      loop_of_graphs({}, eliminate_dead_code(body), b.parts.carry, together.xs().size(), range, Packing(types));
   result.loop = {.op = op.get(),
                  .type = op->packing().type(),
                  .operands = operands,
