@@ -1,6 +1,7 @@
-// log and log1p on SIMD batches: x = 2^e (1 + f) with .695 <= 1 + f < 1.391, e ln 2 + log(1 + f).
+// log, log1p, log2 and log10 on SIMD batches: x = 2^e (1 + f) with .695 <= 1 + f < 1.391, e ln 2 + log(1 + f).
 #pragma once
 #include "autodiff/kernels/bits.hpp"
+#include "autodiff/kernels/two_words.hpp"
 
 namespace wengert::simd {
 namespace detail {
@@ -63,15 +64,49 @@ inline Batch<float> log_of(const ExponentAndRest<float>& x, Batch<float> low) {
   const B square = x.f * x.f, tail = fma(x.f, polynomial_by_pairs(x.f, square, p), B(-0.5f));
   return fma(x.e, B(ln2_high<float>), x.f + fma(square, tail, low));
 }
-// f64: with s = f / (2 + f) it is f - (f^2/2 - s (f^2/2 + s^2 p(s^2))), as in fdlibm.
+// f64: with s = f / (2 + f) it is f - (f^2/2 - s (f^2/2 + s^2 p(s^2))), as in fdlibm, or 2 s + s^3 p(s^2).
+inline constexpr std::array<float, 4> beyond_ratio_f32{0.6666666517f, 0.4000044742f, 0.2853000582f,
+                                                       0.2372273326f};  // 7.7e-12
+inline constexpr std::array<double, 7> beyond_ratio_f64{
+    0x1.55555555555ccp-1, 0x1.999999996c2bdp-2, 0x1.24924953ca35fp-2, 0x1.c71c434b52ac1p-3,
+    0x1.74694d0f1e28ap-3, 0x1.39527b5b3c342p-3, 0x1.3224f8cb5b892p-3};  // 2.6e-18
 inline Batch<double> log_of(const ExponentAndRest<double>& x, Batch<double> low) {
   using B = Batch<double>;
-  constexpr std::array<double, 7> p{0x1.55555555555ccp-1, 0x1.999999996c2bdp-2, 0x1.24924953ca35fp-2,
-                                    0x1.c71c434b52ac1p-3, 0x1.74694d0f1e28ap-3, 0x1.39527b5b3c342p-3,
-                                    0x1.3224f8cb5b892p-3};  // 2.6e-18
   const B s = quotient(x.f, B(2) + x.f), square = s * s, half = B(0.5) * x.f;
-  const B sum = fma(half, x.f, square * polynomial_by_pairs(square, square * square, p));
+  const B sum = fma(half, x.f, square * polynomial_by_pairs(square, square * square, beyond_ratio_f64));
   return fma(x.e, B(ln2_high<double>), x.f + fnma(half, x.f, fma(s, sum, low)));
+}
+
+// f / (2 + f) in two words
+template <class T>
+TwoWords<T> ratio_of(Batch<T> f) {
+  const TwoWords<T> under = sum_of(Batch<T>(2), f);
+  const Batch<T> inverted = inverse(under.high), ratio = f * inverted;
+  return {ratio, inverted * fnma(ratio, under.low, fnma(ratio, under.high, f))};
+}
+
+// Of a base b, in two words each: 1 / log b, and the logarithm of 2, whose multiples by exponents are exact in the
+// first.
+template <class T>
+struct Base {
+  T scale, scale_low, of_2, of_2_low;
+};
+// e log 2 + (2 s + s^3 p(s^2)) / log b
+template <class T>
+Batch<T> log_to(const Base<T>& base, Batch<T> x) {
+  using B = Batch<T>;
+  const auto [e, f] = take_apart(x + B(0));
+  const TwoWords<T> s = ratio_of(f), first = product_of(s, B(2 * base.scale));
+  const B square = s.high * s.high, scaled = fma(s.high, B(2 * base.scale_low), first.low);
+  B p;
+  if constexpr (sizeof(T) == 4)
+    p = polynomial<T>(square, beyond_ratio_f32);
+  else
+    p = polynomial_by_pairs(square, square * square, beyond_ratio_f64);
+  const B low = fma(e, B(base.of_2_low), fma(s.high * square * p, B(base.scale), scaled));
+  const TwoWords<T> sum = sum_of(e * B(base.of_2), first.high, low);
+  const auto finite = xsimd::abs(e) < B(std::numeric_limits<T>::infinity());  // not of 0 and infinity on AVX-512
+  return log_where(x, xsimd::select(finite, sum.high + sum.low, e + f));
 }
 
 }  // namespace detail
@@ -81,6 +116,22 @@ Batch<T> log(Batch<T> x) {
   const Batch<T> unsigned_zero = x + Batch<T>(0);
   const detail::ExponentAndRest<T> parts = detail::take_apart(unsigned_zero);
   return detail::log_where(x, detail::log_of(parts, parts.e * Batch<T>(detail::ln2_low<T>)));
+}
+
+template <class T>
+Batch<T> log2(Batch<T> x) {
+  constexpr detail::Base<T> two = sizeof(T) == 4
+                                      ? detail::Base<T>{T(0x1.715476p+0), T(0x1.4ae0cp-26), 1, 0}
+                                      : detail::Base<T>{T(0x1.71547652b82fep+0), T(0x1.777d0ffda0d24p-56), 1, 0};
+  return detail::log_to(two, x);
+}
+template <class T>
+Batch<T> log10(Batch<T> x) {
+  constexpr detail::Base<T> ten =
+      sizeof(T) == 4 ? detail::Base<T>{T(0x1.bcb7b2p-2), T(-0x1.5b235ep-27), T(0x1.344p-2), T(0x1.3509f8p-18)}
+                     : detail::Base<T>{T(0x1.bcb7b1526e50ep-2), T(0x1.95355baaafad3p-57), T(0x1.34413509f78p-2),
+                                       T(0x1.fef311f12b358p-46)};
+  return detail::log_to(ten, x);
 }
 
 // 1 + f is taken from x rather than from 1 + x, so that nothing of x is lost: f = x 2^-e + (2^-e - 1). It is rounded

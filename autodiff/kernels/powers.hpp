@@ -19,10 +19,7 @@ inline TwoWords<double> log_in_two_words(Batch<double> x) {
                                     0x1.3b135d5720818p-4, 0x1.11221f0d587cdp-4, 0x1.dde8aed879eebp-5,
                                     0x1.ede6c5401421ep-5};  // 3.0e-22
   const auto [e, f] = take_apart(x);
-  const TwoWords<double> under = sum_of(B(2), f);
-  const B inverted = inverse(under.high), ratio = f * inverted;
-  const TwoWords<double> s{ratio, inverted * fnma(ratio, under.low, fnma(ratio, under.high, f))};
-  const TwoWords<double> w = product_of(s, s);
+  const TwoWords<double> s = ratio_of(f), w = product_of(s, s);
   const TwoWords<double> fifths =
       sum_of(B(fifth), w.high * polynomial_by_pairs(w.high, w.high * w.high, p), B(fifth_low));
   const TwoWords<double> by_w = product_of(fifths, w);

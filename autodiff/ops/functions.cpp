@@ -98,7 +98,7 @@ namespace {
                 {-1, nan, -std::numbers::log2e},
                 {infinity, infinity, 0}},
      .accuracy = {.ulp = {2, 8, 16}}},
-    [](auto x) { return xsimd::log2(x); }, [](Var t, Var x, Var) { return t * (std::numbers::log2e / x); });
+    [](auto x) { return simd::log2(x); }, [](Var t, Var x, Var) { return t * (std::numbers::log2e / x); });
 
 [[gnu::init_priority(library_ops)]] const Unary log10_op(
     {.name = "log10",
@@ -110,7 +110,7 @@ namespace {
                 {-1, nan, -std::numbers::log10e},
                 {infinity, infinity, 0}},
      .accuracy = {.ulp = {2, 8, 16}}},
-    [](auto x) { return xsimd::log10(x); }, [](Var t, Var x, Var) { return t * (std::numbers::log10e / x); });
+    [](auto x) { return simd::log10(x); }, [](Var t, Var x, Var) { return t * (std::numbers::log10e / x); });
 
 [[gnu::init_priority(library_ops)]] const Unary log1p_op(
     {.name = "log1p",

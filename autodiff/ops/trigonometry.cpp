@@ -4,6 +4,8 @@
 #include <numbers>
 #include <string>
 
+#include "autodiff/kernels/arcs.hpp"
+#include "autodiff/kernels/tangents.hpp"
 #include "autodiff/ops/elementwise.hpp"
 
 namespace wengert {
@@ -11,22 +13,6 @@ namespace {
 
 using std::numbers::pi;
 
-// tan by x - n pi/2 as for sin, and the rational function of Cephes (S. L. Moshier) on [-pi/4, pi/4].
-simd::Batch<double> tan_of(simd::Batch<double> x) {
-  using B = simd::Batch<double>;
-  using C = simd::detail::HalfPi<double>;
-  constexpr std::array<double, 3> over{-1.79565251976484877988e7, 1.15351664838587416140e6, -1.30936939181383734205e4};
-  constexpr std::array<double, 5> under{-5.38695755929454629881e7, 2.50083801823357915839e7, -1.32089234440210967447e6,
-                                        1.36812963470692954678e4, 1};
-  const B n = xsimd::nearbyint(x * B(0.63661977236758134308));
-  const B r = simd::fma(-n, B(C::low), simd::fma(-n, B(C::middle), simd::fma(-n, B(C::high), x)));
-  const B square = r * r,
-          ratio = simd::detail::polynomial<double>(square, over) / simd::detail::polynomial<double>(square, under);
-  const B tangent = simd::fma(r * square, ratio, r), half = B(0.5) * n;
-  const B value = xsimd::select(half == xsimd::floor(half), tangent, B(-1) / tangent);
-  return simd::patch(xsimd::select(x == B(0), x, value), x, !(xsimd::abs(x) <= B(C::limit)),
-                     [](double lane) { return std::tan(lane); });
-}
 [[gnu::init_priority(library_ops)]] const Unary tan_op(
     {.name = "tan",
      .reference = [](double x) { return std::sin(x) / std::cos(x); },
@@ -37,7 +23,7 @@ simd::Batch<double> tan_of(simd::Batch<double> x) {
                 {1024, -0.16056393283879805, 1.025780776528662},
                 {infinity, nan, nan},
                 {nan, nan, nan}}},
-    [](auto x) { return simd::in_double(x, tan_of); }, [](Var t, Var, Var y) { return t * (1 + square(y)); });
+    [](auto x) { return simd::tan(x); }, [](Var t, Var, Var y) { return t * (1 + square(y)); });
 
 // 1 / (1 + x^2), the derivative of atan: its own derivative is a product in which nothing vanishes before it does.
 Var inverse_quadratic(Var x);
@@ -121,8 +107,7 @@ Var atanh_slope(Var x) { return record(atanh_slope_op, {x}); }
      .high = 0.9,
      .points = {{0, 0, 1}, {1, pi / 2, infinity}, {-1, -pi / 2, infinity}, {1.5, nan, nan}, {nan, nan, nan}},
      .accuracy = {.ulp = {2, 8, 16}}},
-    [](auto x) { return simd::in_double(x, [](simd::Batch<double> z) { return xsimd::asin(z); }); },
-    [](Var t, Var x, Var) { return t * asin_slope(x); });
+    [](auto x) { return simd::asin(x); }, [](Var t, Var x, Var) { return t * asin_slope(x); });
 
 [[gnu::init_priority(library_ops)]] const Unary acos_op(
     {.name = "acos",
@@ -131,7 +116,7 @@ Var atanh_slope(Var x) { return record(atanh_slope_op, {x}); }
      .high = 0.9,
      .points = {{0, pi / 2, -1}, {1, 0, -infinity}, {-1, pi, -infinity}, {1.5, nan, nan}, {nan, nan, nan}},
      .accuracy = {.ulp = {2, 8, 16}}},
-    [](auto x) { return xsimd::acos(x); }, [](Var t, Var x, Var) { return -(t * asin_slope(x)); });
+    [](auto x) { return simd::acos(x); }, [](Var t, Var x, Var) { return -(t * asin_slope(x)); });
 
 [[gnu::init_priority(library_ops)]] const Unary asinh_op(
     {.name = "asinh",

@@ -6,7 +6,12 @@
 //   expm1     1.2    1.2    all finite results
 //   log       0.9    0.8    all normal numbers
 //   log1p     0.9    0.8    (-1, largest)
+//   log2      0.6    0.6    all normal numbers
+//   log10     0.6    0.6    all normal numbers
 //   sin, cos  1.5    1.5    |x| <= 1e6; relative, also beside their zeros
+//   tan       0.51   1.5    |x| <= 1e8
+//   asin      0.51   0.8
+//   acos      0.51   0.8
 //   tanh      1.4    1.4
 //   erf       1.2    1.4
 //   erfc      0.6    1.3    all normal results
@@ -113,6 +118,11 @@ std::vector<Function<T>> functions() {
        std::log1p,
        1.5,
        {range<T>(-0.5, 1), range<T>(-0.999, 100), range<T>(1e-30, 0.9, true), range<T>(0, large)}},
+      {"log2", log2, std::log2, 0.65, {range<T>(0.5, 2), range<T>(1e-5, 100), range<T>(0, large)}},
+      {"log10", log10, std::log10, 0.65, {range<T>(0.5, 2), range<T>(1e-5, 100), range<T>(0, large)}},
+      {"tan", tan, std::tan, wide ? 1.6 : 0.51, {range<T>(-0.8, 0.8), range<T>(-10, 10), range<T>(1e-30, 1e8, true)}},
+      {"asin", asin, std::asin, wide ? 0.9 : 0.51, {range<T>(-1, 1), range<T>(1e-30, 1, true)}},
+      {"acos", acos, std::acos, wide ? 0.9 : 0.51, {range<T>(-1, 1), range<T>(0.999, 1)}},
       {"sin", sin, std::sin, 4, {range<T>(-4, 4), range<T>(-1e3, 1e3), range<T>(-1e6, 1e6), range<T>(1e-30, 1, true)}},
       {"cos", cos, std::cos, 4, {range<T>(-4, 4), range<T>(-1e3, 1e3), range<T>(-1e6, 1e6), range<T>(1e-30, 1, true)}},
       {"tanh", tanh, std::tanh, 2, {range<T>(-1, 1), range<T>(-30, 30), range<T>(1e-30, 1, true)}},
@@ -197,6 +207,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(infinities_nan_and_zeros, T, Types) {
   expect<T>("expm1", expm1, {{oo, oo}, {-oo, -1}, {nan, nan}, {zero, zero}, {-1000, -1}});
   expect<T>("log", log, {{oo, oo}, {-1, nan}, {nan, nan}, {zero, -oo}, {-zero, -oo}, {1, zero}, {-oo, nan}});
   expect<T>("log1p", log1p, {{oo, oo}, {-1, -oo}, {-2, nan}, {nan, nan}, {zero, zero}, {-oo, nan}});
+  expect<T>("log2", log2, {{oo, oo}, {-1, nan}, {nan, nan}, {zero, -oo}, {-zero, -oo}, {1, zero}, {8, 3}, {-oo, nan}});
+  expect<T>("log10", log10,
+            {{oo, oo}, {-1, nan}, {nan, nan}, {zero, -oo}, {-zero, -oo}, {1, zero}, {1000, 3}, {-oo, nan}});
+  expect<T>("tan", tan, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
+  expect<T>("asin", asin, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}, {2, nan}, {T(-1.5), nan}});
+  expect<T>("acos", acos, {{oo, nan}, {-oo, nan}, {nan, nan}, {1, zero}, {2, nan}, {T(-1.5), nan}});
   expect<T>("sin", sin, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("cos", cos, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, 1}, {-zero, 1}});
   expect<T>("tanh", tanh, {{oo, 1}, {-oo, -1}, {nan, nan}, {zero, zero}, {-zero, -zero}});
@@ -230,7 +246,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_smallest_numbers_are_not_lost, T, Types) {
   for (const T factor : {T(1), T(1.5), T(2), T(3), T(1e6)})
     for (const T x : {factor * std::numeric_limits<T>::min(), -factor * std::numeric_limits<T>::min()})
       same.emplace_back(x, x);
-  for (Op1 op : {Op1(expm1), Op1(log1p), Op1(sin), Op1(tanh), Op1(asinh)}) expect<T>("f(x) = x", op, same);
+  for (Op1 op : {Op1(expm1), Op1(log1p), Op1(sin), Op1(tan), Op1(asin), Op1(tanh), Op1(asinh)})
+    expect<T>("f(x) = x", op, same);
 }
 
 namespace {
