@@ -6,6 +6,8 @@
 #include <numbers>
 
 #include "autodiff/kernels/exponentials.hpp"
+#include "autodiff/kernels/logarithms.hpp"
+#include "autodiff/kernels/roots.hpp"
 
 namespace wengert::simd {
 
@@ -32,12 +34,13 @@ Batch<T> mills_ratio(Batch<T> u) {
   return t * polynomial<T>(fma(t, B(2), B(-1)), c);
 }
 
-// erfc(z) = exp(-z^2) g / (1 + 9/8 z) for z >= 0 in two words, with z^2 in two words that are stated, below 800: g
-// falls slowly from 1 to .65, a polynomial in (z - 3.5) / (z + 3.5), up to z = 26.7 where the result is no normal
-// number any more. Each factor is in two words.
-inline Batch<double> erfc_of(const TwoWords<double>& z, const TwoWords<double>& square) {
+// exp(z^2) erfc(z) for z >= 0, a quotient of two words each: over falls slowly from 1 to .65, a polynomial in
+// (z - 3.5) / (z + 3.5) up to z = 26.7, where erfc is no normal number any more; under is 1 + 9/8 z.
+struct ScaledErfc {
+  TwoWords<double> over, under;
+};
+inline ScaledErfc scaled_erfc_of(const TwoWords<double>& z) {
   using B = Batch<double>;
-  using E = Exponential<double>;
   constexpr double first = 0x1.889515a2a67b5p-1, first_low = -0x1.a0a941b27d572p-55;
   constexpr std::array<double, 22> c{
       -0x1.a478d8a440d83p-3,  0x1.89732171e3087p-4,   -0x1.01bd12917bcc5p-6,  -0x1.7fcea5c147d3bp-6,
@@ -46,17 +49,94 @@ inline Batch<double> erfc_of(const TwoWords<double>& z, const TwoWords<double>& 
       0x1.b2063b7b5873cp-17,  0x1.5bc1245a4cba5p-21,  -0x1.0a7008b57a8ffp-19, 0x1.cc86c4b35b64cp-25,
       0x1.4fb7e0f478ebbp-22,  -0x1.518568da3c9dfp-27, -0x1.adea8742a573cp-25, -0x1.8068774c82414p-29,
       0x1.9ab44cfec5debp-28,  0x1.7086142848cf1p-30};  // 1.9e-17
-  const B t = quotient(z.high - B(3.5), z.high + B(3.5)), beyond_first = polynomial_by_pairs(t, t * t, c);
-  const B g = fma(t, beyond_first, B(first)), g_low = fma(t, beyond_first, B(first) - g) + B(first_low);
-
-  const TwoWords<double> part = product_of(z, B(1.125)),
-                         under = sum_of(B(1), part.high, part.low);  // whichever is larger
-  const B inverted = inverse(under.high), ratio = g * inverted;
-  const B ratio_low = inverted * (fnma(ratio, under.low, fnma(ratio, under.high, g)) + g_low);
-
+  const B t = quotient(z.high - B(3.5), z.high + B(3.5)), beyond = polynomial_by_pairs(t, t * t, c);
+  const B over = fma(t, beyond, B(first));
+  const TwoWords<double> part = product_of(z, B(1.125));
+  return {{over, fma(t, beyond, B(first) - over) + B(first_low)},
+          sum_of(B(1), part.high, part.low)};  // 1 or the larger
+}
+// erfc(z) for z >= 0, with z^2 in two words that are stated, below 800. Each factor is in two words.
+inline Batch<double> erfc_of(const TwoWords<double>& z, const TwoWords<double>& square) {
+  using B = Batch<double>;
+  using E = Exponential<double>;
+  const auto [over, under] = scaled_erfc_of(z);
+  const B inverted = inverse(under.high), ratio = over.high * inverted;
+  const B ratio_low = inverted * (fnma(ratio, under.low, fnma(ratio, under.high, over.high)) + over.low);
   const B shift(shifter<double>), n = fma(square.high, B(-E::log2e), shift) - shift;
   const TwoWords<double> power = exp_in_two_words(rest_of(TwoWords<double>{neg(square.high), neg(square.low)}, n));
   return scale(fma(power.high, ratio, fma(power.high, ratio_low, power.low * ratio)), n);
+}
+
+// erfinv(x) for 0 <= x < 1 with a quotient q of polynomials whose coefficients have one sign: up to .85 it is
+// sqrt(pi) / 2 x + x^3 q of .85^2 - x^2, from there on s + q of s = sqrt(-log(1 - x)).
+template <std::size_t N, std::size_t M, std::size_t K, std::size_t L>
+struct InverseErf {
+  std::array<double, N> near_over;
+  std::array<double, M> near_under;
+  std::array<double, K> far_over;
+  std::array<double, L> far_under;
+
+  TwoWords<double> operator()(Batch<double> x, const TwoWords<double>& s) const {
+    using B = Batch<double>;
+    const B square = x * x, gap = fnma(x, x, B(0.7225)), gaps = gap * gap, squares = s.high * s.high;
+    const auto near = x <= B(0.85);
+    const B over =
+        xsimd::select(near, polynomial_by_pairs(gap, gaps, near_over), polynomial_by_pairs(s.high, squares, far_over));
+    const B under = xsimd::select(near, polynomial_by_pairs(gap, gaps, near_under),
+                                  polynomial_by_pairs(s.high, squares, far_under));
+    const TwoWords<double> line = product_of(x, B(0x1.c5bf891b4ef6bp-1));
+    const B start = xsimd::select(near, line.high, s.high);
+    const B start_low = xsimd::select(near, fma(x, B(-0x1.618f13eb7ca89p-55), line.low), s.low);
+    return sum_of(start, fma(xsimd::select(near, square * x, B(1)), quotient(over, under), start_low));
+  }
+};
+inline constexpr InverseErf<8, 8, 8, 9> inverse_erf{
+    {0x1.b936a474a620bp-2, 0x1.0cdf967229869p+2, 0x1.ec6fd6c86bfd5p+3, 0x1.a5eea7fa6ba1fp+4, 0x1.573db71fbc9b2p+4,
+     0x1.db6084a5da531p+2, 0x1.948be011c945cp-1, 0x1.93461c385566ap-9},
+    {0x1.0000000000000p+0, 0x1.683475d3736dep+3, 0x1.8b984e45556f1p+5, 0x1.ae0b1e678f824p+6, 0x1.e512385266063p+6,
+     0x1.1038a4b5b729ep+6, 0x1.089dafa1cce11p+4, 0x1.36be4dfdb3087p+0},  // 6.7e-18
+    {-0x1.f1f0a9ea247e5p-12, -0x1.fca45d14a6be8p-1, -0x1.4a412052613f6p+0, -0x1.035b771404ccap+1, -0x1.376bcf58860e2p+0,
+     -0x1.81d1f8c609462p-3, -0x1.fda1f094d4f25p-8, -0x1.f6c84e0e47fb7p-15},
+    {0x1.0000000000000p+0, 0x1.1174c853e3383p+1, 0x1.0400861b51e3bp+2, 0x1.02986803146f3p+2, 0x1.aaeb2011b8cf9p+1,
+     0x1.10d37ae7543e1p+0, 0x1.c0c177cec9214p-4, 0x1.a6896e8881b31p-9, 0x1.1a1145607d3a7p-16}};  // 3.9e-17
+inline constexpr InverseErf<4, 5, 4, 5> short_inverse_erf{
+    {0x1.b936a46b0cb2ap-2, 0x1.eeeb3b525aad5p+0, 0x1.1884c15e9975ap+1, 0x1.048d5d402e873p-1},
+    {0x1.0000000000000p+0, 0x1.7f8cc6c76865dp+2, 0x1.5c9746f2d60bfp+3, 0x1.972041f8bd47fp+2,
+     0x1.9d10529ef71a4p-1},  // 3.0e-10
+    {-0x1.7f0f9fba2e0e3p-6, -0x1.acb53725562dap-1, -0x1.9f9f5f2a63662p-1, -0x1.dd7c507424a66p-5},
+    {0x1.0000000000000p+0, 0x1.348a96f76f20dp+0, 0x1.efddb8c5d829ep+0, 0x1.3349798353a39p-1,
+     0x1.652b863c653f8p-6}};  // 3.6e-10
+
+// Of 0 <= x < 1; elsewhere something.
+inline TwoWords<double> inverse_erf_of(Batch<double> size) {
+  const ExponentAndRest<double> parts = take_apart(Batch<double>(1) - size);
+  const Batch<double> log = log_of(parts, parts.e * Batch<double>(ln2_low<double>));
+  return inverse_erf(size, root_of(neg(log)));
+}
+// To 4e-10.
+inline TwoWords<double> short_inverse_erf_of(Batch<double> size) {
+  using B = Batch<double>;
+  const auto [e, f] = take_apart(B(1) - size);
+  const B s = quotient(f, B(2) + f), square = s * s,
+          p = polynomial(square, std::array<double, 4>{0.6666666517, 0.4000044742, 0.2853000582, 0.2372273326});
+  const B log = fma(e, B(std::numbers::ln2), fma(s * square, p, s + s));
+  return short_inverse_erf(size, {short_root_of(neg(log)), B(0)});
+}
+// value where x lies between -1 and 1, infinity there
+inline Batch<double> within_1(Batch<double> size, Batch<double> value) {
+  using B = Batch<double>;
+  const B infinity(std::numeric_limits<double>::infinity()), nan(std::numeric_limits<double>::quiet_NaN());
+  return xsimd::select(size < B(1), value, xsimd::select(size == B(1), infinity, nan));
+}
+// sqrt(pi) / 2 exp(y^2) for y = erfinv(x), whose square would magnify its rounding: exp(y^2) = scaled erfc(y) / (1 -
+// x).
+inline Batch<double> inverse_erf_slope_of(Batch<double> size, const TwoWords<double>& y) {
+  using B = Batch<double>;
+  const auto [over, under] = scaled_erfc_of(y);
+  const TwoWords<double> left = sum_of(B(1), neg(size)), factor = product_of(under, left),
+                         part = product_of(over, B(0x1.c5bf891b4ef6bp-1));
+  const B inverted = inverse(factor.high), ratio = part.high * inverted;
+  return within_1(size, fma(fnma(ratio, factor.low, fnma(ratio, factor.high, part.high)) + part.low, inverted, ratio));
 }
 
 }  // namespace detail
@@ -126,6 +206,29 @@ inline Batch<double> normal_cdf(Batch<double> x) {
   z.low = fma(size, scale_low, z.low);
   const B tail = detail::erfc_of(z, {half * square.high, half * square.low});
   return xsimd::select(x > B(0), fnma(half, tail, B(1)), half * tail);
+}
+
+// f32 is computed in f64 and rounded once.
+inline Batch<double> erfinv(Batch<double> x) {
+  const Batch<double> size = xsimd::abs(x);
+  return detail::within_1(size, detail::inverse_erf_of(size).high) ^ (x & Batch<double>(-0.0));
+}
+inline Batch<float> erfinv(Batch<float> x) {
+  return in_double(x, [](Batch<double> z) {
+    const Batch<double> size = xsimd::abs(z);
+    return detail::within_1(size, detail::short_inverse_erf_of(size).high) ^ (z & Batch<double>(-0.0));
+  });
+}
+// The derivative of erfinv.
+inline Batch<double> erfinv_slope(Batch<double> x) {
+  const Batch<double> size = xsimd::abs(x);
+  return detail::inverse_erf_slope_of(size, detail::inverse_erf_of(size));
+}
+inline Batch<float> erfinv_slope(Batch<float> x) {
+  return in_double(x, [](Batch<double> z) {
+    const Batch<double> size = xsimd::abs(z);
+    return detail::inverse_erf_slope_of(size, detail::short_inverse_erf_of(size));
+  });
 }
 
 }  // namespace wengert::simd

@@ -15,7 +15,8 @@
 //   tanh      1.4    1.4
 //   erf       1.2    1.4
 //   erfc      0.6    1.3    all normal results
-//   sigmoid   2.4    2.4
+//   erfinv    0.51   1.9
+//   sigmoid   2.5    2.4
 //   sqrt      0.5    0.5
 //   pow       0.5    0.57   all normal results
 #define BOOST_TEST_MODULE simd
@@ -24,6 +25,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "autodiff/ops.hpp"
 #include "autodiff/tape.hpp"
@@ -85,6 +87,17 @@ double error_in_ulp(Op1 op, Truth truth, const std::vector<T>& x, double absolut
 }
 
 long double logistic(long double x) { return 1 / (1 + std::exp(-x)); }
+// By Halley's method.
+long double inverted_erf(long double x) {
+  const long double size = std::abs(x);
+  long double y = size < 0.9L ? size : std::sqrt(-std::log((1 - size) * (1 + size)));
+  for (int i = 0; i < 8; ++i) {
+    const long double over = size < 0.5L ? std::erf(y) - size : (1 - size) - std::erfc(y);
+    const long double step = over * std::exp(y * y) / (2 * std::numbers::inv_sqrtpi_v<long double>);
+    y -= step / (1 + step * y);
+  }
+  return std::copysign(y, x);
+}
 
 template <class T>
 struct Function {
@@ -132,6 +145,11 @@ std::vector<Function<T>> functions() {
        std::erfc,
        1.5,
        {range<T>(-1, 1), range<T>(-6, 6), range<T>(3, wide ? 26.5 : 9.1), range<T>(1e-30, 1, true)}},
+      {"erfinv",
+       erfinv,
+       inverted_erf,
+       wide ? 2.2 : 0.51,
+       {range<T>(-1, 1), range<T>(0.8, 0.9), range<T>(1e-30, 1, true)}},
       {"sigmoid", sigmoid, logistic, 4, {range<T>(-5, 5), range<T>(low, high)}},
       {"sqrt", sqrt, std::sqrt, 0.5001, {range<T>(0, 10), range<T>(0, large)}},
   };
@@ -217,6 +235,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(infinities_nan_and_zeros, T, Types) {
   expect<T>("cos", cos, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, 1}, {-zero, 1}});
   expect<T>("tanh", tanh, {{oo, 1}, {-oo, -1}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("erf", erf, {{oo, 1}, {-oo, -1}, {nan, nan}, {zero, zero}, {-zero, -zero}});
+  expect<T>("erfinv", erfinv,
+            {{1, oo}, {-1, -oo}, {T(1.5), nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("erfc", erfc, {{oo, 0}, {-oo, 2}, {nan, nan}, {zero, 1}, {-zero, 1}, {30, 0}, {-30, 2}, {T(1e-20), 1}});
   expect<T>("sigmoid", sigmoid, {{oo, 1}, {-oo, 0}, {nan, nan}, {zero, T(0.5)}});
   expect<T>("sqrt", sqrt, {{oo, oo}, {-1, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
