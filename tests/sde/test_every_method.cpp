@@ -1,5 +1,6 @@
 // What every method of the library's list keeps, on the equation that it integrates: the bits of an eager tape, of rows
 // and of any number of threads, its counts, what it says where a value is not finite. Orders are in test_every_solver.
+// The thread sanitizer runs this file.
 #define BOOST_TEST_MODULE every_method
 #include <boost/test/unit_test.hpp>
 #include <cmath>
