@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 #include <utility>
 
@@ -15,26 +16,25 @@ void refuse_more_than(std::size_t most) {
 
 Shape::Shape(std::initializer_list<Index> extents, Where where) {
   try {
-    for (Index extent : extents) append(extent);
+    *this = Shape(std::span<const Index>(extents.begin(), extents.size()));
   } catch (const Error& error) {
     throw Error(fmt::format("[shape] {}  ({})", error.what(), to_string(where)));
   }
 }
 
 Shape::Shape(std::span<const Index> extents) {
-  for (Index extent : extents) append(extent);
-}
-
-Index Shape::size() const {
-  Index product = 1;
-  for (Index extent : extents_) product *= extent;
-  return product;
+  if (extents.size() <= max_rank) {
+    extents_ = Extents(extents);
+    if (count()) return;
+    extents_ = {};
+  }
+  for (Index extent : extents) append(extent);  // the first that cannot be is refused
 }
 
 void Shape::set(int axis, Index extent) {
   Index& mine = extents_[static_cast<std::size_t>(axis < 0 ? axis + rank() : axis)];
   const Index before = std::exchange(mine, extent);
-  if (possible()) return;
+  if (count()) return;
   const Shape refused = *this;
   mine = before;
   refused.refuse(extent);
@@ -43,19 +43,22 @@ void Shape::set(int axis, Index extent) {
 void Shape::append(Index extent) {
   if (extents_.size() == max_rank) throw Error(fmt::format("a shape has at most {} axes, got one more", max_rank));
   extents_.push_back(extent);
-  if (possible()) return;
+  if (count()) return;
   const Shape refused = *this;
   extents_.pop_back();
   refused.refuse(extent);
 }
 
-bool Shape::possible() const {
-  double elements = 1;
+// Counts the elements. False, and as before, where no array has them; an extent of 0 makes no other one possible.
+bool Shape::count() {
+  Index elements = 1, beside_zeros = 1;
   for (Index extent : extents_) {
-    if (extent < 0) return false;
-    if (extent > 0) elements *= static_cast<double>(extent);
+    if (extent < 0 || __builtin_mul_overflow(beside_zeros, std::max<Index>(extent, 1), &beside_zeros)) return false;
+    if (beside_zeros > most_elements) return false;
+    elements *= extent;
   }
-  return elements <= static_cast<double>(most_elements);
+  size_ = elements;
+  return true;
 }
 
 void Shape::refuse(Index changed) const {
@@ -65,19 +68,34 @@ void Shape::refuse(Index changed) const {
 
 Shape Shape::prepended(Index extent) const { return Shape{extent}.followed_by(*this); }
 
+// A part of a possible shape is possible, with any number of ones.
 Shape Shape::padded(int rank) const {
   Shape result;
-  for (int i = this->rank(); i < rank; ++i) result.append(1);
-  return result.followed_by(*this);
+  for (int i = this->rank(); i < rank; ++i) result.extents_.push_back(1);
+  for (Index extent : extents_) result.extents_.push_back(extent);
+  result.size_ = size_;
+  return result;
 }
 
-Shape Shape::leading(int count) const { return Shape(extents().first(static_cast<std::size_t>(count))); }
-Shape Shape::trailing(int count) const { return Shape(extents().last(static_cast<std::size_t>(count))); }
+Shape Shape::leading(int axes) const {
+  Shape result;
+  result.extents_ = Extents(extents().first(static_cast<std::size_t>(axes)));
+  result.count();
+  return result;
+}
+
+Shape Shape::trailing(int axes) const {
+  Shape result;
+  result.extents_ = Extents(extents().last(static_cast<std::size_t>(axes)));
+  result.count();
+  return result;
+}
 
 Shape Shape::followed_by(const Shape& tail) const {
-  Shape result = *this;
-  for (Index extent : tail.extents_) result.append(extent);
-  return result;
+  std::array<Index, 2 * max_rank> all;
+  const auto middle = std::copy(extents_.begin(), extents_.end(), all.begin());
+  const auto end = std::copy(tail.extents_.begin(), tail.extents_.end(), middle);
+  return Shape(std::span<const Index>(all.begin(), end));
 }
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", join(shape.extents())); }
@@ -86,18 +104,21 @@ std::string join(std::span<const int> numbers) { return fmt::format("{}", fmt::j
 
 std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
   if (a == b) return a;
-  const int rank = std::max(a.rank(), b.rank());
-  Shape result = a.padded(rank);
-  for (int axis = -b.rank(); axis < 0; ++axis) {
-    if (result[axis] == 1) result.set(axis, b[axis]);
-    if (b[axis] != 1 && b[axis] != result[axis]) return std::nullopt;
+  const bool longer = a.rank() >= b.rank();
+  const Shape& other = longer ? b : a;
+  Shape result = longer ? a : b;
+  for (int axis = -other.rank(); axis < 0; ++axis) {
+    if (other[axis] == result[axis] || other[axis] == 1) continue;
+    if (result[axis] != 1) return std::nullopt;
+    result.set(axis, other[axis]);
   }
   return result;
 }
 
 bool broadcasts_to(const Shape& from, const Shape& to) {
-  const auto stretched = broadcast(from, to);
-  return stretched && *stretched == to;
+  for (int axis = -from.rank(); axis < 0; ++axis)
+    if (axis < -to.rank() || (from[axis] != to[axis] && from[axis] != 1)) return false;
+  return true;
 }
 
 int normalise_axis(int axis, int rank) {

@@ -25,7 +25,7 @@ class Shape {
   explicit Shape(std::span<const Index> extents);
 
   int rank() const { return static_cast<int>(extents_.size()); }
-  Index size() const;  // the number of elements: the product of the extents
+  Index size() const { return size_; }  // the number of elements: the product of the extents
   // The extent of an axis; negative axes count from the end. The axis must exist (see normalise_axis).
   Index operator[](int axis) const { return extents_[static_cast<std::size_t>(axis < 0 ? axis + rank() : axis)]; }
   std::span<const Index> extents() const { return extents_; }
@@ -34,16 +34,18 @@ class Shape {
   void append(Index extent);
   Shape prepended(Index extent) const;         // [extent, ...]
   Shape padded(int rank) const;                // with leading ones up to `rank` axes
-  Shape leading(int count) const;              // the first `count` extents
-  Shape trailing(int count) const;             // the last `count` extents
+  Shape leading(int axes) const;               // the first extents
+  Shape trailing(int axes) const;              // the last extents
   Shape followed_by(const Shape& tail) const;  // both lists of extents, one after the other
 
   friend bool operator==(const Shape& a, const Shape& b) = default;
 
  private:
-  bool possible() const;
+  bool count();
   [[noreturn]] void refuse(Index changed) const;
-  SmallList<Index, max_rank> extents_;
+  using Extents = SmallList<Index, max_rank>;
+  Extents extents_;
+  Index size_ = 1;
 };
 
 std::string to_string(const Shape& shape);  // "[32, 68]"

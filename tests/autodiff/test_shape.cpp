@@ -110,6 +110,33 @@ BOOST_AUTO_TEST_CASE(refusals) {
   BOOST_TEST((Shape{1 << 23, 1 << 24}.size() == Index{1} << 47));
 }
 
+BOOST_AUTO_TEST_CASE(the_number_of_elements_goes_with_every_change) {
+  const auto product = [](const Shape& shape) {
+    Index elements = 1;
+    for (Index extent : shape.extents()) elements *= extent;
+    return elements;
+  };
+  for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3, 4}, Shape{0, 7}, Shape{3, 0, 0}, Shape{1, 1, 6}}) {
+    std::vector<Shape> made{shape, shape.prepended(3), shape.padded(5), shape.followed_by({2, 0}),
+                            shape.followed_by({})};
+    for (int axes = 0; axes <= shape.rank(); ++axes) {
+      made.push_back(shape.leading(axes));
+      made.push_back(shape.trailing(axes));
+    }
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      made.push_back(shape);
+      made.back().set(axis, 9);
+      error_of([&] { made.back().set(axis, -1); });
+    }
+    for (Shape& each : made) {
+      BOOST_TEST(each.size() == product(each), to_string(each));
+      each.append(4);
+      error_of([&] { each.append(Index{1} << 60); });
+      BOOST_TEST(each.size() == product(each), to_string(each));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(axes_are_counted_from_the_end) {
   for (int rank = 0; rank <= 8; ++rank) {
     for (int axis = -rank; axis < rank; ++axis) {
