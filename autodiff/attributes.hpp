@@ -40,6 +40,7 @@ struct Attributes {
   bool empty() const { return axes.empty() && integers.empty() && reals.empty(); }
   friend bool operator==(const Attributes&, const Attributes&) = default;
 };
+inline constexpr Attributes no_attributes;
 std::string to_string(const Attributes& attributes);  // "axes -1; 2, 3; 0.5", empty when there are none
 
 namespace detail {

@@ -280,8 +280,8 @@ Rows rows_through(const Op& op, const Signature& s, const Type& out, std::span<c
 
 // Records a call on the tape of its operands (numbers take the dtype of the others); runs it on an eager tape.
 // Throws Error with the op's name, the operands' shapes and the user's line.
-Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes = {});
-inline Var record(const Op& op, std::initializer_list<Operand> operands, const Attributes& attributes = {}) {
+Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes = no_attributes);
+inline Var record(const Op& op, std::initializer_list<Operand> operands, const Attributes& attributes = no_attributes) {
   return record(op, std::span<const Operand>(operands.begin(), operands.size()), attributes);
 }
 

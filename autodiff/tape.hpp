@@ -14,6 +14,8 @@
 // A symbolic tape (Tape::Mode::symbolic) records shapes, dtypes and lines, and runs nothing. A tape is used by one
 // thread at a time; any number of tapes live side by side.
 #pragma once
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -74,9 +76,11 @@ class Tape {
   Var eye(Integer n, MaybeDtype dtype = {}, Where where = Where::current());
   Var eye(Integer rows, Integer columns, Integer k = 0, MaybeDtype dtype = {}, Where where = Where::current());
   // Rewinding drops every node recorded since the mark; their Vars become invalid, their memory is reused.
-  struct Mark {
+  struct Top {
     std::uint32_t nodes, operands, borrowed;
     Arena::Mark arena;
+  };
+  struct Mark : Top {
     std::uint32_t slot;
     std::uint64_t generation, birth;  // of the tape, and of the last node before the mark
   };
@@ -118,6 +122,8 @@ class Tape {
   Var borrow(const Borrowing& b, Where where = Where::current()) {
     return borrow(b.type, b.data, b.owner, b.version, b.name, where);
   }
+  // The leaf that is there for it already, or null.
+  Var borrowed(const Type& type, const void* data, const std::uint64_t* version) const;
   Borrowing borrowing(std::uint32_t index) const;  // of a borrowed leaf
   bool has_values(std::uint32_t index) const { return node(index).data != nullptr; }
   Array constant(std::uint32_t index) const;  // a copy of an input's values
@@ -125,9 +131,9 @@ class Tape {
   void check_fresh(const Node& leaf, Where where, const Op* reader = nullptr) const;
 
   // A local op lives as long as its nodes.
-  Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where);
+  Var record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, const Where& where);
 
-  const Node& node(std::uint32_t index) const { return blocks_[index / block][index % block]; }
+  const Node& node(std::uint32_t index) const { return blocks_.data()[index / block].get()[index % block]; }
   std::span<const std::uint32_t> operands(const Node& node) const {
     return {operands_.data() + node.first_operand, node.operand_count};
   }
@@ -136,9 +142,21 @@ class Tape {
   std::vector<bool> needed_by(std::uint32_t index, std::uint32_t begin) const { return needed_by({&index, 1}, begin); }
   Var var(std::uint32_t index) const { return {slot_, index, node(index).birth}; }
   // The node of a Var; Error, in the name of `reader`, when it is not (or no longer) on this tape.
-  std::uint32_t index_of(Var var, Where where, std::string_view reader = {}) const;
+  std::uint32_t index_of(Var var, const Where& where, std::string_view reader = {}) const {
+    if (!holds(var)) refuse(var, where, reader);
+    return var.index_;
+  }
   bool holds(Var var) const { return var.slot_ == slot_ && var.index_ < size_ && node(var.index_).birth == var.birth_; }
-  static Tape& of(Var var, Where where, std::string_view reader = {});
+  static Tape& of(Var var, const Where& where, std::string_view reader = {}) {
+    Tape* tape = live_[var.slot_].load(std::memory_order_relaxed);
+    if (tape == nullptr || tape->generation_ != var.birth_ >> serial_bits) refuse_homeless(var, where, reader);
+    return *tape;
+  }
+  // The node of a Var of any tape, or null where it has none any more.
+  static const Node* find(Var var) {
+    const Tape* tape = live_[var.slot_].load(std::memory_order_relaxed);
+    return tape != nullptr && tape->holds(var) ? &tape->node(var.index_) : nullptr;
+  }
 
   // "triangles.cpp:41, in score.layers.0": the outermost line outside the library and the path of module names.
   std::string location(const Where& where, std::uint32_t scope) const;
@@ -172,12 +190,26 @@ class Tape {
     std::shared_ptr<const void> owner;
   };
   static constexpr std::uint32_t block = 1024;  // nodes never move once recorded
+  // Vars name their tape by a slot of a table, so that a Var can outlive its tape and still be told so. A generation
+  // (24 bits) is part of every node's birth; serial numbers within a tape take the other 40.
+  static constexpr std::uint32_t slots = 4096;
+  static constexpr int serial_bits = 40;
+  static std::array<std::atomic<Tape*>, slots> live_;
+  void settle();
 
+  [[noreturn]] void refuse(Var var, const Where& where, std::string_view reader) const;
+  [[noreturn]] static void refuse_homeless(Var var, const Where& where, std::string_view reader);
+  void check_call(const Op& op, std::size_t operands, const Where& where) const;
   void check_mark(const Mark& mark) const;
-  Node& append(const Op& op, const Type& type, const Attributes& attributes, Where where);
-  Var leaf(const Op& op, const Type& type, const void* data, std::string_view name, Where where);
-  std::uint32_t resolve(const Operand& operand, Dtype dtype, const Op& op, Where where);
-  void evaluate(Node& node);
+  Top top() const {
+    return {size_, static_cast<std::uint32_t>(operands_.size()), static_cast<std::uint32_t>(borrowed_.size()),
+            arena_.mark()};
+  }
+  void drop(const Top& top);
+  Node& append(const Op& op, const Type& type, const Attributes& attributes, const Where& where);
+  Var leaf(const Op& op, const Type& type, const void* data, std::string_view name, const Where& where);
+  std::uint32_t index_of(double number, std::span<const Operand> operands, const Op& op, const Where& where);
+  void evaluate(Node& node, const Signature& signature);
   std::uint32_t enter(std::string_view name, const Where& where);
 
   Dtype dtype_;
@@ -192,8 +224,8 @@ class Tape {
   std::vector<std::pair<std::uint32_t, std::string>> names_;
   std::vector<std::pair<std::uint32_t, std::shared_ptr<const Op>>> local_ops_;
   std::vector<ScopeEntry> scopes_;
-  std::vector<const Type*> types_;  // of the call being recorded
-  std::vector<const void*> pointers_;
+  std::vector<const Type*> types_;  // of the operands of the call being recorded, the first of these
+  std::vector<const void*> values_;
   std::vector<Loop> loops_;
   Arena arena_;
 };

@@ -26,6 +26,7 @@ Array constant(Index size, double value, Dtype dtype) {
 
 Var Slot::on(Tape& tape, Where where) const {
   if (tape.symbolic()) store->seal();
+  if (const Var known = tape.borrowed(type, store->at(offset), store->version()); !known.is_null()) return known;
   return tape.borrow(type, store->at(offset), store, store->version(), name, where);
 }
 

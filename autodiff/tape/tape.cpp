@@ -16,80 +16,71 @@
 namespace wengert {
 namespace {
 
-// Vars name their tape by a slot of this table, so that a Var can outlive its tape and still be told so. A generation
-// (24 bits) is part of every node's birth; serial numbers within a tape take the other 40.
-constexpr std::uint32_t slots = 4096;
-constexpr int serial_bits = 40;
-std::array<std::atomic<Tape*>, slots> live_tapes;
-std::mutex slot_mutex;
-constexpr std::uint64_t last_generation = (std::uint64_t{1} << (64 - serial_bits)) - 1;
-std::array<std::uint64_t, slots> generations{};
-std::uint32_t next_slot = 0;
-
-// Slots are taken in turn, so that 2^36 tapes can be made before a generation would come again.
-std::uint32_t free_slot() {
-  for (std::uint32_t i = 0; i < slots; ++i) {
-    const std::uint32_t slot = (next_slot + i) % slots;
-    if (live_tapes[slot].load() != nullptr || generations[slot] == last_generation) continue;
-    next_slot = slot + 1;
-    return slot;
-  }
-  throw Error(fmt::format("{} tapes are alive at once: no more can be made", slots));
-}
-
 std::string bracketed(std::string_view name) { return name.empty() ? "" : fmt::format("[{}] ", name); }
 
 }  // namespace
 
+std::array<std::atomic<Tape*>, Tape::slots> Tape::live_;
+
+// A slot for a new tape and its generation there, entered. Slots are taken in turn, so that 2^36 tapes can be made
+// before a generation would come again.
+void Tape::settle() {
+  static std::mutex mutex;
+  static std::array<std::uint64_t, slots> generations{};
+  static std::uint32_t next = 0;
+  constexpr std::uint64_t last_generation = (std::uint64_t{1} << (64 - serial_bits)) - 1;
+  const std::lock_guard lock(mutex);
+  for (std::uint32_t i = 0; i < slots; ++i) {
+    const std::uint32_t slot = (next + i) % slots;
+    if (live_[slot].load() != nullptr || generations[slot] == last_generation) continue;
+    next = slot + 1;
+    slot_ = slot;
+    generation_ = ++generations[slot];
+    live_[slot].store(this);
+    return;
+  }
+  throw Error(fmt::format("{} tapes are alive at once: no more can be made", slots));
+}
+
 Tape::Tape(Dtype dtype, Mode mode) : dtype_(dtype), mode_(mode) {
   if (!is_float(dtype)) throw Error("a tape's default dtype is f32 or f64, got i32");
-  const std::lock_guard lock(slot_mutex);
-  slot_ = free_slot();
-  generation_ = ++generations[slot_];
-  live_tapes[slot_].store(this);
   scopes_.push_back({0, {}, ""});
+  settle();
 }
 
-Tape::~Tape() { live_tapes[slot_].store(nullptr); }
+Tape::~Tape() { live_[slot_].store(nullptr); }
 
-Tape& Tape::of(Var var, Where where, std::string_view reader) {
-  if (var.is_null())
-    throw Error(
-        fmt::format("{}this Var belongs to no tape: it was never recorded  ({})", bracketed(reader), to_string(where)));
-  Tape* tape = live_tapes[var.slot_].load(std::memory_order_relaxed);
-  if (tape == nullptr || tape->generation_ != var.birth_ >> serial_bits)
-    throw Error(fmt::format("{}the tape of this Var is gone  ({})", bracketed(reader), to_string(where)));
-  return *tape;
+void Tape::refuse_homeless(Var var, const Where& where, std::string_view reader) {
+  throw Error(
+      fmt::format("{}{}  ({})", bracketed(reader),
+                  var.is_null() ? "this Var belongs to no tape: it was never recorded" : "the tape of this Var is gone",
+                  to_string(where)));
 }
 
-std::uint32_t Tape::index_of(Var var, Where where, std::string_view reader) const {
-  if (holds(var)) return var.index_;
-  if (&of(var, where, reader) != this)
-    throw Error(fmt::format("{}this Var belongs to another tape  ({})", bracketed(reader), location(where, scope_)));
-  if (var.index_ >= size_ || node(var.index_).birth != var.birth_)
-    throw Error(fmt::format("{}this Var was rewound: its node is no longer on the tape  ({})", bracketed(reader),
-                            location(where, scope_)));
-  return var.index_;
+void Tape::refuse(Var var, const Where& where, std::string_view reader) const {
+  const bool elsewhere = &of(var, where, reader) != this;
+  throw Error(fmt::format(
+      "{}{}  ({})", bracketed(reader),
+      elsewhere ? "this Var belongs to another tape" : "this Var was rewound: its node is no longer on the tape",
+      location(where, scope_)));
 }
 
-Node& Tape::append(const Op& op, const Type& type, const Attributes& attributes, Where where) {
-  static const Attributes none;
+Node& Tape::append(const Op& op, const Type& type, const Attributes& attributes, const Where& where) {
   if (size_ == blocks_.size() * block) blocks_.push_back(std::make_unique<Node[]>(block));
-  Node& node = blocks_[size_ / block][size_ % block];
-  node = Node{};
-  node.op = &op;
-  node.type = type;
-  node.attributes = &none;
-  if (!attributes.empty()) node.attributes = new (arena_.allocate(sizeof(Attributes))) Attributes(attributes);
-  node.scope = scope_;
-  node.origin = origin_;
-  node.birth = generation_ << serial_bits | ++births_;
-  node.where = where;
+  Node& node = *new (&blocks_[size_ / block][size_ % block]) Node{
+      .op = &op,
+      .type = type,
+      .attributes =
+          attributes.empty() ? &no_attributes : new (arena_.allocate(sizeof(Attributes))) Attributes(attributes),
+      .scope = scope_,
+      .origin = origin_,
+      .birth = generation_ << serial_bits | ++births_,
+      .where = where};
   ++size_;
   return node;
 }
 
-Var Tape::leaf(const Op& op, const Type& type, const void* data, std::string_view name, Where where) {
+Var Tape::leaf(const Op& op, const Type& type, const void* data, std::string_view name, const Where& where) {
   append(op, type, {}, where).data = data;
   if (!name.empty()) names_.emplace_back(size_ - 1, name);
   return var(size_ - 1);
@@ -110,12 +101,17 @@ Var Tape::input(const Type& type, std::string_view name, Where where) {
 
 Var Tape::borrow(const Type& type, const void* data, std::shared_ptr<const void> owner, const std::uint64_t* version,
                  std::string_view name, Where where) {
-  for (const Borrowed& known : borrowed_)
-    if (known.data == data && known.seen == *version && node(known.node).type == type) return var(known.node);
+  if (const Var known = borrowed(type, data, version); !known.is_null()) return known;
   const Var result = leaf(parameter_op(), type, symbolic() ? nullptr : data, name, where);
   blocks_[(size_ - 1) / block][(size_ - 1) % block].borrowed = static_cast<std::uint32_t>(borrowed_.size());
   borrowed_.push_back({data, version, *version, size_ - 1, std::move(owner)});
   return result;
+}
+
+Var Tape::borrowed(const Type& type, const void* data, const std::uint64_t* version) const {
+  for (const Borrowed& known : borrowed_)
+    if (known.data == data && known.seen == *version && node(known.node).type == type) return var(known.node);
+  return {};
 }
 
 Array Tape::constant(std::uint32_t index) const {
@@ -148,12 +144,10 @@ Var Tape::full(const Type& type, double value, Where where) {
   return record(full_op(), {}, to_attributes(FullArguments{type.dtype, type.shape, value}), where);
 }
 
-std::uint32_t Tape::resolve(const Operand& operand, Dtype dtype, const Op& op, Where where) {
-  if (!operand.is_number()) {
-    const Var var = operand.var();
-    return holds(var) ? var.index_ : index_of(var, operand.where(), op.name());
-  }
-  const double number = operand.number();
+// The node of a number, which takes the dtype of the first Var beside it.
+std::uint32_t Tape::index_of(double number, std::span<const Operand> operands, const Op& op, const Where& where) {
+  const auto var = std::ranges::find_if(operands, [](const Operand& o) { return !o.is_number(); });
+  const Dtype dtype = var == operands.end() ? dtype_ : node(index_of(var->var(), var->where(), op.name())).type.dtype;
   if (dtype == Dtype::i32 && number != std::trunc(number))
     throw Error(fmt::format("[{}] {} is no integer, and the other operand is i32  ({})", op.name(), number,
                             location(where, scope_)));
@@ -167,47 +161,60 @@ void Tape::check_fresh(const Node& operand, Where where, const Op* reader) const
                             (reader ? reader : operand.op)->name(), name_of(source.node), location(where, scope_)));
 }
 
-Var Tape::record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, Where where) {
-  if (!op.exists())
-    throw Error(
-        fmt::format("[record] this op does not exist: the initialiser of its object has not run yet, or its "
-                    "destructor has  ({})",
-                    location(where, scope_)));
-  if (op.arity() >= 0 && static_cast<int>(operands.size()) != op.arity())
-    throw Error(fmt::format("[{}] takes {} operands, got {}  ({})", op.name(), op.arity(), operands.size(),
-                            location(where, scope_)));
-  Dtype dtype = dtype_;
-  if (const auto var = std::ranges::find_if(operands, [](const Operand& o) { return !o.is_number(); });
-      var != operands.end())
-    dtype = node(resolve(*var, dtype, op, where)).type.dtype;
-  // Constants are recorded here, before this call's operands are listed.
-  const Mark before = mark();
-  std::array<std::uint32_t, 8> few;
-  std::vector<std::uint32_t> many(operands.size() > few.size() ? operands.size() : 0);
-  const std::span<std::uint32_t> indices(many.empty() ? few.data() : many.data(), operands.size());
-  for (std::size_t i = 0; i < operands.size(); ++i) indices[i] = resolve(operands[i], dtype, op, where);
+// Throws Error unless the op is there and takes as many operands.
+inline void Tape::check_call(const Op& op, std::size_t operands, const Where& where) const {
+  if (op.exists() && (op.arity() < 0 || static_cast<std::size_t>(op.arity()) == operands)) return;
+  throw Error(
+      op.exists()
+          ? fmt::format("[{}] takes {} operands, got {}  ({})", op.name(), op.arity(), operands,
+                        location(where, scope_))
+          : fmt::format("[record] this op does not exist: the initialiser of its object has not run yet, or its "
+                        "destructor has  ({})",
+                        location(where, scope_)));
+}
 
-  types_.clear();
-  for (std::uint32_t index : indices) {
-    const Node& operand = node(index);
-    if (operand.borrowed != Node::none) check_fresh(operand, where, &op);
-    types_.push_back(&operand.type);
+Var Tape::record(const Op& op, std::span<const Operand> operands, const Attributes& attributes, const Where& where) {
+  check_call(op, operands.size(), where);
+  // Neither a call that is refused nor its constants stay.
+  struct Undo {
+    Tape& tape;
+    const Top before;
+    bool done = false;
+    ~Undo() {
+      if (!done) tape.drop(before);
+    }
+  } undo{*this, top()};
+  const auto first = static_cast<std::uint32_t>(operands_.size());
+  if (types_.size() < operands.size()) {
+    types_.resize(operands.size());
+    values_.resize(operands.size());
   }
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const Operand& operand = operands[i];
+    const std::uint32_t index = operand.is_number() ? index_of(operand.number(), operands, op, where)
+                                                    : index_of(operand.var(), operand.where(), op.name());
+    const Node& source = node(index);
+    if (source.borrowed != Node::none) check_fresh(source, where, &op);
+    operands_.push_back(index);  // a number's node has no operands: what this call has listed stays together
+    types_[i] = &source.type;
+    values_[i] = source.data;
+  }
+  const Signature signature{{types_.data(), operands.size()}, attributes};
   try {
     for (int axis : attributes.axes)
       if (axis >= 0) reject(fmt::format("axes of attributes count from the end, got {}", axis));
-    Node& result = append(op, op.infer({types_, attributes}), attributes, where);
-    result.first_operand = static_cast<std::uint32_t>(operands_.size());
-    result.operand_count = static_cast<std::uint32_t>(indices.size());
-    operands_.insert(operands_.end(), indices.begin(), indices.end());
-    if (!symbolic()) evaluate(result);
+    Node& result = append(op, op.infer(signature), attributes, where);
+    result.first_operand = first;
+    result.operand_count = static_cast<std::uint32_t>(operands.size());
+    if (!symbolic()) evaluate(result, signature);
   } catch (const std::exception& refusal) {
-    rewind(before);  // neither the call nor its constants stay
     throw Error(fmt::format("[{}] {}  ({})", op.name(), refusal.what(), location(where, scope_)));
   }
+  undo.done = true;
   if (op.is_local()) local_ops_.emplace_back(size_ - 1, op.weak_from_this().lock());
-  if (origin_ == Node::none) check_tracked(var(size_ - 1));
-  return var(size_ - 1);
+  const Var result = var(size_ - 1);
+  if (track_nonfinite_ && origin_ == Node::none) check_tracked(result);
+  return result;
 }
 
 void Tape::check_tracked(Var result) const {
@@ -215,29 +222,21 @@ void Tape::check_tracked(Var result) const {
   throw Error(nonfinite_origin(result));
 }
 
-void Tape::evaluate(Node& node) {
+void Tape::evaluate(Node& node, const Signature& signature) {
   const FloatingPointMode mode;
-  pointers_.clear();
-  for (std::uint32_t index : operands(node)) pointers_.push_back(this->node(index).data);
-  const Signature signature{types_, *node.attributes};
   void* output = arena_.allocate(node.type.bytes());
-  const std::size_t scratch_bytes = node.op->scratch_bytes(signature, node.type);
-  const Arena::Mark after_output = arena_.mark();
-  void* scratch = scratch_bytes == 0 ? nullptr : arena_.allocate(scratch_bytes);
-  node.op->run({signature, pointers_, node.type, output, scratch});
-  arena_.rewind(after_output);
+  const std::span<const void* const> values(values_.data(), signature.in.size());
+  if (const std::size_t scratch_bytes = node.op->scratch_bytes(signature, node.type); scratch_bytes == 0) {
+    node.op->run({signature, values, node.type, output, nullptr});
+  } else {
+    const Arena::Mark after_output = arena_.mark();
+    node.op->run({signature, values, node.type, output, arena_.allocate(scratch_bytes)});
+    arena_.rewind(after_output);
+  }
   node.data = output;
 }
 
-Tape::Mark Tape::mark() const {
-  return {size_,
-          static_cast<std::uint32_t>(operands_.size()),
-          static_cast<std::uint32_t>(borrowed_.size()),
-          arena_.mark(),
-          slot_,
-          generation_,
-          size_ == 0 ? 0 : node(size_ - 1).birth};
-}
+Tape::Mark Tape::mark() const { return {top(), slot_, generation_, size_ == 0 ? 0 : node(size_ - 1).birth}; }
 
 void Tape::check_mark(const Mark& mark) const {
   if (mark.slot != slot_ || mark.generation != generation_) throw Error("Tape::rewind got a mark of another tape");
@@ -247,12 +246,16 @@ void Tape::check_mark(const Mark& mark) const {
 
 void Tape::rewind(const Mark& mark) {
   check_mark(mark);
-  size_ = mark.nodes;
-  operands_.resize(mark.operands);
-  borrowed_.resize(mark.borrowed);
+  drop(mark);
+}
+
+void Tape::drop(const Top& top) {
+  size_ = top.nodes;
+  operands_.resize(top.operands);
+  borrowed_.resize(top.borrowed);
   while (!local_ops_.empty() && local_ops_.back().first >= size_) local_ops_.pop_back();
   while (!names_.empty() && names_.back().first >= size_) names_.pop_back();
-  arena_.rewind(mark.arena);
+  arena_.rewind(top.arena);
 }
 
 std::vector<Var> Tape::rewind(const Mark& mark, std::span<const Var> keep, Where where) {

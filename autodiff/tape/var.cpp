@@ -9,24 +9,27 @@
 namespace wengert {
 namespace {
 
-const Node& computed(Var var, Where where) {
+const Node& node_of(Var var, const Where& where, const char* reader = "") {
+  if (const Node* node = Tape::find(var)) return *node;
+  const Tape& tape = Tape::of(var, where, reader);
+  return tape.node(tape.index_of(var, where, reader));  // one of the two throws
+}
+
+const Node& computed(Var var, const Where& where) {
+  const Node& node = node_of(var, where);
   const Tape& tape = Tape::of(var, where);
-  const std::uint32_t index = tape.index_of(var, where);
   if (tape.symbolic())
     throw Error(fmt::format("[{}] a value was read while the tape is symbolic: it records and computes nothing  ({})",
-                            tape.node(index).op->name(), to_string(where)));
-  if (tape.node(index).borrowed != Node::none) tape.check_fresh(tape.node(index), where);
-  return tape.node(index);
+                            node.op->name(), to_string(where)));
+  if (node.borrowed != Node::none) tape.check_fresh(node, where);
+  return node;
 }
 
 }  // namespace
 
 Tape& Var::tape(Where where) const { return Tape::of(*this, where); }
 
-const Type& Var::type(Where where) const {
-  const Tape& tape = Tape::of(*this, where);
-  return tape.node(tape.index_of(*this, where)).type;
-}
+const Type& Var::type(Where where) const { return node_of(*this, where).type; }
 
 Index Var::extent(int axis, Where where) const {
   const Shape& extents = shape(where);
@@ -44,8 +47,8 @@ Tape& Operand::tape(const char* reader) const {
 }
 
 const Type& Operand::type(const char* reader) const {
-  const Tape& on = tape(reader);
-  return on.node(on.index_of(var_, where_, reader)).type;
+  if (is_number_) tape(reader);  // which throws
+  return node_of(var_, where_, reader).type;
 }
 
 Index Operand::extent(int axis, const char* reader) const {

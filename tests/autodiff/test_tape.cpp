@@ -236,6 +236,11 @@ BOOST_AUTO_TEST_CASE(a_failed_call_leaves_the_tape_usable) {
   for (int i = 0; i < 3; ++i) error_of([&] { x + tape.full(Shape{4}, 1); });
   error_of([&] { matmul(x, tape.full(Shape{4}, 1)); });
   BOOST_TEST(tape.size() == size + 4);  // the constants, and no half of a call
+  const Var gone = std::make_unique<Tape>()->full(Shape{3}, 1);
+  error_of([&] { lerp(x, 0.5, gone); });
+  error_of([&] { lerp(0.5, x, gone); });
+  error_of([&] { lerp(0.5, gone, x); });
+  BOOST_TEST(tape.size() == size + 4);  // nor the numbers beside an operand that is refused
   BOOST_TEST(sum(x * x).item() == 14.0);
 }
 
