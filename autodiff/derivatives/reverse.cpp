@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <cstdint>
 #include <unordered_map>
 
 #include "autodiff/derivatives/parts.hpp"
@@ -39,7 +39,7 @@ class Sweep {
       total = total.is_null() ? seeds[k] : add(total, seeds[k]);
     }
     for (std::uint32_t i = last_ + 1; i-- > first_;) {
-      add_parts(i);
+      if (!parts_.empty()) add_parts(i);
       if (!cotangents_[i - first_].is_null()) pull_back(i);
     }
   }
@@ -47,30 +47,23 @@ class Sweep {
   Var cotangent(std::uint32_t x) const { return x - first_ < cotangents_.size() ? cotangents_[x - first_] : Var{}; }
 
  private:
-  static constexpr std::size_t few = 8;  // operands, for which nothing is allocated
-
   void pull_back(std::uint32_t i) {
     const Node& node = tape_.node(i);
     if (node.op->linearity() == Linearity::none) return;
-    const Call call(tape_, i);
     const Origin origin(tape_, i);
-    const auto operand = [&](std::size_t k) { return tape_.operands(tape_.node(i))[k]; };
-    const auto is_wanted = [&](std::size_t k) {
-      return operand(k) >= first_ && on_path_[operand(k) - first_] && is_float(tape_.node(operand(k)).type.dtype);
-    };
-    std::array<Cotangent, few> some;
-    std::vector<Cotangent> many(node.operand_count > few ? node.operand_count : 0);
-    const std::span<Cotangent> asked = many.empty() ? std::span(some).first(node.operand_count) : std::span(many);
-    for (std::size_t k = 0; k < asked.size(); ++k) asked[k].wanted = is_wanted(k);
-    node.op->vjps(call, cotangents_[i - first_], asked);
-    for (std::size_t k = 0; k < asked.size(); ++k)
-      if (asked[k].wanted && !asked[k].value.is_null()) add_to(operand(k), asked[k], i);
+    asked_.clear();
+    for (std::uint32_t operand : tape_.operands(node))
+      asked_.push_back(
+          {.wanted = operand >= first_ && on_path_[operand - first_] && is_float(tape_.node(operand).type.dtype)});
+    node.op->vjps(Call(tape_, i), cotangents_[i - first_], asked_);
+    for (std::size_t k = 0; k < asked_.size(); ++k)
+      if (asked_[k].wanted && !asked_[k].value.is_null()) add_to(tape_.operands(node)[k], asked_[k], i);
   }
 
   // The cotangent of an operand that was broadcast is the sum over its copies.
   void add_to(std::uint32_t operand, const Cotangent& pulled, std::uint32_t reader) {
-    Shape shape = tape_.node(operand).type.shape;
     if (pulled.part) {
+      Shape shape = tape_.node(operand).type.shape;
       const auto [axis, start] = *pulled.part;
       const Index extent = pulled.value.extent(axis);
       if (start < 0 || extent > shape[axis] - start)
@@ -81,7 +74,8 @@ class Sweep {
       tape_.check_tracked(parts_[operand].add(axis, start, sum_to(pulled.value, shape), reader));
       return;
     }
-    const Var value = sum_to(pulled.value, shape);
+    const Shape& shape = tape_.node(operand).type.shape;
+    const Var value = pulled.value.shape() == shape ? pulled.value : sum_to(pulled.value, shape);
     Var& total = cotangents_[operand - first_];
     total = total.is_null() ? value : add(total, value);
     tape_.check_tracked(total);
@@ -89,7 +83,6 @@ class Sweep {
 
   // All readers of node i have been pulled back: the parts of its cotangent are whole.
   void add_parts(std::uint32_t i) {
-    if (parts_.empty()) return;
     const auto parts = parts_.find(i);
     if (parts == parts_.end()) return;
     const Origin origin(tape_, parts->second.reader());
@@ -101,8 +94,9 @@ class Sweep {
 
   Tape& tape_;
   std::uint32_t first_, last_;
-  std::vector<bool> on_path_;
+  std::vector<std::uint8_t> on_path_;
   std::vector<Var> cotangents_;
+  std::vector<Cotangent> asked_;                    // by the call that is pulled back
   std::unordered_map<std::uint32_t, Parts> parts_;  // of cotangents, besides these
 };
 
@@ -130,6 +124,7 @@ std::vector<Var> pull_back(Tape& tape, std::span<const Var> ys, std::span<const 
   Sweep sweep(tape, to, from);
   sweep.run(from, cotangents);
   std::vector<Var> result;
+  result.reserve(to.size());
   for (std::uint32_t x : to) result.push_back(sweep.cotangent(x));
   return result;
 }

@@ -83,25 +83,28 @@ struct Run {
 // Neighbouring axes are one run; several runs are reduced one after the other, the innermost first: f(run, whether it
 // is the last one).
 template <class F>
-void visit_runs(const AxisList& axes, Shape shape, F&& f) {
+void visit_runs(const AxisList& axes, const Shape& shape, F&& f) {
+  int end = 0;  // axes from here on are behind those to come: what was reduced has an extent of 1
+  Index inner = 1;
   for (std::size_t left = axes.size(); left > 0;) {
     Run run;
     int axis = axes[--left];
-    for (int i = axis + 1; i < 0; ++i) run.inner *= shape[i];
+    for (int i = axis + 1; i < end; ++i) inner *= shape[i];
+    run.inner = inner;
     run.rows = shape[axis];
-    shape.set(axis, 1);
     for (; left > 0 && axes[left - 1] == axis - 1; --left) {
       run.unit *= run.rows;
       run.rows = shape[--axis];
-      shape.set(axis, 1);
     }
     for (int i = axis - 1; i >= -shape.rank(); --i) run.outer *= shape[i];
+    end = axis;
     f(run, left == 0);
   }
 }
 
 // The elements that one of the two buffers of reduce_runs() holds; they are the first of the scratch.
 inline Index buffer_size(const AxisList& axes, const Shape& shape) {
+  if (axes.empty() || axes[axes.size() - 1] - axes[0] + 1 == static_cast<int>(axes.size())) return 0;  // one run
   Index largest = 0;
   visit_runs(axes, shape, [&](const Run& run, bool last) {
     if (!last) largest = std::max(largest, run.outer * run.inner);

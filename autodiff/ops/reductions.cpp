@@ -185,10 +185,15 @@ Var sum_to(Operand x, const Shape& shape) {
   if (!broadcasts_to(shape, from))
     throw Error(
         fmt::format("[sum_to] {} was not stretched from {}  ({})", to_string(from), to_string(shape), location_of(x)));
-  SmallList<int, max_rank> axes;
-  for (int axis = -from.rank(); axis < 0; ++axis)
-    if (axis < -shape.rank() || (shape[axis] == 1 && from[axis] != 1)) axes.push_back(axis);
-  const Var total = axes.empty() ? x.var() : sum(x, axes, {.keepdims = true});
+  AxisList axes;
+  bool stretched = false;  // an axis that shape has, too
+  for (int axis = -from.rank(); axis < 0; ++axis) {
+    const bool added = axis < -shape.rank();
+    if (!added && (shape[axis] != 1 || from[axis] == 1)) continue;
+    axes.push_back(axis);
+    stretched = stretched || !added;
+  }
+  const Var total = axes.empty() ? x.var() : record(sum_op(), {x}, Sum::with({axes, stretched}));
   return total.shape() == shape ? total : reshape({total, x.where()}, shape);
 }
 
