@@ -167,6 +167,10 @@ void Barrier::abandon() {
 namespace detail {
 
 void parallel_for(Index count, void (*body)(void*, Index), void* context) {
+  if (count == 1) {  // a small array's
+    const FloatingPointMode mode;
+    return body(context, 0);
+  }
   const Team team(static_cast<int>(std::min<Index>(count, threads())));
   if (!team.taken()) {
     const FloatingPointMode mode;

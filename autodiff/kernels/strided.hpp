@@ -57,6 +57,19 @@ inline Index position_of(const Walk& walk, Index i) {
   return at;
 }
 
+// Elements [start, start + n) of a row that comes again and again: once, then what is there, twice as much each time.
+template <class T>
+void repeat_row(const T* row, Index extent, Index start, Index n, T* out) {
+  const Index first = start % extent, tail = std::min(n, extent - first);
+  std::copy_n(row + first, tail, out);
+  Index there = std::min(n, extent);
+  if (there > tail) std::copy_n(row, there - tail, out + tail);
+  for (Index more; there < n; there += more) {
+    more = std::min(there, n - there);
+    std::copy_n(out, more, out + there);
+  }
+}
+
 // Copies elements [start, start + n) of the walk to `out`.
 template <class T>
 void gather(const Walk& walk, const T* source, Index start, Index n, T* out) {
@@ -67,6 +80,8 @@ void gather(const Walk& walk, const T* source, Index start, Index n, T* out) {
     *out = *base;
     return;
   }
+  if (rank == 2 && walk.strides[0] == 0 && walk.strides[1] == 1)
+    return repeat_row(base, walk.extents[1], start, n, out);
   // Position of `start`.
   SmallList<Index, max_rank> at = walk.extents;
   Index rest = start, position = 0;

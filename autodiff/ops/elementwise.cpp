@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <optional>
 
 #include "autodiff/kernels/strided.hpp"
 
@@ -12,11 +13,14 @@ constexpr Index block_size = 512;               // elements: three operands of f
 constexpr Index piece_size = 4 * block_size;    // what a thread takes at a time
 constexpr Index shared_from = 32 * block_size;  // elements; of fewer, threads take longer to start than to compute
 
-// The source of a block of one operand: in place, or from a buffer that broadcasts it.
+// The source of a block of one operand: in place, or from a buffer that broadcasts it, by a walk if it is no single
+// number.
 struct Reader {
-  const void* data;
-  Walk walk;
-  bool direct, single;
+  const void* data = nullptr;
+  bool direct = false;
+  std::optional<Walk> walk = {};
+
+  bool single() const { return !direct && !walk; }
 };
 
 template <class T>
@@ -26,7 +30,7 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, I
   bool direct = true;
   for (std::size_t i = 0; i < readers.size(); ++i) {
     in[i] = buffers[i].data();
-    if (readers[i].single)
+    if (readers[i].single())
       std::fill_n(buffers[i].data(), std::min(block_size, end - begin), *static_cast<const T*>(readers[i].data));
     direct = direct && readers[i].direct;
   }
@@ -37,8 +41,8 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, I
       const Reader& r = readers[i];
       if (r.direct)
         in[i] = static_cast<const T*>(r.data) + at;
-      else if (!r.single)
-        gather(r.walk, static_cast<const T*>(r.data), at, n, buffers[i].data());
+      else if (r.walk)
+        gather(*r.walk, static_cast<const T*>(r.data), at, n, buffers[i].data());
     }
     op.block(n, in.data(), k.out<T>() + at, k.type.dtype, k.attributes());
   }
@@ -82,13 +86,18 @@ void ElementwiseOp::run(const Kernel& k) const {
   for (std::size_t i = 0; i < arity; ++i) {
     const Shape& shape = k.shape(static_cast<int>(i));
     const bool direct = shape.size() == size;
-    readers[i] = {k.operands[i], direct ? Walk{} : broadcast_walk(shape, k.out_shape()), direct,
-                  !direct && shape.size() == 1};
+    readers[i].data = k.operands[i];
+    readers[i].direct = direct;
+    if (!direct && shape.size() != 1) readers[i].walk = broadcast_walk(shape, k.out_shape());
   }
   dispatch_float(k.type.dtype, [&]<class T>() {
-    parallel_pieces(size, size < shared_from ? size : piece_size, [&](Index begin, Index end) {
+    const auto piece = [&](Index begin, Index end) {
       run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), begin, end);
-    });
+    };
+    if (size < shared_from)
+      piece(0, size);
+    else
+      parallel_pieces(size, piece_size, piece);
   });
 }
 

@@ -23,13 +23,16 @@ struct Extents {
 Extents extents_of(const Signature& s) {
   const auto [ta, tb] = arguments_of<MatmulOptions>(s.attributes);
   const Shape &a = s.shape(0), &b = s.shape(1);
-  const auto batch = broadcast(a.leading(a.rank() - 2), b.leading(b.rank() - 2));
-  if (!batch) reject(fmt::format("leading axes do not broadcast: {} x {}", to_string(a), to_string(b)));
-  const Index k = ta ? a[-2] : a[-1], other = tb ? b[-1] : b[-2];
-  if (k != other)
+  Extents e{{}, ta ? a[-1] : a[-2], tb ? b[-2] : b[-1], ta ? a[-2] : a[-1]};
+  if (a.rank() > 2 || b.rank() > 2) {
+    const auto batch = broadcast(a.leading(a.rank() - 2), b.leading(b.rank() - 2));
+    if (!batch) reject(fmt::format("leading axes do not broadcast: {} x {}", to_string(a), to_string(b)));
+    e.batch = *batch;
+  }
+  if (e.k != (tb ? b[-1] : b[-2]))
     reject(fmt::format("inner extents differ: {}{} x {}{}", to_string(a), ta ? " transposed" : "", to_string(b),
                        tb ? " transposed" : ""));
-  return {*batch, ta ? a[-1] : a[-2], tb ? b[-2] : b[-1], k};
+  return e;
 }
 
 struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
@@ -43,13 +46,17 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
     }
     if (s.dtype(0) != s.dtype(1))
       reject(fmt::format("operands differ in dtype: {} and {} (use cast)", name_of(s.dtype(0)), name_of(s.dtype(1))));
-    const Extents e = extents_of(s);
-    return {s.dtype(0), e.batch.followed_by({e.m, e.n})};
+    Extents e = extents_of(s);
+    e.batch.append(e.m);
+    e.batch.append(e.n);
+    return {s.dtype(0), e.batch};
   }
 
   // A first operand that is transposed shares its rows with the second: the sum over k runs over a batch.
   Grouping partial_sums(const Signature& s, const Type& out) const override {
-    const Extents e = extents_of(s);
+    return partial_sums(s, out, extents_of(s));
+  }
+  static Grouping partial_sums(const Signature& s, const Type& out, const Extents& e) {
     if (!arguments(s).transpose_a) return {};
     return group_rows(e.k, e.m * e.n * static_cast<Index>(size_of(out.dtype)));
   }
@@ -63,8 +70,8 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
   // tangents, say).
   template <class T>
   Index stacked(const Signature& s, const Extents& e, Index groups) const {
-    if (groups > 1 || e.k == 0 || !worth_stacking<T>(e.m, e.n)) return 1;
     const int rank = e.batch.rank();
+    if (rank == 0 || groups > 1 || e.k == 0 || !worth_stacking<T>(e.m, e.n)) return 1;
     const Shape a = s.shape(0).leading(s.shape(0).rank() - 2).padded(rank);
     const Shape b = s.shape(1).leading(s.shape(1).rank() - 2).padded(rank);
     Index count = 1;
@@ -75,7 +82,7 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
     return dispatch_float(out.dtype, [&]<class T>() {
       const Extents e = extents_of(s);
-      const Grouping grouping = partial_sums(s, out);
+      const Grouping grouping = partial_sums(s, out, e);
       const Index partials = partials_size(grouping, e), in_common = stacked<T>(s, e, grouping.groups);
       const Index packed = in_common > 1         ? in_common * e.n * e.k
                            : grouping.groups > 1 ? right<T>(s, nullptr).column == 1 ? 0 : e.n * e.k
@@ -97,10 +104,13 @@ struct Matmul final : OpOf<Matmul, OpWith<MatmulOptions>> {
       e.m *= e.batch.size();
       e.batch = {};
     }
-    const Grouping grouping = partial_sums(s, k.type);
+    const Grouping grouping = partial_sums(s, k.type, e);
     const Index count = e.batch.size(), in_common = stacked<T>(s, e, grouping.groups);
-    const Walk a_walk = broadcast_walk(k.shape(0).leading(k.shape(0).rank() - 2), e.batch);
-    const Walk b_walk = broadcast_walk(k.shape(1).leading(k.shape(1).rank() - 2), e.batch);
+    Walk a_walk, b_walk;
+    if (e.batch.rank() > 0) {
+      a_walk = broadcast_walk(k.shape(0).leading(k.shape(0).rank() - 2), e.batch);
+      b_walk = broadcast_walk(k.shape(1).leading(k.shape(1).rank() - 2), e.batch);
+    }
     T* scratch = static_cast<T*>(k.scratch);
     for (Index i = 0, products = count / std::max<Index>(in_common, 1); i < products; ++i) {
       const Strided<const T> a{k.in<T>(0) + position_of(a_walk, i) * e.m * e.k, ta ? e.m : e.k, 1};
@@ -199,8 +209,9 @@ const Op& matmul_op() { return matmul_instance; }
 
 Var matmul(Operand a, Operand b, MatmulOptions options) {
   const auto rank = [](const Operand& x) { return x.is_number() ? 0 : x.rank("matmul"); };
-  const bool row = rank(a) == 1, column = rank(b) == 1;
-  if (rank(a) == 0 || rank(b) == 0 || (!row && !column)) return record(matmul_op(), {a, b}, Matmul::with(options));
+  const int rank_a = rank(a), rank_b = rank(b);
+  const bool row = rank_a == 1, column = rank_b == 1;
+  if (rank_a == 0 || rank_b == 0 || (!row && !column)) return record(matmul_op(), {a, b}, Matmul::with(options));
   const Index inner_a = a.extent(row || !options.transpose_a ? -1 : -2);
   if (inner_a != b.extent(column || options.transpose_b ? -1 : -2))
     refuse(a, "matmul", fmt::format("inner extents differ: {} x {}", to_string(a.shape()), to_string(b.shape())));

@@ -32,9 +32,13 @@ struct Full final : OpWith<FullArguments> {
   }
   void run(const Kernel& k) const override {
     dispatch(k.type.dtype, [&]<class T>() {
-      const T value = converted<T>(arguments(k).value);
-      parallel_pieces(k.out_shape().size(), Index{1} << 15,
-                      [&](Index begin, Index end) { std::fill(k.out<T>() + begin, k.out<T>() + end, value); });
+      const T value = converted<T>(k.attributes().reals[0]);
+      const auto fill = [&](Index begin, Index end) { std::fill(k.out<T>() + begin, k.out<T>() + end, value); };
+      constexpr Index piece = Index{1} << 15;
+      if (const Index size = k.out_shape().size(); size <= piece)
+        fill(0, size);
+      else
+        parallel_pieces(size, piece, fill);
     });
   }
   std::vector<Example> examples() const override {
