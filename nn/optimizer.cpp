@@ -78,21 +78,6 @@ double sum_of_squares(const T* x, Index size) {
   return sum_of_squares<T>(size, [x](Index k) { return x[k]; });
 }
 
-// The norm of what overflows when it is squared: in units of the largest entry, at most the largest number. A NaN or an
-// infinity where an entry is one.
-double scaled_norm(std::span<const Array> gradients) {
-  double largest = 0, squares = 0;
-  for (const Array& gradient : gradients)
-    for (Index i = 0; i < gradient.size(); ++i) {
-      const double size = std::abs(gradient.at(i));
-      if (!std::isfinite(size)) return size;
-      largest = std::max(largest, size);
-    }
-  for (const Array& gradient : gradients)
-    for (Index i = 0; i < gradient.size(); ++i) squares += std::pow(gradient.at(i) / largest, 2);
-  return std::min(largest * std::sqrt(squares), std::numeric_limits<double>::max());
-}
-
 // Zeros that stand for "does not depend on it".
 bool is_zero(Var gradient) {
   const Tape& tape = gradient.tape();
@@ -138,16 +123,22 @@ double Optimizer::step(Operand loss) {
   prepare();
   const std::vector<Var> gradients = gradients_of(loss, "step");
   const double value = loss.var().item(loss.where());
-  std::vector<Array> arrays;
-  for (Var gradient : gradients) arrays.push_back(gradient.value());
-  parallel_region(store_->size() < small ? 1 : threads(),
-                  [&](int thread, int threads, Barrier& barrier) { update(value, arrays, thread, threads, barrier); });
+  std::vector<Array> copies;  // of gradients that are parameters themselves, which move
+  places_.clear();
+  for (Var gradient : gradients) {
+    const Node& node = *Tape::find(gradient);
+    places_.push_back(node.borrowed == Node::none ? node.data : copies.emplace_back(gradient.value()).raw());
+  }
+  parallel_region(store_->size() < small ? 1 : threads(), [&](int thread, int threads, Barrier& barrier) {
+    move(value, std::span<const void* const>(places_), thread, threads, barrier);
+  });
   finish();
   return value;
 }
 
 std::vector<Var> Optimizer::gradients_of(Operand loss, std::string_view owner) const {
   std::vector<Var> leaves;
+  leaves.reserve(slots_.size());
   for (const Slot& slot : slots_) leaves.push_back(slot.on(loss.tape(), loss.where()));
   std::vector<Var> gradients = grad(loss, leaves);
   if (std::all_of(gradients.begin(), gradients.end(), is_zero))
@@ -174,12 +165,12 @@ void Optimizer::prepare(double share) {
 // f(begin, size, gradient, block) for every piece of the thread's part of the store: within one block and one slot. A
 // thread has the same blocks in every update, so that its moments stay in its cache.
 template <class F>
-void Optimizer::for_pieces(std::span<const Array> gradients, int thread, int threads, F&& f) const {
+void Optimizer::for_pieces(const Gradients& gradients, int thread, int threads, F&& f) const {
   const Index blocks = static_cast<Index>(squares_.size()), size = static_cast<Index>(size_of(store_->dtype()));
   const Index begin = blocks * thread / threads * block, end = blocks * (thread + 1) / threads * block;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Index offset = slots_[i].offset, last = std::min(end, offset + slots_[i].type.shape.size());
-    const std::byte* gradient = static_cast<const std::byte*>(gradients[i].raw());
+    const std::byte* gradient = static_cast<const std::byte*>(gradients[i]);
     for (Index at = std::max(begin, offset); at < last;) {
       const Index next = std::min(last, (at / block + 1) * block);
       f(at, next - at, gradient + (at - offset) * size, at / block);
@@ -190,9 +181,27 @@ void Optimizer::for_pieces(std::span<const Array> gradients, int thread, int thr
 
 bool Optimizer::clips_twice() const { return std::isfinite(common_.clip.value) && std::isfinite(common_.clip.norm); }
 
+// The norm of what overflows when it is squared: in units of the largest entry, at most the largest number. A NaN or an
+// infinity where an entry is one.
+template <class T>
+double Optimizer::scaled_norm(const Gradients& gradients) const {
+  double largest = 0, squares = 0;
+  const auto entries = [&](std::size_t i) {
+    return std::span(static_cast<const T*>(gradients[i]), static_cast<std::size_t>(slots_[i].type.shape.size()));
+  };
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    for (double entry : entries(i)) {
+      if (!std::isfinite(entry)) return std::abs(entry);
+      largest = std::max(largest, std::abs(entry));
+    }
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    for (double entry : entries(i)) squares += std::pow(entry / largest, 2);
+  return std::min(largest * std::sqrt(squares), std::numeric_limits<double>::max());
+}
+
 // The norm of the whole gradient, on every thread; a NaN or an infinity where an entry is one, and only there.
 template <class T>
-double Optimizer::measure(std::span<const Array> gradients, int thread, int threads, Barrier& barrier) {
+double Optimizer::measure(const Gradients& gradients, int thread, int threads, Barrier& barrier) {
   const Index blocks = static_cast<Index>(squares_.size());
   const auto clear = [&](std::vector<double>& sums) {
     std::fill(sums.begin() + blocks * thread / threads, sums.begin() + blocks * (thread + 1) / threads, 0.0);
@@ -211,11 +220,11 @@ double Optimizer::measure(std::span<const Array> gradients, int thread, int thre
   barrier.wait();
   const double total = std::accumulate(squares_.begin(), squares_.end(), 0.0);
   if (std::isfinite(total)) return std::sqrt(total);
-  return sizeof(T) == sizeof(float) ? total : scaled_norm(gradients);  // squares of f32 do not overflow in f64
+  return sizeof(T) == sizeof(float) ? total : scaled_norm<T>(gradients);  // squares of f32 do not overflow in f64
 }
 
 template <class T>
-void Optimizer::apply(double norm, std::span<const Array> gradients, int thread, int threads) {
+void Optimizer::apply(double norm, const Gradients& gradients, int thread, int threads) {
   const bool by_value = std::isfinite(common_.clip.value), by_norm = std::isfinite(common_.clip.norm);
   const T largest = static_cast<T>(common_.clip.value), share = static_cast<T>(share_);
   T factor = 1;
@@ -243,7 +252,7 @@ void Optimizer::apply(double norm, std::span<const Array> gradients, int thread,
   });
 }
 
-std::optional<double> Optimizer::judge(double loss, std::span<const Array> gradients, int thread, int threads,
+std::optional<double> Optimizer::judge(double loss, const Gradients& gradients, int thread, int threads,
                                        Barrier& barrier) {
   double norm = std::numeric_limits<double>::quiet_NaN();
   if (std::isfinite(loss))
@@ -262,6 +271,10 @@ bool Optimizer::examine(double loss, std::span<const Array> gradients, int threa
 }
 
 void Optimizer::update(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier) {
+  move(loss, gradients, thread, threads, barrier);
+}
+
+void Optimizer::move(double loss, const Gradients& gradients, int thread, int threads, Barrier& barrier) {
   const std::optional<double> norm = judge(loss, gradients, thread, threads, barrier);
   if (!norm) return;
   dispatch_float(dtype(), [&]<class T>() { apply<T>(*norm, gradients, thread, threads); });

@@ -88,19 +88,33 @@ class Optimizer {
   }
   template <class T>
   T* moment(std::size_t which) {
-    return moments_[which].template data<T>().data();
+    return static_cast<T*>(moments_[which].raw());
   }
   Dtype dtype() const { return store_->dtype(); }
 
  private:
+  // The elements of each parameter's gradient: in arrays, or wherever they lie.
+  class Gradients {
+   public:
+    Gradients(std::span<const Array> arrays) : arrays_(arrays) {}
+    Gradients(std::span<const void* const> places) : places_(places) {}
+    const void* operator[](std::size_t i) const { return arrays_.empty() ? places_[i] : arrays_[i].raw(); }
+
+   private:
+    std::span<const Array> arrays_;
+    std::span<const void* const> places_;
+  };
   template <class F>
-  void for_pieces(std::span<const Array> gradients, int thread, int threads, F&& f) const;
+  void for_pieces(const Gradients& gradients, int thread, int threads, F&& f) const;
   template <class T>
-  double measure(std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
+  double measure(const Gradients& gradients, int thread, int threads, Barrier& barrier);
+  template <class T>
+  double scaled_norm(const Gradients& gradients) const;
   // The norm where all is finite: that of the gradient as it was given.
-  std::optional<double> judge(double loss, std::span<const Array> gradients, int thread, int threads, Barrier& barrier);
+  std::optional<double> judge(double loss, const Gradients& gradients, int thread, int threads, Barrier& barrier);
   template <class T>
-  void apply(double norm, std::span<const Array> gradients, int thread, int threads);
+  void apply(double norm, const Gradients& gradients, int thread, int threads);
+  void move(double loss, const Gradients& gradients, int thread, int threads, Barrier& barrier);
   bool clips_twice() const;
 
   std::vector<Slot> slots_;
@@ -108,6 +122,7 @@ class Optimizer {
   std::vector<Array> moments_;  // at the store's offsets
   Array averages_;
   std::vector<double> squares_, clipped_squares_;  // of the gradient, for each block
+  std::vector<const void*> places_;                // of the gradients of step()
   OptimizerOptions common_;
   double share_ = 1, norm_ = 0;
   StepOutcome outcome_ = StepOutcome::updated;

@@ -41,6 +41,21 @@ void check_row(const Row& got, const Row& wanted) {
   for (std::size_t i = 0; i < got.size(); ++i) BOOST_CHECK_CLOSE_FRACTION(got[i], wanted[i], 1e-12);
 }
 
+// [n], [n] -> [], for a loss alone: each operand's gradient is the other one, no copy of it.
+struct BareDot final : OpOf<BareDot> {
+  BareDot() : OpOf({.name = "bare_dot", .arity = 2, .linearity = Linearity::bilinear}) {}
+  Type infer(const Signature& s) const override { return {s.dtype(0), {}}; }
+  template <class T>
+  void compute(const Kernel& k) const {
+    *k.out<T>() = 0;
+    for (Index i = 0; i < k.shape(0).size(); ++i) *k.out<T>() += k.in<T>(0)[i] * k.in<T>(1)[i];
+  }
+  Var vjp(const Call& c, int i, Var) const override { return c.in(1 - i); }
+  std::vector<Example> examples() const override { return {}; }
+  Array reference(std::span<const Array>, const Attributes&, const Type& out) const override { return Array(out); }
+};
+const BareDot bare_dot;
+
 Vector vector(double a, double b) { return Vector(Array::of<double>({2}, {a, b})); }
 
 }  // namespace
@@ -90,6 +105,19 @@ BOOST_AUTO_TEST_CASE(averages_follow_the_parameters) {
     BOOST_TEST(contains(error_of([&] { step(sgd, at, {1, 1}); }), "[step] the parameters are exchanged"));
   }
   check_row(numbers(at.w.value()), {8, 4});
+}
+
+// A gradient that is a parameter itself is read as it was before the step.
+BOOST_AUTO_TEST_CASE(parameters_that_are_gradients_of_each_other) {
+  struct Pair final : nn::Module {
+    nn::Parameter a{Array::of<double>({2}, {1, 2})}, b{Array::of<double>({2}, {3, 5})};
+    void children(nn::Visitor& visit) override { visit("a", a), visit("b", b); }
+  } pair;
+  nn::Sgd sgd(pair, {.lr = 0.5});
+  Tape tape(Dtype::f64);
+  BOOST_TEST(sgd.step(record(bare_dot, {pair.a.on(tape), pair.b.on(tape)})) == 13.0);
+  BOOST_TEST(numbers(pair.a.value()) == (Row{1 - 0.5 * 3, 2 - 0.5 * 5}));
+  BOOST_TEST(numbers(pair.b.value()) == (Row{3 - 0.5 * 1, 5 - 0.5 * 2}));
 }
 
 BOOST_AUTO_TEST_CASE(options_that_make_no_sense_are_refused) {
