@@ -1,10 +1,12 @@
-// Gamma and Bessel functions of one operand, elementwise, lane by lane through Boost.Math in double (f32 too).
+// Gamma and Bessel functions of one operand, elementwise; but for lgamma and digamma of positive numbers lane by lane
+// through Boost.Math in double (f32 too).
 #include <boost/math/special_functions/bessel.hpp>
 #include <boost/math/special_functions/digamma.hpp>
 #include <boost/math/special_functions/gamma.hpp>
 #include <boost/math/special_functions/polygamma.hpp>
 #include <numbers>
 
+#include "autodiff/kernels/gammas.hpp"
 #include "autodiff/ops/composite.hpp"
 #include "autodiff/ops/elementwise.hpp"
 
@@ -23,6 +25,13 @@ using Quiet =
 template <class T, class F>
 simd::Batch<T> each(simd::Batch<T> x, F f) {
   return simd::each(x, [&](T lane) { return f(static_cast<double>(lane)); });
+}
+
+// value, and f of the lanes where x is negative, in double.
+template <class T>
+simd::Batch<T> left_by_lane(simd::Batch<T> value, simd::Batch<T> x, double (*f)(double)) {
+  return simd::patch(value, x, x < simd::Batch<T>(0),
+                     [f](T lane) { return static_cast<T>(f(static_cast<double>(lane))); });
 }
 
 bool is_pole(double x) { return x <= 0 && x == std::floor(x); }  // of the gamma function; -infinity too
@@ -77,7 +86,8 @@ double polygamma_reference(int n, double x) {
                 {infinity, infinity, infinity},
                 {-infinity, infinity, nan},
                 {nan, nan, nan}}},
-    [](auto x) { return each(x, lgamma_of); }, [](Var t, Var x, Var) { return t * digamma(x); });
+    [](auto x) { return left_by_lane(simd::lgamma(x), x, lgamma_of); },
+    [](Var t, Var x, Var) { return t * digamma(x); });
 
 [[gnu::init_priority(library_ops)]] const Unary digamma_op(
     {.name = "digamma",
@@ -92,7 +102,8 @@ double polygamma_reference(int n, double x) {
                 {infinity, infinity, 0},
                 {-infinity, nan, nan},
                 {nan, nan, nan}}},
-    [](auto x) { return each(x, digamma_of); }, [](Var t, Var x, Var) { return t * polygamma(1, x); });
+    [](auto x) { return left_by_lane(simd::digamma(x), x, digamma_of); },
+    [](Var t, Var x, Var) { return t * polygamma(1, x); });
 
 // An elementwise op of one operand and whole numbers.
 template <class Arguments>

@@ -149,6 +149,18 @@ Var atanh_slope(Var x) { return record(atanh_slope_op, {x}); }
     },
     [](Var t, Var x, Var) { return t * acosh_slope(x); });
 
+// f32: in f64, -log((1 - |x|) / (1 + |x|)) / 2, which has 29 bits to spare and loses 20 of them.
+simd::Batch<float> atanh_of(simd::Batch<float> x) {
+  return simd::in_double(x, [](simd::Batch<double> z) {
+    using B = simd::Batch<double>;
+    const B size = xsimd::abs(z), ratio = simd::quotient(B(1) - size, B(1) + size);
+    const B value = B(-0.5) * simd::log(ratio) ^ (z & B(-0.0));
+    return xsimd::select(size < B(0x1p-20), z, value);
+  });
+}
+simd::Batch<double> atanh_of(simd::Batch<double> x) {
+  return xsimd::select(x == simd::Batch<double>(0), x, xsimd::atanh(x));  // keeps the sign of zero
+}
 [[gnu::init_priority(library_ops)]] const Unary atanh_op(
     {.name = "atanh",
      .reference = [](double x) { return std::atanh(x); },
@@ -156,11 +168,7 @@ Var atanh_slope(Var x) { return record(atanh_slope_op, {x}); }
      .high = 0.9,
      .points = {{0, 0, 1}, {1, infinity, infinity}, {-1, -infinity, infinity}, {1.5, nan, -0.8}, {nan, nan, nan}},
      .accuracy = {.ulp = {2, 8, 16}}},
-    [](auto x) {
-      return simd::in_double(
-          x, [](simd::Batch<double> z) { return xsimd::select(z == simd::Batch<double>(0), z, xsimd::atanh(z)); });
-    },
-    [](Var t, Var x, Var) { return t * atanh_slope(x); });
+    [](auto x) { return atanh_of(x); }, [](Var t, Var x, Var) { return t * atanh_slope(x); });
 
 // The derivatives of sin(pi x) / (pi x), whose closed forms lose all digits at 0. With u = pi x,
 // g_k(u) = d^k/du^k (sin u / u) obeys u g_k = sin(u + k pi/2) - k g_(k-1): upwards where u >= k, downwards from an

@@ -12,15 +12,19 @@
 //   tan       0.51   1.5    |x| <= 1e8
 //   asin      0.51   0.8
 //   acos      0.51   0.8
+//   atanh     0.51   1.5
 //   tanh      1.4    1.4
 //   erf       1.2    1.4
 //   erfc      0.6    1.3    all normal results
 //   erfinv    0.51   1.9
+//   lgamma    0.51   2.4    (0, largest); relative, also beside its zeros
+//   digamma   0.52   1.5    (0, largest); so too
 //   sigmoid   2.5    2.4
 //   sqrt      0.5    0.5
 //   pow       0.5    0.57   all normal results
 #define BOOST_TEST_MODULE simd
 #include <algorithm>
+#include <boost/math/special_functions/digamma.hpp>
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -136,6 +140,7 @@ std::vector<Function<T>> functions() {
       {"tan", tan, std::tan, wide ? 1.6 : 0.51, {range<T>(-0.8, 0.8), range<T>(-10, 10), range<T>(1e-30, 1e8, true)}},
       {"asin", asin, std::asin, wide ? 0.9 : 0.51, {range<T>(-1, 1), range<T>(1e-30, 1, true)}},
       {"acos", acos, std::acos, wide ? 0.9 : 0.51, {range<T>(-1, 1), range<T>(0.999, 1)}},
+      {"atanh", atanh, std::atanh, wide ? 2 : 0.51, {range<T>(-1, 1), range<T>(1e-30, 1, true), range<T>(5e-7, 2e-6)}},
       {"sin", sin, std::sin, 4, {range<T>(-4, 4), range<T>(-1e3, 1e3), range<T>(-1e6, 1e6), range<T>(1e-30, 1, true)}},
       {"cos", cos, std::cos, 4, {range<T>(-4, 4), range<T>(-1e3, 1e3), range<T>(-1e6, 1e6), range<T>(1e-30, 1, true)}},
       {"tanh", tanh, std::tanh, 2, {range<T>(-1, 1), range<T>(-30, 30), range<T>(1e-30, 1, true)}},
@@ -150,6 +155,17 @@ std::vector<Function<T>> functions() {
        inverted_erf,
        wide ? 2.2 : 0.51,
        {range<T>(-1, 1), range<T>(0.8, 0.9), range<T>(1e-30, 1, true)}},
+      {"lgamma",
+       lgamma,
+       std::lgamma,
+       wide ? 2.6 : 0.51,
+       {range<T>(0, 4), range<T>(0.99, 1.01), range<T>(1.99, 2.01), range<T>(3, 40), range<T>(small, 1),
+        range<T>(40, large / 1e3)}},
+      {"digamma",
+       digamma,
+       [](long double x) { return boost::math::digamma(x); },
+       wide ? 1.8 : 0.52,
+       {range<T>(0.01, 4), range<T>(1.46, 1.463), range<T>(3, 40), range<T>(40, large)}},
       {"sigmoid", sigmoid, logistic, 4, {range<T>(-5, 5), range<T>(low, high)}},
       {"sqrt", sqrt, std::sqrt, 0.5001, {range<T>(0, 10), range<T>(0, large)}},
   };
@@ -231,6 +247,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(infinities_nan_and_zeros, T, Types) {
   expect<T>("tan", tan, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("asin", asin, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}, {2, nan}, {T(-1.5), nan}});
   expect<T>("acos", acos, {{oo, nan}, {-oo, nan}, {nan, nan}, {1, zero}, {2, nan}, {T(-1.5), nan}});
+  expect<T>("atanh", atanh, {{1, oo}, {-1, -oo}, {T(1.5), nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("sin", sin, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("cos", cos, {{oo, nan}, {-oo, nan}, {nan, nan}, {zero, 1}, {-zero, 1}});
   expect<T>("tanh", tanh, {{oo, 1}, {-oo, -1}, {nan, nan}, {zero, zero}, {-zero, -zero}});
@@ -238,6 +255,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(infinities_nan_and_zeros, T, Types) {
   expect<T>("erfinv", erfinv,
             {{1, oo}, {-1, -oo}, {T(1.5), nan}, {-oo, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("erfc", erfc, {{oo, 0}, {-oo, 2}, {nan, nan}, {zero, 1}, {-zero, 1}, {30, 0}, {-30, 2}, {T(1e-20), 1}});
+  expect<T>("lgamma", lgamma,
+            {{oo, oo}, {-oo, oo}, {nan, nan}, {zero, oo}, {-zero, oo}, {-3, oo}, {1, zero}, {2, zero}});
+  expect<T>("digamma", digamma, {{oo, oo}, {-oo, nan}, {nan, nan}, {zero, -oo}, {-zero, oo}, {-3, nan}});
   expect<T>("sigmoid", sigmoid, {{oo, 1}, {-oo, 0}, {nan, nan}, {zero, T(0.5)}});
   expect<T>("sqrt", sqrt, {{oo, oo}, {-1, nan}, {nan, nan}, {zero, zero}, {-zero, -zero}});
   expect<T>("abs", abs, {{oo, oo}, {-oo, oo}, {nan, nan}, {-zero, zero}});
