@@ -9,7 +9,7 @@
 //   log2      0.6    0.6    all normal numbers
 //   log10     0.6    0.6    all normal numbers
 //   sin, cos  1.5    1.5    |x| <= 1e6; relative, also beside their zeros
-//   tan       0.51   1.5    |x| <= 1e8
+//   tan       0.51   1.6    |x| <= 1e8
 //   asin      0.51   0.8
 //   acos      0.51   0.8
 //   atanh     0.51   1.5
