@@ -70,10 +70,14 @@ void Placement::place_shared() {
     spans.push_back({bytes, interval.first, interval.last});
     users.push_back(&address);
   };
-  std::vector<std::size_t> last_of_views(graph_.nodes.size(), 0);
+  std::vector<Liveness::Interval> lives(graph_.nodes.size());  // of whole values, with what lies in them
   for (Id id = 0; id < graph_.nodes.size(); ++id)
-    if (const auto& view = views_[id])
-      last_of_views[view->of] = std::max(last_of_views[view->of], liveness_.living(id).last);
+    if (!graph_.nodes[id].is_leaf()) lives[id] = liveness_.living(id);
+  for (Id id = 0; id < graph_.nodes.size(); ++id)
+    if (const auto& view = views_[id]) {
+      lives[view->of].last = std::max(lives[view->of].last, lives[id].last);
+      if (view->written) lives[view->of].first = std::min(lives[view->of].first, lives[id].first);
+    }
   std::vector<bool> is_copied(graph_.nodes.size(), false);
   for (const Copy& copy : copies_) is_copied[copy.from] = true;
   for (Id id = 0; id < graph_.nodes.size(); ++id) {
@@ -81,8 +85,7 @@ void Placement::place_shared() {
     if (value.is_leaf()) continue;
     schedule_.value_bytes += value.type.bytes();
     if (views_[id] || (rows_.part[id] == Part::rows && !rows_.stored[id])) continue;
-    Liveness::Interval living = liveness_.living(id);
-    living.last = std::max(living.last, last_of_views[id]);
+    Liveness::Interval living = lives[id];
     if (is_copied[id]) living.last = groups_.size();
     if (!in_output_[id]) add(addresses_[id], value.type.bytes(), living);
     if (rows_.part[id] != Part::reduction) continue;

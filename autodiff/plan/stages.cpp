@@ -22,7 +22,8 @@ class Scheduler {
         rows_(find_rows(graph, options.split_rows)),
         groups_(fusion_groups(graph, rows_, options.rewrites)),
         liveness_(graph, rows_, groups_),
-        views_(options.rewrites ? views_of(graph, rows_) : std::vector<std::optional<View>>(graph.nodes.size())),
+        views_(options.rewrites ? views_of(graph, rows_, liveness_)
+                                : std::vector<std::optional<View>>(graph.nodes.size())),
         placement_(graph, rows_, groups_, liveness_, views_, schedule_) {}
 
   Schedule run() {
@@ -50,7 +51,7 @@ class Scheduler {
     for (std::size_t g : groups) {
       if (const Id first = groups_[g].first(); rows_.part[first] != Part::whole)
         by_rows.push_back(g);
-      else if (!views_[first])
+      else if (!is_in_place(graph_, views_, first))
         result.whole.push_back(make_step(lowering_, groups_[g], 0));
     }
     // Ranges are the groups of the reduction that has the fewest: they are made up of those of the others.
@@ -79,7 +80,8 @@ class Scheduler {
     Variant result{.rows = rows};
     result.local_bytes = placement_.place_range(groups, rows);
     for (std::size_t g : groups)
-      if (!views_[groups_[g].first()]) result.steps.push_back(make_step(lowering_, groups_[g], rows));
+      if (!is_in_place(graph_, views_, groups_[g].first()))
+        result.steps.push_back(make_step(lowering_, groups_[g], rows));
     return result;
   }
 

@@ -204,6 +204,108 @@ BOOST_AUTO_TEST_CASE(views_of_values_take_no_step) {
   }
 }
 
+// The step of a part writes it to where it belongs, unless others need it elsewhere or the whole would live too long.
+BOOST_AUTO_TEST_CASE(parts_of_a_concat_are_written_to_their_places) {
+  const Arrays inputs{random_array(Dtype::f64, {6, 5}, 1), random_array(Dtype::f64, {5, 5}, 2)};
+  const auto late = [](Var x) { return sum(cumsum(x, 0) * x); };  // reads it when all else has been written
+  const struct {
+    const char* name;
+    std::function<Var(Vars)> f;
+    bool copies;  // whether a step of the concat is left
+  } cases[] = {
+      {"elementwise, products, sums",
+       [](Vars in) {
+         return concat({matmul(in[0], in[1]), cumsum(in[1], 0), tanh(in[1]) * 2, sum(in[0], 0, {.keepdims = true})}, 0);
+       },
+       false},
+      {"another concat",
+       [](Vars in) {
+         const Var inner = concat({cumsum(in[1], 0), exp(in[0])}, 0);
+         return concat({inner, sum(in[0], 0, {.keepdims = true})}, 0);
+       },
+       false},
+      {"reshaped, as stacks are",
+       [](Vars in) {
+         return stack({reshape(cumsum(in[1], 0), {25}), reshape(tanh(in[1]), {25})}, 0);
+       },
+       false},
+      {"reshaped for others as well",
+       [late](Vars in) {
+         const Var part = exp(in[1]);
+         return stack({reshape(part, {25}), reshape(tanh(in[1]), {25})}, 0) * late(part);
+       },
+       false},
+      {"with leading axes of 1",
+       [](Vars in) {
+         return concat({reshape(cumsum(in[0], 0), {1, 6, 5}) * 2, reshape(cumsum(in[1], 0), {1, 5, 5}) * 3}, 1);
+       },
+       false},
+      {"a part of two",
+       [](Vars in) {
+         const Var part = exp(in[0]), first = concat({part, tanh(in[0])}, 0);
+         return concat({first, concat({sin(in[0]), part}, 0)}, 0);
+       },
+       true},
+      {"a part of which others read parts",
+       [](Vars in) {
+         const Var part = cumsum(in[0], 0);
+         return concat({tanh(in[0]), part}, 0) * sum(cumsum(slice(part, 0, 2, 5), 0)) * sum(cumsum(part, 0));
+       },
+       false},
+      {"an input",
+       [](Vars in) {
+         return concat({exp(in[1]), in[0]}, 0);
+       },
+       true},
+      {"a part twice",
+       [](Vars in) {
+         const Var part = exp(in[0]);
+         return concat({part, tanh(in[0]), part}, 0);
+       },
+       true},
+      {"a part that is broadcast",
+       [](Vars in) {
+         return concat({exp(sum(in[0], 1, {.keepdims = true})), tanh(in[1])}, 0);
+       },
+       true},
+      {"a part that others read",
+       [late](Vars in) {
+         const Var part = exp(in[0]);
+         return concat({part, tanh(in[1])}, 0) * late(part);
+       },
+       false},
+      {"along the last axis",
+       [](Vars in) {
+         return concat({exp(in[0]), tanh(in[0])}, 1);
+       },
+       true},
+      {"a small part long before a large one",
+       [](Vars in) {
+         const Var first = sum(exp(in[0]), {0, 1}, {.keepdims = true});
+         Var x = in[1];
+         for (int i = 0; i < 8; ++i) x = cumsum(sin(x), 0);
+         return concat({first, reshape(x, {25, 1}) * 2}, 0);
+       },
+       true},
+  };
+  for (const auto& each : cases) {
+    const PlanFunction inside = [&](Vars in) { return std::vector<Var>{late(each.f(in))}; };
+    const PlanFunction outside = [&](Vars in) {
+      const Var y = each.f(in);
+      return std::vector<Var>{y, y, late(y), grad(late(y), in[0])};
+    };
+    for (const PlanFunction& f : {inside, outside}) {
+      Plan plan = compile(f, types_of(inputs), {.split_rows = false});
+      for (int again = 0; again < 2; ++again)
+        BOOST_TEST(same_bits(run(plan, inputs), eagerly(f, inputs, Dtype::f64)), each.name << plan.explain());
+    }
+    const Plan plan = compile(inside, types_of(inputs), {.split_rows = false});
+    const bool copies = std::ranges::any_of(
+        plan.steps(), [](const Plan::StepInfo& step) { return step.kernel.find("concat") != std::string::npos; });
+    BOOST_TEST(copies == each.copies, each.name << plan.explain());
+  }
+}
+
 // `count` spans at random: no two that live together overlap, and the total is near the most that lives at one step.
 void check_packing(std::size_t count) {
   std::mt19937 random(1);

@@ -145,7 +145,11 @@ std::unique_ptr<Step> moving_step(const Lowering& lowering, const FusionGroup& g
       pieces = pieces_of_slice_backward(slice, operands[0].type);
   }
   if (!pieces) return nullptr;
-  std::erase_if(*pieces, [](const Piece& piece) { return piece.bytes == 0; });
+  const auto in_place = [&](const Piece& piece) {  // a part that is written to where it is read
+    const Address &from = operands[piece.operand.value_or(0)].address, &to = output.address;
+    return value.is(concat_op()) && from.memory == to.memory && from.at == to.at && from.offset == to.offset + piece.to;
+  };
+  std::erase_if(*pieces, [&](const Piece& piece) { return piece.bytes == 0 || in_place(piece); });
   const Index runs = outside(output.type.shape, axis);
   return std::make_unique<MovingStep>(value.op->name() + " " + to_string(output.type), runs, std::move(*pieces),
                                       std::move(operands), std::move(output));
