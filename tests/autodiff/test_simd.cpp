@@ -16,9 +16,9 @@
 //   tanh      1.4    1.4
 //   erf       1.2    1.4
 //   erfc      0.6    1.3    all normal results
-//   erfinv    0.51   1.9
+//   erfinv    0.51   2.0
 //   lgamma    0.51   2.4    (0, largest); relative, also beside its zeros
-//   digamma   0.52   1.5    (0, largest); so too
+//   digamma   0.52   1.6    (0, largest); so too
 //   sigmoid   2.5    2.4
 //   sqrt      0.5    0.5
 //   pow       0.5    0.57   all normal results
