@@ -5,7 +5,7 @@ namespace {
 
 // The most special first.
 constexpr StepMaker* kinds[] = {
-    loop_step, sum_over_rows_step, product_over_rows_step, product_step, fused_step, moving_step, op_step};
+    scalar_step, loop_step, sum_over_rows_step, product_over_rows_step, product_step, fused_step, moving_step, op_step};
 
 }  // namespace
 

@@ -85,6 +85,7 @@ void Placement::place_shared() {
     if (value.is_leaf()) continue;
     schedule_.value_bytes += value.type.bytes();
     if (views_[id] || (rows_.part[id] == Part::rows && !rows_.stored[id])) continue;
+    if (groups_[liveness_.group_of(id)].code && !liveness_.escapes(id)) continue;
     Liveness::Interval living = lives[id];
     if (is_copied[id]) living.last = groups_.size();
     if (!in_output_[id]) add(addresses_[id], value.type.bytes(), living);

@@ -46,12 +46,19 @@ Plan::PassInfo apply(const plan::Pass& pass, plan::Graph& graph) {
 
 }  // namespace
 
+plan::Graph plan::rewritten(Graph graph, const CompileOptions& options, Keeps keeps,
+                            std::vector<Plan::PassInfo>* applied) {
+  for (const Pass& pass : passes()) {
+    if ((pass.rewrites && !options.rewrites) || (keeps == Keeps::bits && pass.keeps != Keeps::bits)) continue;
+    const Plan::PassInfo info = apply(pass, graph);
+    if (applied != nullptr) applied->push_back(info);
+  }
+  return graph;
+}
+
 plan::Schedule plan::compile_graph(Graph graph, const CompileOptions& options, Keeps keeps) {
   std::vector<Plan::PassInfo> applied{{"recorded", graph.nodes.size()}};
-  for (const Pass& pass : passes())
-    if ((options.rewrites || !pass.rewrites) && (keeps == Keeps::accuracy || pass.keeps == Keeps::bits))
-      applied.push_back(apply(pass, graph));
-  Schedule schedule = make_schedule(graph, options);
+  Schedule schedule = make_schedule(rewritten(std::move(graph), options, keeps, &applied), options);
   schedule.passes = std::move(applied);
   return schedule;
 }

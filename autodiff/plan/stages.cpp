@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autodiff/plan/lowering.hpp"
+#include "autodiff/plan/scalars/scalars.hpp"
 
 namespace wengert::plan {
 namespace {
@@ -19,11 +20,12 @@ class Scheduler {
  public:
   Scheduler(const Graph& graph, const CompileOptions& options)
       : graph_(graph),
-        rows_(find_rows(graph, options.split_rows)),
-        groups_(fusion_groups(graph, rows_, options.rewrites)),
+        code_(options.rewrites ? scalars::machine_code_of(graph) : nullptr),
+        rows_(find_rows(graph, options.split_rows && !code_)),
+        groups_(make_groups(options)),
         liveness_(graph, rows_, groups_),
-        views_(options.rewrites ? views_of(graph, rows_, liveness_)
-                                : std::vector<std::optional<View>>(graph.nodes.size())),
+        views_(options.rewrites && !code_ ? views_of(graph, rows_, liveness_)
+                                          : std::vector<std::optional<View>>(graph.nodes.size())),
         placement_(graph, rows_, groups_, liveness_, views_, schedule_) {}
 
   Schedule run() {
@@ -38,6 +40,12 @@ class Scheduler {
   }
 
  private:
+  std::vector<FusionGroup> make_groups(const CompileOptions& options) const {
+    if (code_) return {{.members = scalars::computed_nodes(graph_), .code = code_}};
+    std::vector<FusionGroup> groups = fusion_groups(graph_, rows_, options.rewrites);
+    if (options.rewrites) scalars::give_loops_code(graph_, rows_, groups);
+    return groups;
+  }
   std::vector<std::vector<std::size_t>> groups_by_stage() const {
     std::vector<std::vector<std::size_t>> result(static_cast<std::size_t>(rows_.stages));
     for (std::size_t g = 0; g < groups_.size(); ++g)
@@ -100,6 +108,7 @@ class Scheduler {
 
   const Graph& graph_;
   Schedule schedule_;
+  const std::shared_ptr<const scalars::MachineCode> code_;  // of all nodes; null where they are steps
   const RowPlan rows_;
   const std::vector<FusionGroup> groups_;
   const Liveness liveness_;

@@ -1,0 +1,110 @@
+// Program: a graph of small values, element by element: instructions on single numbers, which assemble() turns into
+// machine code. Broadcasting, slices and the like are gone, since an element of a value may be any number.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "autodiff/plan/graph.hpp"
+
+namespace wengert::plan::scalars {
+
+// A scalar of the program: its place in Program::scalars.
+using Number = std::int32_t;
+inline constexpr Number none = -1;
+
+enum class Code : std::uint8_t {
+  add,
+  sub,
+  mul,
+  div,
+  sqrt,
+  neg,
+  abs,
+  fma,  // a b + c, rounded once
+  // Masks: every bit of the number where it holds, no bit elsewhere. `unordered`: a or b is NaN.
+  equal,
+  not_equal,
+  less,
+  less_equal,
+  greater,
+  greater_equal,
+  unordered,
+  mask_and,
+  mask_or,
+  mask_xor,
+  mask_not,
+  indicator,  // 1 where mask a holds, 0 elsewhere
+  choose,     // b where mask a holds, c elsewhere
+  // Conversions, and a copy of a loop's variable.
+  f32_to_f64,
+  i32_to_f64,
+  copy,
+  // Loops: [loop, repeat] is run until mask a of the `leave` in it holds. A variable is what a loop changes: it is set
+  // before and in it.
+  set,
+  loop,
+  leave,
+  repeat,
+  // Calls of an op: its arguments and results go through memory, `at` bytes into that of calls.
+  argument,
+  call,
+  result,
+  // a becomes byte `at` of the array `to`.
+  write
+};
+
+struct Instruction {
+  Code code;
+  Dtype dtype = Dtype::f64;  // of a, or of what it gives where it has no operand
+  Number to = none, a = none, b = none, c = none;
+  std::uint32_t at = 0;  // bytes; of a call the number of its site
+};
+
+struct Scalar {
+  enum class Kind : std::uint8_t { computed, read, constant } kind;
+  Dtype dtype;
+  std::uint32_t array = 0;  // read: a number in Program::reads
+  std::uint64_t bits = 0;   // read: bytes into it; constant: its bits
+};
+
+// An array that elements are read from: a value from outside, or memory of a store.
+struct Read {
+  Id id = 0;
+  const void* fixed = nullptr;  // null: the value `id`
+};
+
+// A call of an op: of block() on `count` elements each, or of run() where count is 0. Operands and result lie side by
+// side in the memory of calls.
+struct CallSite {
+  const Op* op;
+  Attributes attributes;
+  Type type;                           // of the output
+  std::vector<Type> types;             // of the operands
+  std::vector<std::uint32_t> operands;  // bytes
+  std::uint32_t output = 0, scratch = 0;
+  Index count = 0;
+  std::string location;
+};
+
+struct Program {
+  std::vector<Scalar> scalars;
+  std::vector<Instruction> instructions;
+  std::vector<Read> reads;
+  std::vector<Id> writes;  // values whose elements are written
+  std::vector<CallSite> sites;
+  std::size_t call_bytes = 0;                      // of the memory of calls
+  std::vector<std::shared_ptr<const void>> owned;  // ops and memory of stores
+
+  std::size_t loops() const;
+  // Those that compute something.
+  std::size_t operations() const;
+};
+
+// The members of a graph as one program that writes those for which `escapes` holds. Nothing where it would be slower
+// than steps: a value is large, or there are too many of them; or where it cannot be said: there is a scan.
+std::optional<Program> scalarize(const Graph& graph, std::span<const Id> members, const std::vector<bool>& escapes);
+
+}  // namespace wengert::plan::scalars

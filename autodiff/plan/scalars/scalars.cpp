@@ -1,0 +1,55 @@
+#include "autodiff/plan/scalars/scalars.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include "autodiff/loops/loop_op.hpp"
+
+namespace wengert::plan::scalars {
+namespace {
+
+constexpr std::size_t fewest_nodes = 4;
+
+std::atomic<int> steps_alone{0};
+
+bool is_loop(const Value& value) { return !value.is_leaf() && dynamic_cast<const LoopOp*>(value.op) != nullptr; }
+
+std::shared_ptr<const MachineCode> code_of(const Graph& graph, std::span<const Id> members,
+                                           const std::vector<bool>& escapes) {
+  std::optional<Program> program = scalarize(graph, members, escapes);
+  return program ? assemble(std::move(*program)) : nullptr;
+}
+
+}  // namespace
+
+std::vector<Id> computed_nodes(const Graph& graph) {
+  std::vector<Id> nodes;
+  for (Id id = 0; id < graph.nodes.size(); ++id)
+    if (!graph.nodes[id].is_leaf()) nodes.push_back(id);
+  return nodes;
+}
+
+std::shared_ptr<const MachineCode> machine_code_of(const Graph& graph) {
+  const std::vector<Id> nodes = computed_nodes(graph);
+  const bool loops = std::any_of(nodes.begin(), nodes.end(), [&](Id id) { return is_loop(graph.nodes[id]); });
+  if (steps_alone > 0 || !graph.rows.empty() || (nodes.size() < fewest_nodes && !loops)) return nullptr;
+  std::vector<bool> escapes(graph.nodes.size(), false);
+  for (Id output : graph.outputs) escapes[output] = true;
+  return code_of(graph, nodes, escapes);
+}
+
+void give_loops_code(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups) {
+  if (steps_alone > 0) return;
+  for (FusionGroup& group : groups) {
+    const Id id = group.first();
+    if (!is_loop(graph.nodes[id]) || rows.part[id] != Part::whole) continue;
+    std::vector<bool> escapes(graph.nodes.size(), false);
+    escapes[id] = true;
+    group.code = code_of(graph, group.members, escapes);
+  }
+}
+
+StepsAlone::StepsAlone() { ++steps_alone; }
+StepsAlone::~StepsAlone() { --steps_alone; }
+
+}  // namespace wengert::plan::scalars

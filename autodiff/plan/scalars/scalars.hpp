@@ -1,0 +1,26 @@
+// Scalars: which nodes of a graph become machine code on single numbers. A step costs some 50 ns beside its work, which
+// is more than a few operations on numbers; code has none between them, and neither has a loop between its rounds.
+#pragma once
+#include "autodiff/plan/fusion.hpp"
+#include "autodiff/plan/scalars/machine_code.hpp"
+
+namespace wengert::plan::scalars {
+
+// The code of all nodes that are computed. Null where a value is too large, where the rows of a batch are told apart, or
+// where the processor is not one that assemble() serves.
+std::shared_ptr<const MachineCode> machine_code_of(const Graph& graph);
+std::vector<Id> computed_nodes(const Graph& graph);
+
+// Gives code to loops over small values, in a graph that has others.
+void give_loops_code(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups);
+
+// While one lives, plans are made of steps alone, whatever their size: for checks of these, whose arrays are small.
+class StepsAlone {
+ public:
+  StepsAlone();
+  ~StepsAlone();
+  StepsAlone(const StepsAlone&) = delete;
+  StepsAlone& operator=(const StepsAlone&) = delete;
+};
+
+}  // namespace wengert::plan::scalars
