@@ -124,7 +124,7 @@ class Scalarizer {
     if (to_.size() > most_instructions) throw Unsuited();
     std::vector<Elements> operands;
     for (Id operand : value.operands) operands.push_back(elements[operand]);
-    if (value.is(identity_op()) || value.is(stop_gradient_op())) return operands[0];
+    if (value.is(identity_op()) || value.is(stop_gradient_op()) || value.is(reshape_op())) return operands[0];
     if (const auto* loop = dynamic_cast<const LoopOp*>(value.op)) return of_loop(value, *loop, operands);
     if (moves(graph, value)) return moved(graph, id, operands);
     check(value.type, most_computed);
