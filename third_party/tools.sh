@@ -24,12 +24,14 @@ tool() {
   return 1
 }
 
-# packages [GROUP]: what third_party/packages lists for this release of Debian, under all groups if none is named.
+# packages [GROUP]: what third_party/packages lists for this release and architecture of Debian, under all groups if none is named.
 packages() {
-  local release
+  local release architecture
   release=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}") || true
-  sed 's/#.*//' "$root/third_party/packages" | awk -v group="${1:-}" -v release="$release" '
-    split($1, name, /[:\/]/) && (group == "" || name[1] == group) && (name[2] == "" || name[2] == release) {
+  architecture=$(dpkg --print-architecture 2>/dev/null) || true
+  sed 's/#.*//' "$root/third_party/packages" | awk -v group="${1:-}" -v here=" $release $architecture " '
+    split($1, name, /[:\/]/) && (group == "" || name[1] == group) &&
+      (name[2] == "" || index(here, " " name[2] " ")) {
       for (i = 2; i <= NF; ++i) print $i
     }'
 }

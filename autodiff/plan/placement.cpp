@@ -54,6 +54,7 @@ void Placement::place_outputs() {
     const Id id = graph_.outputs[i];
     const Address address = enter(schedule_.outputs[i].raw());
     schedule_.output_entries.push_back(address.at);
+    outputs_.push_back(address);
     if (graph_.nodes[id].is_leaf() || in_output_[id]) {
       copies_.push_back({id, address});
     } else {

@@ -19,9 +19,11 @@ class Placement {
   std::size_t place_range(const std::vector<std::size_t>& groups, Index rows);
 
   const Address& of(Id id) const { return addresses_[id]; }
+  const Address& of_output(std::size_t output) const { return outputs_[output]; }
   const Address& of_partial_sums(Id reduction) const { return partial_sums_[reduction]; }
 
-  // Outputs that no step writes: leaves, and nodes that are an output already.
+  // Outputs that no step of a group writes: leaves, and nodes that are an output already. (Machine code of all nodes
+  // does.)
   struct Copy {
     Id from;
     Address to;
@@ -42,7 +44,7 @@ class Placement {
   const Liveness& liveness_;
   const std::vector<std::optional<View>>& views_;
   Schedule& schedule_;
-  std::vector<Address> addresses_, partial_sums_;
+  std::vector<Address> addresses_, partial_sums_, outputs_;
   std::vector<bool> in_output_;
   std::vector<Copy> copies_;
   std::vector<std::size_t> position_;  // of a group among those of the stage at hand

@@ -33,8 +33,7 @@ class Scheduler {
     schedule_.names = graph_.names;
     schedule_.extent = rows_.extent;
     for (const auto& groups : groups_by_stage()) schedule_.stages.push_back(make_stage(groups));
-    if (!placement_.copies().empty()) schedule_.stages.emplace_back();
-    for (const auto& copy : placement_.copies()) schedule_.stages.back().whole.push_back(copy_step(lowering_, copy));
+    if (!code_) add_copies();
     count_scratch_and_work();
     return std::move(schedule_);
   }
@@ -51,6 +50,12 @@ class Scheduler {
     for (std::size_t g = 0; g < groups_.size(); ++g)
       result[static_cast<std::size_t>(rows_.stage[groups_[g].first()])].push_back(g);
     return result;
+  }
+
+  void add_copies() {
+    if (placement_.copies().empty()) return;
+    schedule_.stages.emplace_back();
+    for (const auto& copy : placement_.copies()) schedule_.stages.back().whole.push_back(copy_step(lowering_, copy));
   }
 
   Stage make_stage(const std::vector<std::size_t>& groups) {

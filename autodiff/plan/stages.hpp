@@ -9,7 +9,8 @@ namespace wengert::plan {
 Schedule make_schedule(const Graph& graph, const CompileOptions& options);
 
 // The graph after all passes that keep at least `keeps`; `applied` gets what each of them did.
-Graph rewritten(Graph graph, const CompileOptions& options, Keeps keeps, std::vector<Plan::PassInfo>* applied = nullptr);
+Graph rewritten(Graph graph, const CompileOptions& options, Keeps keeps,
+                std::vector<Plan::PassInfo>* applied = nullptr);
 
 // The schedule of the graph after these.
 Schedule compile_graph(Graph graph, const CompileOptions& options, Keeps keeps);

@@ -12,6 +12,7 @@
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan/executor.hpp"
+#include "autodiff/plan/scalars/scalars.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -20,6 +21,8 @@ namespace {
 using Arrays = std::vector<Array>;
 using Vars = std::vector<Var>;
 using Indices = std::vector<std::size_t>;
+
+constexpr const char* machine_code = "machine code";  // of small values, as explain() names it
 
 bool contains(const Indices& all, std::size_t i) { return std::find(all.begin(), all.end(), i) != all.end(); }
 
@@ -87,6 +90,10 @@ class PlanChecker {
     for (bool rewrites : {false, true}) {
       check({.rewrites = rewrites});
       if (cut) check({.rewrites = rewrites, .split_rows = false});
+    }
+    if (report_.planned.contains(machine_code)) {
+      const plan::scalars::StepsAlone steps;
+      check({});
     }
     if (!options_.rows.empty()) check({.rows = rows()});
     return std::move(report_);
@@ -222,6 +229,7 @@ class PlanChecker {
     note("ranges of rows", [](const auto& step) { return step.part == Part::range; });
     note("fusion", [](const auto& step) { return step.ops > 1; });
     note("sums over rows", [](const auto& step) { return step.part == Part::combined; });
+    note(machine_code, [](const auto& step) { return step.kernel.starts_with(machine_code); });
     note("tasks", [](const auto& step) { return step.part != Part::range && step.tasks > 1; });
     return bits;
   }

@@ -8,7 +8,8 @@ namespace wengert::plan::scalars {
 namespace {
 
 std::uint64_t bits_of(double value, Dtype dtype) {
-  return dtype == Dtype::f32 ? std::bit_cast<std::uint32_t>(static_cast<float>(value)) : std::bit_cast<std::uint64_t>(value);
+  return dtype == Dtype::f32 ? std::bit_cast<std::uint32_t>(static_cast<float>(value))
+                             : std::bit_cast<std::uint64_t>(value);
 }
 
 std::uint64_t packed(Number high, Number low) {
@@ -117,6 +118,7 @@ std::vector<Number> Builder::call(CallSite site, std::span<const std::vector<Num
   std::vector<const Type*> types;
   for (const Type& type : site.types) types.push_back(&type);
   site.scratch = take(site.count > 0 ? 0 : site.op->scratch_bytes({types, site.attributes}, site.type));
+  site.pointers = take(arguments.size() * sizeof(void*));
   program_.call_bytes = std::max(program_.call_bytes, bytes);
   push(depth, {.code = Code::call, .at = static_cast<std::uint32_t>(program_.sites.size())});
   std::vector<Number> results;
@@ -140,9 +142,7 @@ std::vector<Number> Builder::begin_loop(std::span<const Number> start) {
   return scope.variables;
 }
 
-void Builder::leave(Number mask) {
-  push(scopes_.size() - 1, {.code = Code::leave, .dtype = dtype(mask), .a = mask});
-}
+void Builder::leave(Number mask) { push(scopes_.size() - 1, {.code = Code::leave, .dtype = dtype(mask), .a = mask}); }
 
 // A number of its own, in the scope at hand.
 Number Builder::copied(Number scalar) {
@@ -183,14 +183,14 @@ std::uint32_t Builder::read_array(const Read& read) {
   return static_cast<std::uint32_t>(program_.reads.size() - 1);
 }
 
-void Builder::write(Id id, std::span<const Number> elements) {
+void Builder::write(const Write& to, std::span<const Number> elements) {
   for (std::size_t e = 0; e < elements.size(); ++e)
     push(0, {.code = Code::write,
              .dtype = dtype(elements[e]),
              .to = static_cast<Number>(program_.writes.size()),
              .a = elements[e],
              .at = static_cast<std::uint32_t>(e * size_of(dtype(elements[e])))});
-  program_.writes.push_back(id);
+  program_.writes.push_back(to);
 }
 
 Program Builder::finish() {

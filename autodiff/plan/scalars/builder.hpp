@@ -31,7 +31,7 @@ class Builder {
   std::vector<Number> end_loop(std::span<const Number> next);
 
   std::uint32_t read_array(const Read& read);
-  void write(Id id, std::span<const Number> elements);
+  void write(const Write& to, std::span<const Number> elements);
   void own(std::shared_ptr<const void> what) { program_.owned.push_back(std::move(what)); }
 
   std::size_t size() const { return size_; }

@@ -20,24 +20,31 @@ namespace {
 // What an op that code has called threw: no exception can pass through code without tables for it.
 thread_local std::exception_ptr thrown;
 
-void run_site(const CallSite& site, std::byte* calls) {
-  std::vector<const void*> data;
-  for (std::uint32_t at : site.operands) data.push_back(calls + at);
-  if (site.count > 0)
-    return site.op->block(site.count, data.data(), calls + site.output, site.type.dtype, site.attributes);
-  std::vector<const Type*> types;
-  for (const Type& type : site.types) types.push_back(&type);
-  try {
-    site.op->run({{types, site.attributes}, data, site.type, calls + site.output, calls + site.scratch});
-  } catch (const std::exception& refusal) {
-    throw Error(fmt::format("[{}] {}  ({})", site.op->name(), refusal.what(), site.location));
+// A site, and pointers to its types.
+struct Callee {
+  const CallSite& site;
+  std::vector<const Type*> types{};
+
+  explicit Callee(const CallSite& called) : site(called) {
+    for (const Type& type : site.types) types.push_back(&type);
   }
-}
+  void run(std::byte* calls) const {
+    const auto** data = reinterpret_cast<const void**>(calls + site.pointers);
+    for (std::size_t i = 0; i < types.size(); ++i) data[i] = calls + site.operands[i];
+    if (site.count > 0) return site.op->block(site.count, data, calls + site.output, site.type.dtype, site.attributes);
+    try {
+      site.op->run(
+          {{types, site.attributes}, {data, types.size()}, site.type, calls + site.output, calls + site.scratch});
+    } catch (const std::exception& refusal) {
+      throw Error(fmt::format("[{}] {}  ({})", site.op->name(), refusal.what(), site.location));
+    }
+  }
+};
 
 // What code calls: 1 if the op has thrown.
-int call_from_code(const CallSite* site, std::byte* calls) noexcept {
+int call_from_code(const Callee* callee, std::byte* calls) noexcept {
   try {
-    run_site(*site, calls);
+    callee->run(calls);
     return 0;
   } catch (...) {
     thrown = std::current_exception();
@@ -52,6 +59,7 @@ class Assembler : private Xbyak::CodeGenerator {
         program_(program),
         lifetimes_(program),
         places_(program.scalars.size()),
+        callees_(program.sites.begin(), program.sites.end()),
         frame_bytes_((program.call_bytes + 63) / 64 * 64) {
     held_.fill(none);
     pointers_.fill(no_array);
@@ -267,10 +275,10 @@ class Assembler : private Xbyak::CodeGenerator {
     place(i.to).stored = true;
     release(i.a);
   }
-  void call_site(const CallSite& site) {
+  void call_op(const Callee& callee) {
     save_all();
     empty_registers();
-    mov(rdi, reinterpret_cast<std::uint64_t>(&site));
+    mov(rdi, reinterpret_cast<std::uint64_t>(&callee));
     mov(rsi, rbp);
     mov(rax, reinterpret_cast<std::uint64_t>(&call_from_code));
     call(rax);
@@ -283,11 +291,12 @@ class Assembler : private Xbyak::CodeGenerator {
   const Program& program_;
   Lifetimes lifetimes_;
   std::vector<Place> places_;
+  const std::vector<Callee> callees_;  // whose addresses are in the code
   std::size_t frame_bytes_;
   std::vector<std::int32_t> free_slots_;
-  std::size_t at_ = 0;                                // the instruction at hand
-  std::array<Number, registers> held_;                // by each register
-  std::array<std::uint32_t, pointers> pointers_;      // arrays whose pointers are in general registers
+  std::size_t at_ = 0;                            // the instruction at hand
+  std::array<Number, registers> held_;            // by each register
+  std::array<std::uint32_t, pointers> pointers_;  // arrays whose pointers are in general registers
   std::size_t next_pointer_ = 0;
   std::vector<std::array<std::uint64_t, 2>> constants_;
   std::vector<std::size_t> constant_;  // of a scalar
@@ -303,13 +312,17 @@ void Assembler::emit(const Instruction& i) {
   const bool wide = i.a != none && is_wide(i.a);
   switch (i.code) {
     case Code::add:
-      return binary(i, [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vaddsd(to, a, b) : vaddss(to, a, b); });
+      return binary(i,
+                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vaddsd(to, a, b) : vaddss(to, a, b); });
     case Code::sub:
-      return binary(i, [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vsubsd(to, a, b) : vsubss(to, a, b); });
+      return binary(i,
+                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vsubsd(to, a, b) : vsubss(to, a, b); });
     case Code::mul:
-      return binary(i, [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vmulsd(to, a, b) : vmulss(to, a, b); });
+      return binary(i,
+                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vmulsd(to, a, b) : vmulss(to, a, b); });
     case Code::div:
-      return binary(i, [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vdivsd(to, a, b) : vdivss(to, a, b); });
+      return binary(i,
+                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vdivsd(to, a, b) : vdivss(to, a, b); });
     case Code::sqrt:
       return unary(i, [&](const Xmm& to, const Xmm& a) { wide ? vsqrtsd(to, a, a) : vsqrtss(to, a, a); });
     case Code::neg:
@@ -378,7 +391,7 @@ void Assembler::emit(const Instruction& i) {
       store(i.a, ptr[rbp + i.at]);
       return release(i.a);
     case Code::call:
-      return call_site(program_.sites[i.at]);
+      return call_op(callees_[i.at]);
     case Code::result: {
       const int to = take();
       size_of(i.dtype) == 8 ? vmovsd(xmm(to), ptr[rbp + i.at]) : vmovss(xmm(to), ptr[rbp + i.at]);
@@ -387,7 +400,9 @@ void Assembler::emit(const Instruction& i) {
     }
     case Code::write:
       in_register(i.a);
-      store(i.a, ptr[pointer_to(static_cast<std::uint32_t>(program_.reads.size()) + static_cast<std::uint32_t>(i.to)) + i.at]);
+      store(
+          i.a,
+          ptr[pointer_to(static_cast<std::uint32_t>(program_.reads.size()) + static_cast<std::uint32_t>(i.to)) + i.at]);
       return release(i.a);
   }
 }

@@ -76,15 +76,21 @@ struct Read {
   const void* fixed = nullptr;  // null: the value `id`
 };
 
+// A value that is written, to its own place or to that of an output of the graph.
+struct Write {
+  Id id = 0;
+  std::optional<std::size_t> output{};
+};
+
 // A call of an op: of block() on `count` elements each, or of run() where count is 0. Operands and result lie side by
-// side in the memory of calls.
+// side in the memory of calls, with room for pointers to the operands.
 struct CallSite {
   const Op* op;
   Attributes attributes;
-  Type type;                           // of the output
-  std::vector<Type> types;             // of the operands
+  Type type;                            // of the output
+  std::vector<Type> types;              // of the operands
   std::vector<std::uint32_t> operands;  // bytes
-  std::uint32_t output = 0, scratch = 0;
+  std::uint32_t output = 0, scratch = 0, pointers = 0;
   Index count = 0;
   std::string location;
 };
@@ -93,7 +99,7 @@ struct Program {
   std::vector<Scalar> scalars;
   std::vector<Instruction> instructions;
   std::vector<Read> reads;
-  std::vector<Id> writes;  // values whose elements are written
+  std::vector<Write> writes;
   std::vector<CallSite> sites;
   std::size_t call_bytes = 0;                      // of the memory of calls
   std::vector<std::shared_ptr<const void>> owned;  // ops and memory of stores
@@ -103,8 +109,8 @@ struct Program {
   std::size_t operations() const;
 };
 
-// The members of a graph as one program that writes those for which `escapes` holds. Nothing where it would be slower
-// than steps: a value is large, or there are too many of them; or where it cannot be said: there is a scan.
-std::optional<Program> scalarize(const Graph& graph, std::span<const Id> members, const std::vector<bool>& escapes);
+// The members of a graph as one program that writes these values. Nothing where it would be slower than steps: a value
+// is large, or there are too many of them; or where it cannot be said: there is a scan.
+std::optional<Program> scalarize(const Graph& graph, std::span<const Id> members, std::span<const Write> writes);
 
 }  // namespace wengert::plan::scalars

@@ -13,8 +13,8 @@ namespace wengert::plan::scalars {
 namespace {
 
 // Larger values gain more from vectors than from having no steps. What only moves elements costs nothing.
-constexpr Index most_computed = 32, most_moved = 64, most_read = 4096;  // elements
-constexpr std::size_t most_instructions = std::size_t{1} << 16;         // of which each is about 10 bytes of code
+constexpr Index most_computed = 32, most_moved = 1024, most_read = 4096;  // elements
+constexpr std::size_t most_instructions = std::size_t{1} << 18;           // of which each is about 10 bytes of code
 
 using Elements = std::vector<Number>;
 
@@ -26,14 +26,15 @@ Number arithmetic(Builder& to, std::string_view op, Dtype dtype, std::span<const
   using enum Code;
   const auto number = [&](double value) { return to.constant(value, dtype); };
   const auto larger = [&](Number a, Number b, Code compare) {  // or the one that is NaN
-    const Number a_wins = to.compute(mask_or, dtype, to.compute(compare, dtype, a, b), to.compute(unordered, dtype, a, a));
+    const Number a_wins =
+        to.compute(mask_or, dtype, to.compute(compare, dtype, a, b), to.compute(unordered, dtype, a, a));
     return to.compute(choose, dtype, a_wins, a, b);
   };
   static const std::map<std::string_view, Code> plain{{"add", add}, {"sub", sub},   {"mul", mul}, {"div", div},
                                                       {"neg", neg}, {"sqrt", sqrt}, {"abs", abs}};
-  static const std::map<std::string_view, Code> comparisons{
-      {"equal", equal},     {"not_equal", not_equal}, {"less", less}, {"less_equal", less_equal},
-      {"greater", greater}, {"greater_equal", greater_equal}};
+  static const std::map<std::string_view, Code> comparisons{{"equal", equal},     {"not_equal", not_equal},
+                                                            {"less", less},       {"less_equal", less_equal},
+                                                            {"greater", greater}, {"greater_equal", greater_equal}};
   static const std::map<std::string_view, Code> connectives{
       {"logical_and", mask_and}, {"logical_or", mask_or}, {"logical_xor", mask_xor}};
   if (const auto code = plain.find(op); code != plain.end())
@@ -58,19 +59,24 @@ Number arithmetic(Builder& to, std::string_view op, Dtype dtype, std::span<const
 
 class Scalarizer {
  public:
-  Scalarizer(const Graph& graph, std::span<const Id> members, const std::vector<bool>& escapes)
-      : graph_(graph), members_(members), escapes_(escapes) {}
+  explicit Scalarizer(const Graph& graph) : graph_(graph) {}
 
-  Program run() {
+  Program run(std::span<const Id> members, std::span<const Write> writes) {
     std::vector<Elements> elements(graph_.nodes.size());
-    std::vector<bool> inside(graph_.nodes.size(), false);
-    for (Id id : members_) inside[id] = true;
-    for (Id id : members_)
-      for (Id operand : graph_.nodes[id].operands)
-        if (!inside[operand] && elements[operand].empty()) elements[operand] = from_outside(operand);
-    for (Id id : members_) elements[id] = of(graph_, id, elements);
-    for (Id id : members_)
-      if (escapes_[id]) to_.write(id, elements[id]);
+    std::vector<bool> known(graph_.nodes.size(), false);
+    const auto bring_in = [&](Id id) {
+      if (!known[id]) elements[id] = from_outside(id);
+      known[id] = true;
+    };
+    for (Id id : members) {
+      for (Id operand : graph_.nodes[id].operands) bring_in(operand);
+      elements[id] = of(graph_, id, elements);
+      known[id] = true;
+    }
+    for (const Write& write : writes) {
+      bring_in(write.id);
+      to_.write(write, elements[write.id]);
+    }
     return to_.finish();
   }
 
@@ -153,7 +159,8 @@ class Scalarizer {
       types.push_back({Dtype::f64, graph.type_of(value, i).shape});
       numbers.emplace_back(types.back());
       check(types.back(), most_read);
-      for (Index e = 0; e < numbers.back().size(); ++e) numbers.back().set(e, static_cast<double>(all.size() + static_cast<std::size_t>(e)));
+      for (Index e = 0; e < numbers.back().size(); ++e)
+        numbers.back().set(e, static_cast<double>(all.size() + static_cast<std::size_t>(e)));
       all.insert(all.end(), operands[i].begin(), operands[i].end());
     }
     std::vector<const Type*> pointers;
@@ -206,7 +213,8 @@ class Scalarizer {
         for (Index i = 0; i < run.inner; ++i) {
           Number total = to_.constant(0, dtype);
           for (Index r = 0; r < run.reduced(); ++r)
-            total = to_.compute(Code::add, dtype, total, x[static_cast<std::size_t>((o * run.reduced() + r) * run.inner + i)]);
+            total = to_.compute(Code::add, dtype, total,
+                                x[static_cast<std::size_t>((o * run.reduced() + r) * run.inner + i)]);
           sums.push_back(total);
         }
       x = std::move(sums);
@@ -229,7 +237,8 @@ class Scalarizer {
       for (Index j = 0; j < n; ++j) {
         Number total = to_.constant(0, value.type.dtype);
         for (Index l = 0; l < k; ++l)
-          total = to_.compute(Code::fma, value.type.dtype, at(operands[0], a, ta, i, l), at(operands[1], b, tb, l, j), total);
+          total = to_.compute(Code::fma, value.type.dtype, at(operands[0], a, ta, i, l), at(operands[1], b, tb, l, j),
+                              total);
         result.push_back(total);
       }
     return result;
@@ -255,7 +264,8 @@ class Scalarizer {
   Elements of_loop(const Value& value, const LoopOp& op, const std::vector<Elements>& operands) {
     const LoopParts parts = op.parts();
     if (parts.condition == nullptr) throw Unsuited();
-    const Graph condition = rewritten(*parts.condition, {}, Keeps::bits), body = rewritten(*parts.body, {}, Keeps::bits);
+    const Graph condition = rewritten(*parts.condition, {}, Keeps::bits),
+                body = rewritten(*parts.body, {}, Keeps::bits);
     Elements start;
     for (std::size_t i = 0; i < parts.carry; ++i) start.insert(start.end(), operands[i].begin(), operands[i].end());
     const Elements variables = to_.begin_loop(start);
@@ -271,13 +281,13 @@ class Scalarizer {
     };
     const std::size_t constants = condition.inputs.size() - parts.carry;
     const Number holds = of_graph(condition, inputs(parts.carry, constants))[0][0];
+    if (!is_float(to_.dtype(holds))) throw Unsuited();
     to_.leave(to_.compute(Code::mask_not, to_.dtype(holds), to_.mask_of(holds)));
     Elements next;
     for (const Elements& each : of_graph(body, inputs(condition.inputs.size(), body.inputs.size() - parts.carry)))
       next.insert(next.end(), each.begin(), each.end());
     Elements last = to_.end_loop(next);
     for (Number& each : last) each = converted(each, value.type.dtype);
-    (void)op;
     return last;
   }
   // As a loop's packed output has it.
@@ -287,16 +297,14 @@ class Scalarizer {
   }
 
   const Graph& graph_;
-  std::span<const Id> members_;
-  const std::vector<bool>& escapes_;
   Builder to_;
 };
 
 }  // namespace
 
-std::optional<Program> scalarize(const Graph& graph, std::span<const Id> members, const std::vector<bool>& escapes) {
+std::optional<Program> scalarize(const Graph& graph, std::span<const Id> members, std::span<const Write> writes) {
   try {
-    return Scalarizer(graph, members, escapes).run();
+    return Scalarizer(graph).run(members, writes);
   } catch (const Unsuited&) {
     return {};
   }

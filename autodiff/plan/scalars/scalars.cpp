@@ -1,6 +1,7 @@
 #include "autodiff/plan/scalars/scalars.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 
 #include "autodiff/loops/loop_op.hpp"
@@ -15,8 +16,8 @@ std::atomic<int> steps_alone{0};
 bool is_loop(const Value& value) { return !value.is_leaf() && dynamic_cast<const LoopOp*>(value.op) != nullptr; }
 
 std::shared_ptr<const MachineCode> code_of(const Graph& graph, std::span<const Id> members,
-                                           const std::vector<bool>& escapes) {
-  std::optional<Program> program = scalarize(graph, members, escapes);
+                                           std::span<const Write> writes) {
+  std::optional<Program> program = scalarize(graph, members, writes);
   return program ? assemble(std::move(*program)) : nullptr;
 }
 
@@ -33,9 +34,9 @@ std::shared_ptr<const MachineCode> machine_code_of(const Graph& graph) {
   const std::vector<Id> nodes = computed_nodes(graph);
   const bool loops = std::any_of(nodes.begin(), nodes.end(), [&](Id id) { return is_loop(graph.nodes[id]); });
   if (steps_alone > 0 || !graph.rows.empty() || (nodes.size() < fewest_nodes && !loops)) return nullptr;
-  std::vector<bool> escapes(graph.nodes.size(), false);
-  for (Id output : graph.outputs) escapes[output] = true;
-  return code_of(graph, nodes, escapes);
+  std::vector<Write> writes;
+  for (std::size_t i = 0; i < graph.outputs.size(); ++i) writes.push_back({graph.outputs[i], i});
+  return code_of(graph, nodes, writes);
 }
 
 void give_loops_code(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups) {
@@ -43,9 +44,7 @@ void give_loops_code(const Graph& graph, const RowPlan& rows, std::vector<Fusion
   for (FusionGroup& group : groups) {
     const Id id = group.first();
     if (!is_loop(graph.nodes[id]) || rows.part[id] != Part::whole) continue;
-    std::vector<bool> escapes(graph.nodes.size(), false);
-    escapes[id] = true;
-    group.code = code_of(graph, group.members, escapes);
+    group.code = code_of(graph, group.members, std::array{Write{id}});
   }
 }
 

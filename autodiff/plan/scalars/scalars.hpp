@@ -6,8 +6,8 @@
 
 namespace wengert::plan::scalars {
 
-// The code of all nodes that are computed. Null where a value is too large, where the rows of a batch are told apart, or
-// where the processor is not one that assemble() serves.
+// The code of all nodes that are computed. Null where a value is too large, where the rows of a batch are told apart,
+// or where the processor is not one that assemble() serves.
 std::shared_ptr<const MachineCode> machine_code_of(const Graph& graph);
 std::vector<Id> computed_nodes(const Graph& graph);
 

@@ -17,7 +17,8 @@ class ScalarStep final : public Step {
   ScalarStep(std::shared_ptr<const MachineCode> code, const Placement& placement) : code_(std::move(code)) {
     for (const scalars::Read& read : program().reads)
       arrays_.push_back({read.fixed, read.fixed == nullptr ? placement.of(read.id) : Address{}});
-    for (Id id : program().writes) arrays_.push_back({nullptr, placement.of(id)});
+    for (const scalars::Write& write : program().writes)
+      arrays_.push_back({nullptr, write.output ? placement.of_output(*write.output) : placement.of(write.id)});
     flops = static_cast<double>(program().operations());
     microseconds = flops / element_flops_per_us;
   }
