@@ -152,7 +152,10 @@ BOOST_AUTO_TEST_CASE(sums_and_products) {
           check(
               [](Vars in) {
                 const Var y = matmul(in[0], in[1]);
-                return std::vector{y, grad(sum(y * y), in[0]),
+                // Its chain goes on where this one ends.
+                const Var first = matmul(slice(in[0], 1, 0, 1), slice(in[1], 0, 0, 1));
+
+                return std::vector{y, grad(sum(y * y), in[0]), first * y, first,
                                    matmul(in[1], in[0], {.transpose_a = true, .transpose_b = true})};
               },
               {random_array(dtype, {m, k}, 1), random_array(dtype, {k, n}, 2)}, fmt::format("{} {} {}", m, n, k));
@@ -206,10 +209,17 @@ BOOST_AUTO_TEST_CASE(loops) {
   using Pair = std::array<Var, 2>;
   const PlanFunction f = [](Vars in) {
     const Var bound = in[1], unused = in[0] * 2;
-    // Its variables change places, and one value is the same in all steps.
+    // Variables become one another, and one value is the same in all steps.
     const auto step = [&](const Pair& at) { return Pair{at[1], at[0] + at[1] * sum(square(bound))}; };
     const Pair fibonacci =
         while_loop([&](const Pair& at) { return sum(at[1]) < 1e3 * bound; }, step, Pair{in[0], unused});
+    const Pair turned = while_loop([&](const Pair& at) { return sum(at[0]) < 50; },
+                                   [&](const Pair& at) {
+                                     return Pair{at[0] + 0.3 * at[1], at[0]};
+                                   },
+                                   Pair{in[0], unused});
+    const Var chosen =
+        while_loop([&](Var v) { return sum(v) < 50; }, [&](Var v) { return v + where(bound < 0, bound, v); }, in[0]);
     // A loop in a loop, whose steps differ.
     const auto inner = [&](Var y, Var x) {
       return while_loop([&](Var v) { return sum(v) > sum(x); }, [&](Var v) { return v * 0.7 - 0.01 * x; }, y);
@@ -221,8 +231,9 @@ BOOST_AUTO_TEST_CASE(loops) {
                                   Pair{in[0], 0 * bound});
     // None at all.
     const Var same = while_loop([&](Var v) { return sum(v) > 1e30; }, [&](Var v) { return v / 0; }, in[0]);
-    return std::vector{fibonacci[0], fibonacci[1],        outer[0], outer[1], inner(in[0] * 9, in[0]),
-                       same,         same * fibonacci[0], unused};
+    return std::vector{fibonacci[0], fibonacci[1],        outer[0],  outer[1],  inner(in[0] * 9, in[0]),
+                       same,         same * fibonacci[0], turned[0], turned[1], chosen,
+                       unused};
   };
   for (Dtype dtype : {Dtype::f32, Dtype::f64})
     check(f, {random_array(dtype, {3}, 7, 0.5, 1), random_array(dtype, {}, 8, 1, 2)});

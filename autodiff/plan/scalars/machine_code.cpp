@@ -64,6 +64,7 @@ class Assembler : private Xbyak::CodeGenerator {
     held_.fill(none);
     pointers_.fill(no_array);
     make_constants();
+    for (std::size_t i = 0; i < before_entry; ++i) db(0xcc);
     push(rbx), push(rbp), push(r12);  // which leaves the stack as a call wants it
     mov(rbx, rdi), mov(rbp, rsi), mov(r12, reinterpret_cast<std::uint64_t>(constants_.data()));
     for (at_ = 0; at_ < program.instructions.size(); ++at_) emit(program.instructions[at_]);
@@ -75,11 +76,13 @@ class Assembler : private Xbyak::CodeGenerator {
   }
 
   using Entry = int (*)(const void* const* arrays, std::byte* memory);
-  Entry entry() const { return getCode<Entry>(); }
+  Entry entry() const { return reinterpret_cast<Entry>(reinterpret_cast<std::uintptr_t>(getCode() + before_entry)); }
   std::size_t frame_bytes() const { return frame_bytes_; }
   std::size_t bytes() const { return getSize(); }
 
  private:
+  // Sanitizers look for the type of a function in front of it.
+  static constexpr std::size_t before_entry = 16;
   static constexpr std::size_t most_bytes = 128;  // of an instruction with what it loads and stores
   static constexpr int registers = 16, pointers = 8;
   static constexpr std::uint32_t no_array = ~std::uint32_t{0};
