@@ -3,6 +3,8 @@
 #define BOOST_TEST_MODULE machine_code
 #include <boost/test/unit_test.hpp>
 
+#include <fmt/format.h>
+
 #include <array>
 #include <limits>
 #include <random>
@@ -18,7 +20,7 @@ using namespace wengert::testing;
 
 namespace {
 
-#if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__)
+#if defined(__x86_64__)
 constexpr bool served = true;  // the processor is one that code is made for
 #else
 constexpr bool served = false;

@@ -1,56 +1,18 @@
 #include "autodiff/plan/scalars/machine_code.hpp"
 
-#if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__)
+#if defined(__x86_64__)
 
-#include <fmt/format.h>
 #include <xbyak/xbyak.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <exception>
-#include <map>
 
-#include "autodiff/error.hpp"
+#include "autodiff/plan/scalars/callee.hpp"
 #include "autodiff/plan/scalars/lifetimes.hpp"
 
 namespace wengert::plan::scalars {
 namespace {
-
-// What an op that code has called threw: no exception can pass through code without tables for it.
-thread_local std::exception_ptr thrown;
-
-// A site, and pointers to its types.
-struct Callee {
-  const CallSite& site;
-  std::vector<const Type*> types{};
-
-  explicit Callee(const CallSite& called) : site(called) {
-    for (const Type& type : site.types) types.push_back(&type);
-  }
-  void run(std::byte* calls) const {
-    const auto** data = reinterpret_cast<const void**>(calls + site.pointers);
-    for (std::size_t i = 0; i < types.size(); ++i) data[i] = calls + site.operands[i];
-    if (site.count > 0) return site.op->block(site.count, data, calls + site.output, site.type.dtype, site.attributes);
-    try {
-      site.op->run(
-          {{types, site.attributes}, {data, types.size()}, site.type, calls + site.output, calls + site.scratch});
-    } catch (const std::exception& refusal) {
-      throw Error(fmt::format("[{}] {}  ({})", site.op->name(), refusal.what(), site.location));
-    }
-  }
-};
-
-// What code calls: 1 if the op has thrown.
-int call_from_code(const Callee* callee, std::byte* calls) noexcept {
-  try {
-    callee->run(calls);
-    return 0;
-  } catch (...) {
-    thrown = std::current_exception();
-    return 1;
-  }
-}
 
 class Assembler : private Xbyak::CodeGenerator {
  public:
@@ -86,11 +48,12 @@ class Assembler : private Xbyak::CodeGenerator {
   static constexpr std::size_t most_bytes = 128;  // of an instruction with what it loads and stores
   static constexpr int registers = 16, pointers = 8;
   static constexpr std::uint32_t no_array = ~std::uint32_t{0};
+  static constexpr std::size_t no_slot = ~std::size_t{0};
 
   // Where a scalar is: in a register, in a slot of the frame, or both. What is read or constant is in memory anyway.
   struct Place {
     int in = -1;
-    std::int32_t slot = -1;
+    std::size_t slot = no_slot;
     bool stored = false;
   };
   struct Loop {
@@ -147,9 +110,9 @@ class Assembler : private Xbyak::CodeGenerator {
   bool in_memory(Number n) { return scalar(n).kind != Scalar::Kind::computed || place(n).stored; }
 
   void give_slot(Number n) {
-    if (place(n).slot >= 0) return;
+    if (place(n).slot != no_slot) return;
     if (free_slots_.empty()) {
-      place(n).slot = static_cast<std::int32_t>(frame_bytes_);
+      place(n).slot = frame_bytes_;
       frame_bytes_ += 8;
     } else {
       place(n).slot = free_slots_.back();
@@ -172,9 +135,9 @@ class Assembler : private Xbyak::CodeGenerator {
   void release(Number n) {
     if (n == none || lifetimes_.outlives(n, at_)) return;
     if (place(n).in >= 0) drop_register(place(n).in);
-    if (place(n).slot < 0) return;
+    if (place(n).slot == no_slot) return;
     free_slots_.push_back(place(n).slot);
-    place(n).slot = -1;
+    place(n).slot = no_slot;
   }
 
   // A register, of the one that is read last if none is free; not one of these.
@@ -242,6 +205,11 @@ class Assembler : private Xbyak::CodeGenerator {
     release(i.a);
     f(xmm(put(i.to, take())), xmm(a));
   }
+  using Arithmetic = void (CodeGenerator::*)(const Xbyak::Xmm&, const Xbyak::Operand&, const Xbyak::Operand&);
+  void arithmetic(const Instruction& i, Arithmetic f64, Arithmetic f32) {
+    const Arithmetic f = is_wide(i.a) ? f64 : f32;
+    binary(i, [&](const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b) { (this->*f)(to, a, b); });
+  }
   void compare(const Instruction& i, std::uint8_t predicate) {
     const bool wide = is_wide(i.a);
     binary(i, [&](const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b) {
@@ -296,7 +264,7 @@ class Assembler : private Xbyak::CodeGenerator {
   std::vector<Place> places_;
   const std::vector<Callee> callees_;  // whose addresses are in the code
   std::size_t frame_bytes_;
-  std::vector<std::int32_t> free_slots_;
+  std::vector<std::size_t> free_slots_;
   std::size_t at_ = 0;                            // the instruction at hand
   std::array<Number, registers> held_;            // by each register
   std::array<std::uint32_t, pointers> pointers_;  // arrays whose pointers are in general registers
@@ -308,24 +276,19 @@ class Assembler : private Xbyak::CodeGenerator {
 };
 
 void Assembler::emit(const Instruction& i) {
-  using Xbyak::Operand;
   using Xbyak::Xmm;
   // A predicate of vcmpsd, all of them quiet.
   enum : std::uint8_t { eq = 0x00, unord = 0x03, neq = 0x04, lt = 0x11, le = 0x12, ge = 0x1d, gt = 0x1e };
   const bool wide = i.a != none && is_wide(i.a);
   switch (i.code) {
     case Code::add:
-      return binary(i,
-                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vaddsd(to, a, b) : vaddss(to, a, b); });
+      return arithmetic(i, &Assembler::vaddsd, &Assembler::vaddss);
     case Code::sub:
-      return binary(i,
-                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vsubsd(to, a, b) : vsubss(to, a, b); });
+      return arithmetic(i, &Assembler::vsubsd, &Assembler::vsubss);
     case Code::mul:
-      return binary(i,
-                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vmulsd(to, a, b) : vmulss(to, a, b); });
+      return arithmetic(i, &Assembler::vmulsd, &Assembler::vmulss);
     case Code::div:
-      return binary(i,
-                    [&](const Xmm& to, const Xmm& a, const Operand& b) { wide ? vdivsd(to, a, b) : vdivss(to, a, b); });
+      return arithmetic(i, &Assembler::vdivsd, &Assembler::vdivss);
     case Code::sqrt:
       return unary(i, [&](const Xmm& to, const Xmm& a) { wide ? vsqrtsd(to, a, a) : vsqrtss(to, a, a); });
     case Code::neg:
@@ -414,7 +377,7 @@ class Assembled final : public MachineCode {
  public:
   explicit Assembled(Program program) : program_(std::move(program)), code_(program_) {}
   void run(const void* const* arrays, std::byte* memory) const override {
-    if (code_.entry()(arrays, memory) != 0) std::rethrow_exception(std::exchange(thrown, nullptr));
+    if (code_.entry()(arrays, memory) != 0) rethrow();
   }
   const Program& program() const override { return program_; }
   std::size_t frame_bytes() const override { return code_.frame_bytes(); }

@@ -17,8 +17,7 @@ class MachineCode {
   virtual std::size_t bytes() const = 0;  // of the code
 };
 
-// Null where none can be made: on other processors than x86-64 with AVX2 and FMA, and where the system grants no memory
-// to be executed.
+// Null where none can be made: on other processors than x86-64, and where the system grants no memory to be executed.
 std::unique_ptr<const MachineCode> assemble(Program program);
 
 }  // namespace wengert::plan::scalars
