@@ -8,6 +8,7 @@
 #include "autodiff/plan/fusion.hpp"
 #include "autodiff/plan/memory.hpp"
 #include "autodiff/plan/passes.hpp"
+#include "autodiff/plan/scalars/scalars.hpp"
 #include "tests/autodiff/plans.hpp"
 
 using namespace wengert;
@@ -206,6 +207,7 @@ BOOST_AUTO_TEST_CASE(views_of_values_take_no_step) {
 
 // The step of a part writes it to where it belongs, unless others need it elsewhere or the whole would live too long.
 BOOST_AUTO_TEST_CASE(parts_of_a_concat_are_written_to_their_places) {
+  const plan::scalars::StepsAlone as_steps;
   const Arrays inputs{random_array(Dtype::f64, {6, 5}, 1), random_array(Dtype::f64, {5, 5}, 2)};
   const auto late = [](Var x) { return sum(cumsum(x, 0) * x); };  // reads it when all else has been written
   const struct {
