@@ -13,8 +13,8 @@ namespace wengert::plan::scalars {
 namespace {
 
 // Larger values gain more from vectors than from having no steps. What only moves elements costs nothing.
-constexpr Index most_computed = 32, most_moved = 1024, most_read = 4096;  // elements
-constexpr std::size_t most_instructions = std::size_t{1} << 18;           // of which each is about 10 bytes of code
+constexpr Index usual_elements = 32, most_computed = 256, most_moved = 1024, most_read = 4096;
+constexpr std::size_t most_instructions = std::size_t{1} << 18;  // of which each is about 10 bytes of code
 
 using Elements = std::vector<Number>;
 
@@ -73,6 +73,7 @@ class Scalarizer {
       elements[id] = of(graph_, id, elements);
       known[id] = true;
     }
+    if (surplus_ > 0) throw Unsuited();
     for (const Write& write : writes) {
       bring_in(write.id);
       to_.write(write, elements[write.id]);
@@ -134,6 +135,7 @@ class Scalarizer {
     if (const auto* loop = dynamic_cast<const LoopOp*>(value.op)) return of_loop(value, *loop, operands);
     if (moves(graph, value)) return moved(graph, id, operands);
     check(value.type, most_computed);
+    surplus_ += value.type.shape.size() - usual_elements;
     if (value.op->fusable()) return elementwise(graph, id, operands);
     if (value.is(sum_op()))
       if (auto result = sum(value, graph.type_of(value, 0).shape, operands[0])) return *result;
@@ -228,7 +230,7 @@ class Scalarizer {
     if (a.rank() != 2 || b.rank() != 2) return {};
     const auto [ta, tb] = value.arguments<MatmulOptions>();
     const Index m = value.type.shape[0], n = value.type.shape[1], k = ta ? a[0] : a[1];
-    if (m * n * k > 4 * most_computed) return {};
+    if (m * n * k > 4 * usual_elements) return {};
     const auto at = [](const Elements& x, const Shape& shape, bool transposed, Index i, Index j) {
       return x[static_cast<std::size_t>(transposed ? j * shape[1] + i : i * shape[1] + j)];
     };
@@ -255,7 +257,7 @@ class Scalarizer {
                   .location = value.location};
     for (std::size_t i = 0; i < operands.size(); ++i) {
       site.types.push_back(graph.type_of(value, i));
-      check({site.types.back().dtype, {static_cast<Index>(operands[i].size())}}, most_moved);
+      check({site.types.back().dtype, {static_cast<Index>(operands[i].size())}}, most_computed);
     }
     to_.own(value.owned);
     return value.type.shape.size() == 0 ? Elements{} : to_.call(std::move(site), operands);
@@ -298,6 +300,7 @@ class Scalarizer {
 
   const Graph& graph_;
   Builder to_;
+  Index surplus_ = 0;  // elements that are computed, beyond the usual ones of as many values
 };
 
 }  // namespace
