@@ -278,19 +278,29 @@ BOOST_AUTO_TEST_CASE(calls_in_loops) {
 }
 
 BOOST_AUTO_TEST_CASE(errors_are_those_of_an_eager_tape) {
-  const PlanFunction f = [](Vars in) { return std::vector{2 * take_along(in[0] * in[0], in[1], 0) + in[0] / 3}; };
+  const PlanFunction straight = [](Vars in) {
+    return std::vector{2 * take_along(in[0] * in[0], in[1], 0) + in[0] / 3};
+  };
+  const PlanFunction in_loops = [](Vars in) {
+    const auto below = [](double bound) { return [=](Var v) { return sum(abs(v)) < bound; }; };
+    const auto step = [indices = in[1]](Var v) { return 2 * v + take_along(v, indices, 0); };
+    return std::vector{while_loop(
+        below(50), [&](Var v) { return 3 * while_loop(below(5), step, v); }, square(in[0]) + 0.1)};
+  };
   const Array x = random_array(Dtype::f64, {3}, 1);
   Array indices(Dtype::i32, {3});
-  Plan plan = compile(f, {x.type(), indices.type()});
-  BOOST_TEST(is_code(plan) == served);
   const Arrays good{x, indices};
   indices.set(1, 7);
   const Arrays bad{x, indices};
-  const std::string eager = error_of([&] { eagerly(f, bad, Dtype::f64); });
-  BOOST_TEST(eager.find("7") != std::string::npos);
-  for (int i = 0; i < 2; ++i) {
-    BOOST_TEST(error_of([&] { run(plan, bad); }) == eager);
-    check_bits(run(plan, good), eagerly(f, good, Dtype::f64));
+  for (const PlanFunction& f : {straight, in_loops}) {
+    Plan plan = compile(f, types_of(good));
+    BOOST_TEST(is_code(plan) == served);
+    const std::string eager = error_of([&] { eagerly(f, bad, Dtype::f64); });
+    BOOST_TEST(eager.find("[take_along] index 7 is out of range") != std::string::npos);
+    for (int i = 0; i < 2; ++i) {
+      BOOST_TEST(error_of([&] { run(plan, bad); }) == eager);
+      check_bits(run(plan, good), eagerly(f, good, Dtype::f64));
+    }
   }
 }
 

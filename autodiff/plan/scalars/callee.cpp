@@ -27,7 +27,9 @@ void Callee::run(std::byte* calls) const {
   try {
     site.op->run({{types, site.attributes}, {data, types.size()}, site.type, output, calls + site.scratch});
   } catch (const std::exception& refusal) {
-    throw Error(fmt::format("[{}] {}  ({})", site.op->name(), refusal.what(), site.location));
+    std::string text = refusal.what();
+    for (const Origin& origin : site.origins) text = fmt::format("[{}] {}  ({})", origin.name, text, origin.location);
+    throw Error(text);
   }
 }
 

@@ -82,6 +82,11 @@ struct Write {
   std::optional<std::size_t> output{};
 };
 
+// What an error names.
+struct Origin {
+  std::string name, location;
+};
+
 // A call of an op: of block() on `count` elements each, or of run() where count is 0. Operands and result lie side by
 // side in the memory of calls, with room for pointers to the operands.
 struct CallSite {
@@ -92,7 +97,7 @@ struct CallSite {
   std::vector<std::uint32_t> operands;  // bytes
   std::uint32_t output = 0, scratch = 0, pointers = 0;
   Index count = 0;
-  std::string location;
+  std::vector<Origin> origins;  // of the op, then of the loops around it, from the inside
 };
 
 struct Program {

@@ -254,7 +254,8 @@ class Scalarizer {
                   .types = {},
                   .operands = {},
                   .count = count,
-                  .location = value.location};
+                  .origins = {{value.op->name(), value.location}}};
+    site.origins.insert(site.origins.end(), loops_.rbegin(), loops_.rend());
     for (std::size_t i = 0; i < operands.size(); ++i) {
       site.types.push_back(graph.type_of(value, i));
       check({site.types.back().dtype, {static_cast<Index>(operands[i].size())}}, most_computed);
@@ -271,6 +272,7 @@ class Scalarizer {
     Elements start;
     for (std::size_t i = 0; i < parts.carry; ++i) start.insert(start.end(), operands[i].begin(), operands[i].end());
     const Elements variables = to_.begin_loop(start);
+    loops_.push_back({op.name(), value.location});
     std::vector<Elements> carry;
     for (std::size_t i = 0, at = 0; i < parts.carry; at += operands[i++].size())
       carry.emplace_back(variables.begin() + static_cast<std::ptrdiff_t>(at),
@@ -289,6 +291,7 @@ class Scalarizer {
     for (const Elements& each : of_graph(body, inputs(condition.inputs.size(), body.inputs.size() - parts.carry)))
       next.insert(next.end(), each.begin(), each.end());
     Elements last = to_.end_loop(next);
+    loops_.pop_back();
     for (Number& each : last) each = converted(each, value.type.dtype);
     return last;
   }
@@ -300,7 +303,8 @@ class Scalarizer {
 
   const Graph& graph_;
   Builder to_;
-  Index surplus_ = 0;  // elements that are computed, beyond the usual ones of as many values
+  std::vector<Origin> loops_;  // around the node at hand
+  Index surplus_ = 0;          // elements that are computed, beyond the usual ones of as many values
 };
 
 }  // namespace
