@@ -1,6 +1,6 @@
 // Elementwise functions on xsimd batches whose value at a lane depends on that lane alone, and the loop that applies
-// them. xsimd's own functions are used where that holds, they are accurate and none of ours is faster (in
-// exponentials.hpp, logarithms.hpp and sines.hpp); max and min are not among those (xsimd drops NaN).
+// them. xsimd's own functions are used where that holds, they are accurate and none of ours is faster (exponentials.hpp
+// and its neighbours); max and min are not among those (xsimd drops NaN).
 #pragma once
 #include <array>
 #include <cmath>
