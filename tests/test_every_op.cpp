@@ -104,6 +104,9 @@ void check_that_plans_do_all_they_can() {
     BOOST_TEST((pass.name == "recorded" || planned.count(pass.name) == 1U), "no plan needed the pass " << pass.name);
   for (const char* what : {"fusion", "ranges of rows", "sums over rows", "tasks"})
     BOOST_TEST(planned.count(what) == 1U, "no plan has " << what);
+#if defined(__x86_64__)
+  BOOST_TEST(planned.count("machine code") == 1U, "no plan is machine code");
+#endif
 }
 
 bool add_cases() {

@@ -10,6 +10,7 @@ namespace wengert::plan::scalars {
 
 class Builder {
  public:
+  // An element of an array that read_array() gave a number, at this byte; a number; an element of a constant.
   Number read(std::uint32_t array, std::size_t byte, Dtype dtype);
   Number constant(double value, Dtype dtype);
   Number constant_of(const Array& array, Index element);
@@ -21,7 +22,7 @@ class Builder {
   Number indicator(Number mask);
   Dtype dtype(Number scalar) const { return program_.scalars[static_cast<std::size_t>(scalar)].dtype; }
 
-  // A call: the site's types and op are set; arguments are laid out as operands take them.
+  // A call: all of the site is set but for its places in the memory of calls. Returns the elements of its result.
   std::vector<Number> call(CallSite site, std::span<const std::vector<Number>> arguments);
 
   // Between these two, code is in a loop, which changes variables that begin as `start`. It leaves the loop where the
@@ -31,6 +32,7 @@ class Builder {
   std::vector<Number> end_loop(std::span<const Number> next);
 
   std::uint32_t read_array(const Read& read);
+  // Writes all elements of a value, in order.
   void write(const Write& to, std::span<const Number> elements);
   void own(std::shared_ptr<const void> what) { program_.owned.push_back(std::move(what)); }
 
