@@ -32,7 +32,7 @@ class Layout {
     top_ = (titles ? 75 : 25) + (labels ? 50 : 0);
     row_gap_ = titles ? 185 : 125;
     column_gap_ = apart ? 130 : 65;
-    right_ = figure.colours ? 200 : 40;
+    right_ = figure.colours ? 250 : 40;  // the bar, numbers of up to six characters, its label
     if (std::all_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) { return panel.bare; }))
       left_ = bottom_ = 40;
   }
@@ -63,8 +63,9 @@ class Layout {
   }
   std::string colour_bar() const {
     const auto [all_width, all_height] = size();
-    return fmt::format("set colorbox user origin screen {},{} size screen {},{}\n", part(all_width - 170, all_width),
-                       part(bottom_, all_height), part(25, all_width), part(all_height - top_ - bottom_, all_height));
+    return fmt::format("set colorbox user origin screen {},{} size screen {},{}\n",
+                       part(all_width - right_ + 30, all_width), part(bottom_, all_height), part(25, all_width),
+                       part(all_height - top_ - bottom_, all_height));
   }
   // A panel over the whole width that shows nothing but the legend: gnuplot breaks one that is wider than its panel.
   std::string legend_margins() const {
