@@ -1,6 +1,7 @@
 #include "autodiff/plan/stages.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "autodiff/plan/lowering.hpp"
 #include "autodiff/plan/scalars/scalars.hpp"
@@ -9,12 +10,13 @@ namespace wengert::plan {
 namespace {
 
 constexpr Index rows_of_a_range = 96;  // where no sum over rows says otherwise
+// What the steps of a range take at the least, on the average, lest starting them costs more than they do.
+constexpr double least_microseconds = 1;
+
+std::atomic<int> shortest_ranges{0};
 
 // A number of ranges that two or four threads can share evenly.
-Index ranges_of(Index extent) {
-  const Index ranges = extent / rows_of_a_range;
-  return ranges < 2 ? 1 : (ranges + 3) / 4 * 4;
-}
+Index evenly_shared(Index ranges) { return ranges < 2 ? 1 : (ranges + 3) / 4 * 4; }
 
 class Scheduler {
  public:
@@ -81,12 +83,22 @@ class Scheduler {
   }
 
   void add_ranges(const std::vector<std::size_t>& groups, Stage& stage) {
-    if (stage.units == 0) stage.units = stage.shares = ranges_of(rows_.extent);
     stage.all = make_variant(groups, rows_.extent);
+    const Index most = ranges_worth_starting(stage.all.steps);
+    if (stage.units == 0) stage.units = stage.shares = evenly_shared(std::min(rows_.extent / rows_of_a_range, most));
+    while (stage.units > std::max(stage.shares, most)) stage.units /= 2;  // a range has several groups then
     if (stage.units == 1) return;
     const Index shorter = rows_.extent / stage.units;
     stage.ranges.push_back(make_variant(groups, shorter));
     if (rows_.extent % stage.units != 0) stage.ranges.push_back(make_variant(groups, shorter + 1));
+  }
+
+  // The most ranges whose steps do enough: of narrow rows a range has many.
+  Index ranges_worth_starting(const Steps& all) const {
+    if (shortest_ranges > 0) return rows_.extent;
+    double work = 0;
+    for (const auto& step : all) work += step->microseconds;
+    return static_cast<Index>(work / (least_microseconds * static_cast<double>(std::max<std::size_t>(all.size(), 1))));
   }
 
   Variant make_variant(const std::vector<std::size_t>& groups, Index rows) {
@@ -125,5 +137,8 @@ class Scheduler {
 }  // namespace
 
 Schedule make_schedule(const Graph& graph, const CompileOptions& options) { return Scheduler(graph, options).run(); }
+
+ShortestRanges::ShortestRanges() { ++shortest_ranges; }
+ShortestRanges::~ShortestRanges() { --shortest_ranges; }
 
 }  // namespace wengert::plan

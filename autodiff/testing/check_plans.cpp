@@ -13,6 +13,7 @@
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan/executor.hpp"
 #include "autodiff/plan/scalars/scalars.hpp"
+#include "autodiff/plan/stages.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -84,6 +85,7 @@ class PlanChecker {
     Vars given;
     for (std::size_t i = 0; i < all_.size(); ++i) given.push_back(leaf(tape, i));
     for (Var var : results(given)) wanted_.push_back(var.value());
+    const plan::ShortestRanges shortest;
     const bool cut = std::any_of(all_.begin(), all_.end(), [](const Array& array) {
       return array.shape().rank() > 0 && array.shape()[0] >= 192;  // there are ranges of rows
     });

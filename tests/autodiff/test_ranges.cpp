@@ -1,0 +1,69 @@
+// Ranges of rows: how many a plan cuts a batch into, and that this does not show in any bit.
+// The thread sanitizer runs this file.
+#define BOOST_TEST_MODULE ranges
+#include <boost/test/unit_test.hpp>
+
+#include "autodiff/autodiff.hpp"
+#include "autodiff/plan/executor.hpp"
+#include "autodiff/plan/stages.hpp"
+#include "tests/autodiff/plans.hpp"
+
+using namespace wengert;
+using namespace wengert::testing;
+
+namespace {
+
+// Sums of scalars, of rows, and a weight's gradient, with what depends on them: stages of each kind.
+std::vector<Var> narrow(Vars in) {
+  const Var x = in[0], weight = in[1];
+  const Var y = tanh(matmul(x, weight)), each = sum(y * x, 1), scaled = each / sum(square(each));
+  return {grad(sum(exp(y)), weight), sum(y, 0), sum(scaled), scaled};
+}
+
+// The ranges of the first stage that has some.
+Index ranges_of(const Plan& plan) {
+  const std::string text = plan.explain();
+  const std::size_t at = text.find("rows, in ");
+  return at == std::string::npos ? 1 : std::stol(text.substr(at + 9));
+}
+
+}  // namespace
+
+// 100 003 rows are summed in 512 groups, which no number of ranges divides evenly.
+BOOST_AUTO_TEST_CASE(a_range_of_narrow_rows_holds_several_groups) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (const Index rows : {Index{8192}, Index{20'000}, Index{100'003}}) {
+      const Arrays inputs{random_array(dtype, {rows, 2}, 1), random_array(dtype, {2, 2}, 2)};
+      const Arrays wanted = eagerly(narrow, inputs, dtype);
+      const auto compiled = [&] { return compile(narrow, types_of(inputs), {}, dtype); };
+      const auto shortest = [&] {
+        const plan::ShortestRanges all;
+        return compiled();
+      };
+      Plan long_ranges = compiled(), short_ranges = shortest();
+      BOOST_TEST(ranges_of(long_ranges) >= 8);
+      BOOST_TEST(2 * ranges_of(long_ranges) <= ranges_of(short_ranges));
+      for (Plan* plan : {&long_ranges, &short_ranges})
+        for (const int threads : {1, 2, 3, 4}) {
+          const Threads team(threads);
+          const plan::ShareEveryStep every;
+          const Arrays got = run(*plan, inputs);
+          for (std::size_t i = 0; i < wanted.size(); ++i)
+            BOOST_TEST(same_bits(got[i], wanted[i]), rows << " rows, output " << i << ", " << threads << " threads");
+        }
+    }
+}
+
+// Wide rows keep ranges that fit into a cache: a range is a group.
+BOOST_AUTO_TEST_CASE(a_range_of_wide_rows_is_a_group) {
+  const auto f = [](Vars in) { return std::vector<Var>{grad(sum(tanh(matmul(in[0], in[1]))), in[1])}; };
+  Plan plan = compile(f, {{Dtype::f32, {20'000, 64}}, {Dtype::f32, {64, 64}}});
+  BOOST_TEST(ranges_of(plan) == 128);
+}
+
+// What has little work for all its steps is not cut at all.
+BOOST_AUTO_TEST_CASE(a_little_work_is_one_range) {
+  const auto f = [](Vars in) { return std::vector<Var>{exp(in[0]), cumsum(sin(in[0]), 1)}; };
+  Plan plan = compile(f, {{Dtype::f32, {1000, 2}}});
+  BOOST_TEST(ranges_of(plan) == 1);
+}
