@@ -12,38 +12,56 @@
 namespace wengert::plan {
 namespace {
 
+// Of several runs, of which each kernel shows its median: whatever else the machine does falls on some of them.
 class Profile {
  public:
+  void begin_run() { ++runs_; }
   void run(const Step& step, const Frame& frame) {
     const auto start = std::chrono::steady_clock::now();
     for (Index task = 0, tasks = step.tasks(); task < tasks; ++task) step.run(frame, task);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     Entry& entry = kernels_[step.kernel()];
-    entry.seconds += seconds;
+    entry.seconds.resize(runs_, 0);
+    entry.seconds.back() += seconds;
     entry.flops += step.flops;
     ++entry.calls;
-    total_ += seconds;
   }
 
   // The kernels that take most first.
-  std::string text(int runs) const {
-    std::vector<std::pair<std::string, Entry>> sorted(kernels_.begin(), kernels_.end());
-    std::sort(sorted.begin(), sorted.end(),
-              [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
-    std::string text = fmt::format("{:.3f} ms a run on one thread\n", total_ / runs * 1e3);
-    for (const auto& [kernel, entry] : sorted)
-      text += fmt::format("{:9.3f} ms {:5.1f} % {:8.1f} GF/s {:6} calls  {}\n", entry.seconds / runs * 1e3,
-                          100 * entry.seconds / total_, entry.flops / entry.seconds / 1e9, entry.calls / runs, kernel);
+  std::string text() {
+    struct Row {
+      double seconds;
+      std::string kernel;
+      Entry entry;
+    };
+    std::vector<Row> rows;
+    double total = 0;
+    for (auto& [kernel, entry] : kernels_) {
+      rows.push_back({median(entry.seconds), kernel, entry});
+      total += rows.back().seconds;
+    }
+    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.seconds > b.seconds; });
+    const double runs = static_cast<double>(runs_);
+    std::string text = fmt::format("{:.3f} ms a run on one thread\n", total * 1e3);
+    for (const auto& [seconds, kernel, entry] : rows)
+      text += fmt::format("{:9.3f} ms {:5.1f} % {:8.1f} GF/s {:6} calls  {}\n", seconds * 1e3, 100 * seconds / total,
+                          entry.flops / runs / seconds / 1e9, entry.calls / static_cast<Index>(runs_), kernel);
     return text;
   }
 
  private:
   struct Entry {
-    double seconds = 0, flops = 0;
+    std::vector<double> seconds{};  // of each run
+    double flops = 0;
     Index calls = 0;
   };
+  static double median(std::vector<double>& values) {
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+  }
   std::map<std::string, Entry> kernels_;
-  double total_ = 0;
+  std::size_t runs_ = 0;
 };
 
 }  // namespace
@@ -82,9 +100,12 @@ std::string Executor::profile(std::span<const PlanInput> given, int runs) {
   Profile profile;
   parallel_region(1, [&](int, int, Barrier&) {
     const OneThread alone;
-    for (int i = 0; i < runs; ++i) visit_alone([&](const Step& step, const Frame& frame) { profile.run(step, frame); });
+    for (int i = 0; i < runs; ++i) {
+      profile.begin_run();
+      visit_alone([&](const Step& step, const Frame& frame) { profile.run(step, frame); });
+    }
   });
-  return profile.text(runs);
+  return profile.text();
 }
 
 }  // namespace wengert::plan
