@@ -98,7 +98,7 @@ class Plan {
   std::size_t bytes() const;
 
   // Runs it some times, step by step on the calling thread alone, and says where the time went: ms a run, share, GF/s
-  // of every kernel. The outputs are afterwards what they were.
+  // of every kernel, by the medians of these runs. The outputs are afterwards what they were.
   std::string profile(std::span<const PlanInput> inputs, int runs = 20);
   std::string profile(std::initializer_list<PlanInput> inputs, int runs = 20) {
     return profile(std::span<const PlanInput>(inputs.begin(), inputs.size()), runs);
