@@ -8,7 +8,7 @@
 namespace wengert {
 namespace {
 
-[[gnu::init_priority(library_ops)]] const Unary relu_op(
+[[gnu::init_priority(library_ops)]] const Unary relu_instance(
     {.name = "relu",
      .reference = [](double x) { return x > 0 ? x : 0; },
      .kinks = {0},
@@ -257,10 +257,11 @@ Var tanh_cdf(Var x) { return record(tanh_cdf_op, {x}); }
 
 }  // namespace
 
+const Op& relu_op() { return relu_instance; }
 const Op& sigmoid_op() { return sigmoid_instance; }
 const Op& silu_op() { return silu_instance; }
 
-Var relu(Operand x) { return record(relu_op, {x}); }
+Var relu(Operand x) { return record(relu_op(), {x}); }
 Var sigmoid(Operand x) { return record(sigmoid_op(), {x}); }
 Var silu(Operand x) { return record(silu_op(), {x}); }
 Var softplus(Operand x) { return record(softplus_op, {x}); }

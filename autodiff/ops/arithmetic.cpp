@@ -15,7 +15,7 @@ std::vector<Example> without_ties() {
 [[gnu::init_priority(library_ops)]] const Binary add_instance(
     {.name = "add", .reference = [](double a, double b) { return a + b; }, .examples = broadcast_examples()},
     [](auto a, auto b) { return a + b; }, [](int, Var t, Var, Var, Var) { return t; });
-[[gnu::init_priority(library_ops)]] const Binary sub_op(
+[[gnu::init_priority(library_ops)]] const Binary sub_instance(
     {.name = "sub", .reference = [](double a, double b) { return a - b; }, .examples = broadcast_examples()},
     [](auto a, auto b) { return a - b; }, [](int i, Var t, Var, Var, Var) { return i == 0 ? t : neg(t); });
 [[gnu::init_priority(library_ops)]] const Binary mul_instance(
@@ -24,7 +24,7 @@ std::vector<Example> without_ties() {
      .examples = broadcast_examples(),
      .edge_cases = {edge_case(0, infinity, nan), edge_case(0, 3, 0, {{3}, {0}})}},
     [](auto a, auto b) { return a * b; }, [](int i, Var t, Var a, Var b, Var) { return t * (i == 0 ? b : a); });
-[[gnu::init_priority(library_ops)]] const Binary div_op(
+[[gnu::init_priority(library_ops)]] const Binary div_instance(
     {.name = "div",
      .reference = [](double a, double b) { return a / b; },
      .examples = broadcast_examples(0.5, 2),
@@ -32,11 +32,11 @@ std::vector<Example> without_ties() {
     [](auto a, auto b) { return a / b; },
     [](int i, Var t, Var, Var b, Var y) { return i == 0 ? t / b : -(t * y / b); });
 
-[[gnu::init_priority(library_ops)]] const Unary neg_op(
+[[gnu::init_priority(library_ops)]] const Unary neg_instance(
     {.name = "neg", .reference = [](double x) { return -x; }, .points = {{0, -0.0, -1}}},
     [](auto x) { return simd::neg(x); }, [](Var t, Var, Var) { return neg(t); });
 
-[[gnu::init_priority(library_ops)]] const Binary maximum_op(
+[[gnu::init_priority(library_ops)]] const Binary maximum_instance(
     {.name = "maximum",
      .reference = [](double a, double b) { return a > b ? a : b; },
      .examples = without_ties(),
@@ -48,7 +48,7 @@ std::vector<Example> without_ties() {
       const auto mine = i == 0 ? a : b, other = i == 0 ? b : a;
       return t * (0.5 * (greater(mine, other) + greater_equal(mine, other)));
     });
-[[gnu::init_priority(library_ops)]] const Binary minimum_op(
+[[gnu::init_priority(library_ops)]] const Binary minimum_instance(
     {.name = "minimum",
      .reference = [](double a, double b) { return a < b ? a : b; },
      .examples = without_ties(),
@@ -61,7 +61,7 @@ std::vector<Example> without_ties() {
       return t * (0.5 * (less(mine, other) + less_equal(mine, other)));
     });
 
-[[gnu::init_priority(library_ops)]] const Binary relu_backward_op(
+[[gnu::init_priority(library_ops)]] const Binary relu_backward_instance(
     {.name = "relu_backward",
      .reference = [](double x, double y) { return y > 0 ? x : 0; },
      .examples = without_ties(),
@@ -84,17 +84,17 @@ Binary comparison(std::string name, double (*reference)(double, double), double 
                 value);
 }
 
-[[gnu::init_priority(library_ops)]] const Binary equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary equal_instance = comparison(
     "equal", [](double a, double b) { return a == b ? 1.0 : 0.0; }, 1, 0, [](auto a, auto b) { return a == b; });
-[[gnu::init_priority(library_ops)]] const Binary not_equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary not_equal_instance = comparison(
     "not_equal", [](double a, double b) { return a != b ? 1.0 : 0.0; }, 0, 1, [](auto a, auto b) { return !(a == b); });
-[[gnu::init_priority(library_ops)]] const Binary less_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary less_instance = comparison(
     "less", [](double a, double b) { return a < b ? 1.0 : 0.0; }, 0, 0, [](auto a, auto b) { return a < b; });
-[[gnu::init_priority(library_ops)]] const Binary less_equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary less_equal_instance = comparison(
     "less_equal", [](double a, double b) { return a <= b ? 1.0 : 0.0; }, 1, 0, [](auto a, auto b) { return a <= b; });
-[[gnu::init_priority(library_ops)]] const Binary greater_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary greater_instance = comparison(
     "greater", [](double a, double b) { return a > b ? 1.0 : 0.0; }, 0, 0, [](auto a, auto b) { return a > b; });
-[[gnu::init_priority(library_ops)]] const Binary greater_equal_op = comparison(
+[[gnu::init_priority(library_ops)]] const Binary greater_equal_instance = comparison(
     "greater_equal", [](double a, double b) { return a >= b ? 1.0 : 0.0; }, 1, 0,
     [](auto a, auto b) { return a >= b; });
 
@@ -130,7 +130,7 @@ struct Where3 final : ElementwiseOp {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Where3 where_op;
+[[gnu::init_priority(library_ops)]] const Where3 where_instance;
 
 // a, b, weight -> a + weight (b - a), from the end that is nearer, so that 0 gives a and 1 gives b
 struct Lerp final : ElementwiseOp {
@@ -180,22 +180,35 @@ struct Lerp final : ElementwiseOp {
 
 const Op& add_op() { return add_instance; }
 const Op& mul_op() { return mul_instance; }
+const Op& sub_op() { return sub_instance; }
+const Op& div_op() { return div_instance; }
+const Op& neg_op() { return neg_instance; }
+const Op& maximum_op() { return maximum_instance; }
+const Op& minimum_op() { return minimum_instance; }
+const Op& equal_op() { return equal_instance; }
+const Op& not_equal_op() { return not_equal_instance; }
+const Op& less_op() { return less_instance; }
+const Op& less_equal_op() { return less_equal_instance; }
+const Op& greater_op() { return greater_instance; }
+const Op& greater_equal_op() { return greater_equal_instance; }
+const Op& relu_backward_op() { return relu_backward_instance; }
+const Op& where_op() { return where_instance; }
 
 Var add(Operand a, Operand b) { return record(add_op(), {a, b}); }
-Var sub(Operand a, Operand b) { return record(sub_op, {a, b}); }
+Var sub(Operand a, Operand b) { return record(sub_op(), {a, b}); }
 Var mul(Operand a, Operand b) { return record(mul_op(), {a, b}); }
-Var div(Operand a, Operand b) { return record(div_op, {a, b}); }
-Var neg(Operand x) { return record(neg_op, {x}); }
-Var maximum(Operand a, Operand b) { return record(maximum_op, {a, b}); }
-Var minimum(Operand a, Operand b) { return record(minimum_op, {a, b}); }
-Var equal(Operand a, Operand b) { return record(equal_op, {a, b}); }
-Var not_equal(Operand a, Operand b) { return record(not_equal_op, {a, b}); }
-Var less(Operand a, Operand b) { return record(less_op, {a, b}); }
-Var less_equal(Operand a, Operand b) { return record(less_equal_op, {a, b}); }
-Var greater(Operand a, Operand b) { return record(greater_op, {a, b}); }
-Var greater_equal(Operand a, Operand b) { return record(greater_equal_op, {a, b}); }
-Var relu_backward(Operand g, Operand y) { return record(relu_backward_op, {g, y}); }
+Var div(Operand a, Operand b) { return record(div_op(), {a, b}); }
+Var neg(Operand x) { return record(neg_op(), {x}); }
+Var maximum(Operand a, Operand b) { return record(maximum_op(), {a, b}); }
+Var minimum(Operand a, Operand b) { return record(minimum_op(), {a, b}); }
+Var equal(Operand a, Operand b) { return record(equal_op(), {a, b}); }
+Var not_equal(Operand a, Operand b) { return record(not_equal_op(), {a, b}); }
+Var less(Operand a, Operand b) { return record(less_op(), {a, b}); }
+Var less_equal(Operand a, Operand b) { return record(less_equal_op(), {a, b}); }
+Var greater(Operand a, Operand b) { return record(greater_op(), {a, b}); }
+Var greater_equal(Operand a, Operand b) { return record(greater_equal_op(), {a, b}); }
+Var relu_backward(Operand g, Operand y) { return record(relu_backward_op(), {g, y}); }
 Var lerp(Operand a, Operand b, Operand weight) { return record(lerp_op, {a, b, weight}); }
-Var where(Operand condition, Operand a, Operand b) { return record(where_op, {condition, a, b}); }
+Var where(Operand condition, Operand a, Operand b) { return record(where_op(), {condition, a, b}); }
 
 }  // namespace wengert

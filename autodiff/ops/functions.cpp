@@ -1,5 +1,6 @@
 // Elementary functions of one operand, elementwise.
 #include "autodiff/ops/elementwise.hpp"
+#include "autodiff/ops/known.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +10,7 @@
 namespace wengert {
 namespace {
 
-[[gnu::init_priority(library_ops)]] const Unary abs_op(
+[[gnu::init_priority(library_ops)]] const Unary abs_instance(
     {.name = "abs",
      .reference = [](double x) { return std::abs(x); },
      .kinks = {0},
@@ -29,18 +30,18 @@ namespace {
       return xsimd::select(xsimd::isnan(x), x, value);
     });
 
-[[gnu::init_priority(library_ops)]] const Unary square_op(
+[[gnu::init_priority(library_ops)]] const Unary square_instance(
     {.name = "square", .reference = [](double x) { return x * x; }, .points = {{0, 0, 0}}},
     [](auto x) { return x * x; }, [](Var t, Var x, Var) { return t * (2.0 * x); });
 
-[[gnu::init_priority(library_ops)]] const Unary sqrt_op(
+[[gnu::init_priority(library_ops)]] const Unary sqrt_instance(
     {.name = "sqrt",
      .reference = [](double x) { return std::sqrt(x); },
      .low = 0.3,
      .points = {{0, 0, infinity}, {-1, nan, nan}}},
     [](auto x) { return xsimd::sqrt(x); }, [](Var t, Var, Var y) { return t * (0.5 / y); });
 
-[[gnu::init_priority(library_ops)]] const Unary rsqrt_op(
+[[gnu::init_priority(library_ops)]] const Unary rsqrt_instance(
     {.name = "rsqrt",
      .reference = [](double x) { return 1 / std::sqrt(x); },
      .low = 0.3,
@@ -49,7 +50,7 @@ namespace {
      .accuracy = {.ulp = {2, 8, 16}}},
     [](auto x) { return decltype(x)(1) / xsimd::sqrt(x); }, [](Var t, Var, Var y) { return t * (-0.5 * (y * y * y)); });
 
-[[gnu::init_priority(library_ops)]] const Unary reciprocal_op(
+[[gnu::init_priority(library_ops)]] const Unary reciprocal_instance(
     {.name = "reciprocal",
      .reference = [](double x) { return 1 / x; },
      .low = 0.5,
@@ -196,13 +197,19 @@ struct ClipArguments {
 
 }  // namespace
 
-Var abs(Operand x) { return record(abs_op, {x}); }
+const Op& abs_op() { return abs_instance; }
+const Op& square_op() { return square_instance; }
+const Op& sqrt_op() { return sqrt_instance; }
+const Op& rsqrt_op() { return rsqrt_instance; }
+const Op& reciprocal_op() { return reciprocal_instance; }
+
+Var abs(Operand x) { return record(abs_op(), {x}); }
 Var sign(Operand x) { return record(sign_op, {x}); }
-Var square(Operand x) { return record(square_op, {x}); }
-Var sqrt(Operand x) { return record(sqrt_op, {x}); }
+Var square(Operand x) { return record(square_op(), {x}); }
+Var sqrt(Operand x) { return record(sqrt_op(), {x}); }
 Var exp(Operand x) { return record(exp_op, {x}); }
-Var rsqrt(Operand x) { return record(rsqrt_op, {x}); }
-Var reciprocal(Operand x) { return record(reciprocal_op, {x}); }
+Var rsqrt(Operand x) { return record(rsqrt_op(), {x}); }
+Var reciprocal(Operand x) { return record(reciprocal_op(), {x}); }
 Var exp2(Operand x) { return record(exp2_op, {x}); }
 Var log2(Operand x) { return record(log2_op, {x}); }
 Var log10(Operand x) { return record(log10_op, {x}); }

@@ -14,8 +14,34 @@ namespace wengert {
 
 const Op& identity_op();
 const Op& stop_gradient_op();
+
+// On elements, in an instruction of the processor or a few.
 const Op& add_op();
+const Op& sub_op();
 const Op& mul_op();
+const Op& div_op();
+const Op& neg_op();
+const Op& abs_op();
+const Op& square_op();
+const Op& sqrt_op();
+const Op& rsqrt_op();
+const Op& reciprocal_op();
+const Op& maximum_op();
+const Op& minimum_op();
+const Op& relu_op();
+const Op& relu_backward_op();
+const Op& equal_op();
+const Op& not_equal_op();
+const Op& less_op();
+const Op& less_equal_op();
+const Op& greater_op();
+const Op& greater_equal_op();
+const Op& logical_and_op();
+const Op& logical_or_op();
+const Op& logical_xor_op();
+const Op& logical_not_op();
+const Op& where_op();
+
 const Op& sigmoid_op();
 const Op& silu_op();
 const Op& matmul_op();  // MatmulOptions

@@ -1,5 +1,6 @@
 // Questions about numbers and what is made of the answers, elementwise and over axes: 1 where it holds, 0 elsewhere.
 #include "autodiff/ops/elementwise.hpp"
+#include "autodiff/ops/known.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -38,7 +39,7 @@ auto infinite(simd::Batch<T> x) {
       return simd::indicator<T>(!(infinite<T>(x) || xsimd::isnan(x)));
     });
 
-[[gnu::init_priority(library_ops)]] const Unary logical_not_op(
+[[gnu::init_priority(library_ops)]] const Unary logical_not_instance(
     {.name = "logical_not",
      .reference = [](double x) { return x == 0 ? 1.0 : 0.0; },
      .points = {{0, 1, 0}, {-0.0, 1, 0}, {0.5, 0, 0}, {nan, 0, 0}}},
@@ -63,13 +64,13 @@ Binary connective(std::string name, double (*reference)(double, double), std::ar
        .edge_cases = {at(0, -0.0, 0), at(nan, 0, 1), at(0, -infinity, 1), at(nan, nan, 2), at(1e-30, -2, 2)}},
       value);
 }
-[[gnu::init_priority(library_ops)]] const Binary logical_and_op = connective(
+[[gnu::init_priority(library_ops)]] const Binary logical_and_instance = connective(
     "logical_and", [](double a, double b) { return a != 0 && b != 0 ? 1.0 : 0.0; }, {0, 0, 1},
     [](auto a, auto b) { return a && b; });
-[[gnu::init_priority(library_ops)]] const Binary logical_or_op = connective(
+[[gnu::init_priority(library_ops)]] const Binary logical_or_instance = connective(
     "logical_or", [](double a, double b) { return a != 0 || b != 0 ? 1.0 : 0.0; }, {0, 1, 1},
     [](auto a, auto b) { return a || b; });
-[[gnu::init_priority(library_ops)]] const Binary logical_xor_op = connective(
+[[gnu::init_priority(library_ops)]] const Binary logical_xor_instance = connective(
     "logical_xor", [](double a, double b) { return (a != 0) != (b != 0) ? 1.0 : 0.0; }, {0, 1, 0},
     [](auto a, auto b) { return (a && !b) || (b && !a); });
 
@@ -105,13 +106,18 @@ T within_range(double value) {
 
 }  // namespace
 
+const Op& logical_not_op() { return logical_not_instance; }
+const Op& logical_and_op() { return logical_and_instance; }
+const Op& logical_or_op() { return logical_or_instance; }
+const Op& logical_xor_op() { return logical_xor_instance; }
+
 Var isnan(Operand x) { return record(isnan_op, {x}); }
 Var isinf(Operand x) { return record(isinf_op, {x}); }
 Var isfinite(Operand x) { return record(isfinite_op, {x}); }
-Var logical_not(Operand x) { return record(logical_not_op, {x}); }
-Var logical_and(Operand a, Operand b) { return record(logical_and_op, {a, b}); }
-Var logical_or(Operand a, Operand b) { return record(logical_or_op, {a, b}); }
-Var logical_xor(Operand a, Operand b) { return record(logical_xor_op, {a, b}); }
+Var logical_not(Operand x) { return record(logical_not_op(), {x}); }
+Var logical_and(Operand a, Operand b) { return record(logical_and_op(), {a, b}); }
+Var logical_or(Operand a, Operand b) { return record(logical_or_op(), {a, b}); }
+Var logical_xor(Operand a, Operand b) { return record(logical_xor_op(), {a, b}); }
 Var nan_to_num(Operand x, NanToNumOptions options) { return record(nan_to_num_op, {x}, to_attributes(options)); }
 
 Var any(Operand x, Axes axes, Reduce options) {

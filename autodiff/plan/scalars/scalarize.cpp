@@ -22,36 +22,37 @@ using Elements = std::vector<Number>;
 struct Unsuited {};
 
 // Elementwise ops that are an instruction, or a few.
-Number arithmetic(Builder& to, std::string_view op, Dtype dtype, std::span<const Number> x, bool& known) {
+Number arithmetic(Builder& to, const Op& op, Dtype dtype, std::span<const Number> x, bool& known) {
   using enum Code;
+  const auto is = [&](const Op& other) { return &op == &other; };
   const auto number = [&](double value) { return to.constant(value, dtype); };
   const auto larger = [&](Number a, Number b, Code compare) {  // or the one that is NaN
     const Number a_wins =
         to.compute(mask_or, dtype, to.compute(compare, dtype, a, b), to.compute(unordered, dtype, a, a));
     return to.compute(choose, dtype, a_wins, a, b);
   };
-  static const std::map<std::string_view, Code> plain{{"add", add}, {"sub", sub},   {"mul", mul}, {"div", div},
-                                                      {"neg", neg}, {"sqrt", sqrt}, {"abs", abs}};
-  static const std::map<std::string_view, Code> comparisons{{"equal", equal},     {"not_equal", not_equal},
-                                                            {"less", less},       {"less_equal", less_equal},
-                                                            {"greater", greater}, {"greater_equal", greater_equal}};
-  static const std::map<std::string_view, Code> connectives{
-      {"logical_and", mask_and}, {"logical_or", mask_or}, {"logical_xor", mask_xor}};
-  if (const auto code = plain.find(op); code != plain.end())
+  static const std::map<const Op*, Code> plain{{&add_op(), add}, {&sub_op(), sub},   {&mul_op(), mul}, {&div_op(), div},
+                                               {&neg_op(), neg}, {&sqrt_op(), sqrt}, {&abs_op(), abs}};
+  static const std::map<const Op*, Code> comparisons{{&equal_op(), equal},     {&not_equal_op(), not_equal},
+                                                     {&less_op(), less},       {&less_equal_op(), less_equal},
+                                                     {&greater_op(), greater}, {&greater_equal_op(), greater_equal}};
+  static const std::map<const Op*, Code> connectives{
+      {&logical_and_op(), mask_and}, {&logical_or_op(), mask_or}, {&logical_xor_op(), mask_xor}};
+  if (const auto code = plain.find(&op); code != plain.end())
     return to.compute(code->second, dtype, x[0], x.size() > 1 ? x[1] : none);
-  if (const auto code = comparisons.find(op); code != comparisons.end())
+  if (const auto code = comparisons.find(&op); code != comparisons.end())
     return to.indicator(to.compute(code->second, dtype, x[0], x[1]));
-  if (const auto code = connectives.find(op); code != connectives.end())
+  if (const auto code = connectives.find(&op); code != connectives.end())
     return to.indicator(to.compute(code->second, dtype, to.mask_of(x[0]), to.mask_of(x[1])));
-  if (op == "logical_not") return to.indicator(to.compute(mask_not, dtype, to.mask_of(x[0])));
-  if (op == "where") return to.compute(choose, dtype, to.mask_of(x[0]), x[1], x[2]);
-  if (op == "square") return to.compute(mul, dtype, x[0], x[0]);
-  if (op == "reciprocal") return to.compute(div, dtype, number(1), x[0]);
-  if (op == "rsqrt") return to.compute(div, dtype, number(1), to.compute(sqrt, dtype, x[0]));
-  if (op == "maximum") return larger(x[0], x[1], greater);
-  if (op == "minimum") return larger(x[0], x[1], less);
-  if (op == "relu") return larger(x[0], number(0), greater);
-  if (op == "relu_backward")
+  if (is(logical_not_op())) return to.indicator(to.compute(mask_not, dtype, to.mask_of(x[0])));
+  if (is(where_op())) return to.compute(choose, dtype, to.mask_of(x[0]), x[1], x[2]);
+  if (is(square_op())) return to.compute(mul, dtype, x[0], x[0]);
+  if (is(reciprocal_op())) return to.compute(div, dtype, number(1), x[0]);
+  if (is(rsqrt_op())) return to.compute(div, dtype, number(1), to.compute(sqrt, dtype, x[0]));
+  if (is(maximum_op())) return larger(x[0], x[1], greater);
+  if (is(minimum_op())) return larger(x[0], x[1], less);
+  if (is(relu_op())) return larger(x[0], number(0), greater);
+  if (is(relu_backward_op()))
     return to.compute(choose, dtype, to.compute(greater, dtype, x[1], number(0)), x[0], number(0));
   known = false;
   return none;
@@ -194,7 +195,7 @@ class Scalarizer {
     std::vector<Number> x(operands.size());
     for (std::size_t e = 0; known && e < static_cast<std::size_t>(shape.size()); ++e) {
       for (std::size_t i = 0; i < x.size(); ++i) x[i] = spread[i][e];
-      result.push_back(arithmetic(to_, value.op->name(), value.type.dtype, x, known));
+      result.push_back(arithmetic(to_, *value.op, value.type.dtype, x, known));
     }
     return known ? result : called(graph, id, spread, shape.size());
   }
