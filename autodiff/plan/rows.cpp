@@ -12,6 +12,12 @@ namespace {
 
 bool is_draw(const Value& value) { return !value.is_leaf() && value.op->brings_rows(); }
 
+bool contains(const Shape& shape, Index extent) {
+  for (int axis = -shape.rank(); axis < 0; ++axis)
+    if (shape[axis] == extent) return true;
+  return false;
+}
+
 // True if the order of a sum within a row depends on how many rows there are: there are as many partial sums as the
 // cache holds, so a range of rows might have more of them.
 bool splits_sums_by_rows(const Graph& graph, const Value& value, int axis) {
@@ -24,7 +30,8 @@ bool splits_sums_by_rows(const Graph& graph, const Value& value, int axis) {
 
 class Finder {
  public:
-  Finder(const Graph& graph, Index extent, const std::vector<bool>& barred) : graph_(graph), barred_(barred) {
+  Finder(const Graph& graph, Index extent, const std::vector<bool>& barred)
+      : graph_(graph), barred_(barred), readers_(readers_of(graph)) {
     plan_.extent = extent;
     plan_.part.assign(graph.nodes.size(), Part::whole);
     plan_.axis.assign(graph.nodes.size(), 0);
@@ -45,7 +52,7 @@ class Finder {
     const Value& value = graph_.nodes[id];
     if (plan_.extent == 0) return;
     if (value.is_leaf()) {
-      if (brings_rows(graph_, value, plan_.extent)) plan_.axis[id] = -value.type.shape.rank();
+      if (brings_rows(graph_, value, plan_.extent) || chooses_rows(id)) plan_.axis[id] = -value.type.shape.rank();
       return;
     }
     if (is_draw(value)) {
@@ -56,6 +63,26 @@ class Finder {
       plan_.part[id] = Part::reduction;
     }
     assign_stage(id);
+  }
+  // Constant indices, one for each row of what all their readers take from elsewhere.
+  bool chooses_rows(Id id) {
+    const Value& value = graph_.nodes[id];
+    const Shape& shape = value.type.shape;
+    if (!value.constant || value.type.dtype != Dtype::i32 || shape.rank() == 0 || shape[0] != plan_.extent)
+      return false;
+    return std::all_of(readers_[id].begin(), readers_[id].end(), [&](Id reader) {
+      const Value& taken = graph_.nodes[reader];
+      const Signature signature = graph_.signature(reader, types_);
+      for (std::size_t i = 0; i < taken.operands.size(); ++i) {
+        if (taken.operands[i] != id) {
+          if (contains(graph_.type_of(taken, i).shape, plan_.extent)) return false;
+          continue;
+        }
+        const Rows rows = taken.op->rows(signature, taken.type, static_cast<int>(i), -shape.rank());
+        if (!rows.kept() || rows.axis != -taken.type.shape.rank()) return false;
+      }
+      return true;
+    });
   }
   void make_rows(Id id, int axis) {
     plan_.part[id] = Part::rows;
@@ -124,11 +151,10 @@ class Finder {
 
   // Rows as late as their readers allow, so that they need not be kept for a later stage.
   void delay() {
-    const auto readers = readers_of(graph_);
     for (Id id = static_cast<Id>(graph_.nodes.size()); id-- > 0;) {
-      if (plan_.part[id] != Part::rows || readers[id].empty()) continue;
-      int latest = plan_.stage[readers[id][0]];
-      for (Id reader : readers[id])
+      if (plan_.part[id] != Part::rows || readers_[id].empty()) continue;
+      int latest = plan_.stage[readers_[id][0]];
+      for (Id reader : readers_[id])
         latest = std::min(latest, plan_.stage[reader] - (plan_.part[reader] == Part::whole ? 1 : 0));
       plan_.stage[id] = std::max(plan_.stage[id], latest);
     }
@@ -145,6 +171,7 @@ class Finder {
 
   const Graph& graph_;
   const std::vector<bool>& barred_;  // from going by rows
+  const std::vector<std::vector<Id>> readers_;
   RowPlan plan_;
   std::vector<const Type*> types_;
 };

@@ -61,6 +61,43 @@ BOOST_AUTO_TEST_CASE(a_range_of_wide_rows_is_a_group) {
   BOOST_TEST(ranges_of(plan) == 128);
 }
 
+// Of a table that has no rows of the batch, constant indices choose some: what follows goes by rows. Where the indices
+// have other readers, or lie beside rows along another axis, the bits are the same.
+BOOST_AUTO_TEST_CASE(constant_indices_bring_rows) {
+  constexpr Index rows = 3000, entries = 20;
+  Array chosen(Dtype::i32, {rows});
+  for (Index i = 0; i < rows; ++i) chosen.set(i, static_cast<double>((7 * i + i / 11) % entries));
+  const auto along_rows = [&](Vars in) {
+    const Var weight = unsqueeze(in[1], 1), x = index_select(in[0], 0, in[0].tape().input(chosen));
+    const Var y = tanh(x) * weight;
+    return std::vector<Var>{y, sum(y, 0), exp(x)};
+  };
+  const auto added_up = [&](Vars in) {
+    const Var indices = in[0].tape().input(chosen), x = index_select(in[0], 0, indices);
+    return std::vector<Var>{index_add(in[0], 0, indices, x * unsqueeze(in[1], 1)), grad(sum(square(x)), in[0])};
+  };
+  const auto across = [&](Vars in) {
+    const Var wide = unsqueeze(in[1], 1) * slice(in[0], 0, 0, 1);  // [rows, 6]
+    return std::vector<Var>{index_select(transpose(wide), 1, in[0].tape().input(chosen)),
+                            index_select(wide, 0, in[0].tape().input(chosen))};
+  };
+  const Arrays inputs{random_array(Dtype::f32, {entries, 6}, 1), random_array(Dtype::f32, {rows}, 2)};
+  for (const PlanFunction& f : {PlanFunction(along_rows), PlanFunction(added_up), PlanFunction(across)}) {
+    const plan::ShortestRanges shortest;
+    Plan plan = compile(f, types_of(inputs));
+    const Arrays wanted = eagerly(f, inputs, Dtype::f32);
+    for (const int threads : {1, 3}) {
+      const Threads team(threads);
+      const plan::ShareEveryStep every;
+      const Arrays got = run(plan, inputs);
+      for (std::size_t i = 0; i < wanted.size(); ++i) BOOST_TEST(same_bits(got[i], wanted[i]), "output " << i);
+    }
+  }
+  const plan::ShortestRanges shortest;
+  for (const Plan::StepInfo& step : compile(along_rows, types_of(inputs)).steps())
+    BOOST_TEST((step.part != Plan::StepInfo::Part::whole), step.kernel);
+}
+
 // What has little work for all its steps is not cut at all.
 BOOST_AUTO_TEST_CASE(a_little_work_is_one_range) {
   const auto f = [](Vars in) { return std::vector<Var>{exp(in[0]), cumsum(sin(in[0]), 1)}; };
