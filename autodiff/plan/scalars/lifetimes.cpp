@@ -5,7 +5,7 @@
 namespace wengert::plan::scalars {
 
 Lifetimes::Lifetimes(const Program& program)
-    : last_(program.scalars.size(), 0), uses_(program.scalars.size()), passed_(program.scalars.size(), 0) {
+    : last_(program.definitions.size(), 0), uses_(program.definitions.size()), passed_(program.definitions.size(), 0) {
   const std::vector<Instruction>& code = program.instructions;
   struct Loop {
     std::size_t begin, end;
@@ -18,11 +18,11 @@ Lifetimes::Lifetimes(const Program& program)
     open.pop_back();
   }
   std::vector<Loop> around;
-  std::vector<std::size_t> first(program.scalars.size(), never);  // that computes or sets it
+  std::vector<std::size_t> first(program.definitions.size(), never);  // that computes or sets it
   for (std::size_t i = 0; i < code.size(); ++i) {
     const Instruction& each = code[i];
-    const auto lives = [&](Number scalar) {
-      const std::size_t s = static_cast<std::size_t>(scalar);
+    const auto lives = [&](Number number) {
+      const std::size_t s = static_cast<std::size_t>(number);
       last_[s] = std::max(last_[s], i);
       // What comes from before a loop is read again in its next round.
       for (const Loop& loop : around)
@@ -44,8 +44,8 @@ Lifetimes::Lifetimes(const Program& program)
   }
 }
 
-std::size_t Lifetimes::next_use(Number scalar, std::size_t at) {
-  const std::size_t s = static_cast<std::size_t>(scalar);
+std::size_t Lifetimes::next_use(Number number, std::size_t at) {
+  const std::size_t s = static_cast<std::size_t>(number);
   while (passed_[s] < uses_[s].size() && uses_[s][passed_[s]] < at) ++passed_[s];
   return passed_[s] < uses_[s].size() ? uses_[s][passed_[s]] : never;
 }

@@ -1,4 +1,4 @@
-// Lifetimes: when the scalars of a program are read.
+// Lifetimes: when the numbers of a program are read.
 #pragma once
 #include <limits>
 #include <vector>
@@ -12,9 +12,9 @@ class Lifetimes {
   explicit Lifetimes(const Program& program);
 
   // True if it is read after instruction `at`: further down, or in the next round of a loop.
-  bool outlives(Number scalar, std::size_t at) const { return last_[static_cast<std::size_t>(scalar)] > at; }
+  bool outlives(Number number, std::size_t at) const { return last_[static_cast<std::size_t>(number)] > at; }
   // The next instruction from `at` on that reads it, further down; `never` if there is none.
-  std::size_t next_use(Number scalar, std::size_t at);
+  std::size_t next_use(Number number, std::size_t at);
   static constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
 
  private:

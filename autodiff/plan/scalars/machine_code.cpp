@@ -2,36 +2,30 @@
 
 #if defined(__x86_64__)
 
-#include <xbyak/xbyak.h>
-
-#include <algorithm>
-#include <array>
-#include <bit>
-
 #include "autodiff/plan/scalars/callee.hpp"
-#include "autodiff/plan/scalars/lifetimes.hpp"
+#include "autodiff/plan/scalars/operands.hpp"
 
 namespace wengert::plan::scalars {
 namespace {
 
-class Assembler : private Xbyak::CodeGenerator {
+using Xbyak::Address;
+using Xbyak::Operand;
+using Xbyak::Xmm;
+using Xbyak::Zmm;
+
+class Assembler : private Operands {
  public:
-  explicit Assembler(const Program& program)
-      : CodeGenerator(512 + most_bytes * program.instructions.size(), Xbyak::DontSetProtectRWE),
-        program_(program),
-        lifetimes_(program),
-        places_(program.scalars.size()),
-        callees_(program.sites.begin(), program.sites.end()),
-        frame_bytes_((program.call_bytes + 63) / 64 * 64) {
-    held_.fill(none);
-    pointers_.fill(no_array);
-    make_constants();
+  explicit Assembler(const Program& program) : Operands(program), callees_(program.sites.begin(), program.sites.end()) {
     for (std::size_t i = 0; i < before_entry; ++i) db(0xcc);
     push(rbx), push(rbp), push(r12);  // which leaves the stack as a call wants it
-    mov(rbx, rdi), mov(rbp, rsi), mov(r12, reinterpret_cast<std::uint64_t>(constants_.data()));
-    for (at_ = 0; at_ < program.instructions.size(); ++at_) emit(program.instructions[at_]);
+    mov(rbx, rdi), mov(rbp, rsi), mov(r12, reinterpret_cast<std::uint64_t>(constants()));
+    for (std::size_t i = 0; i < program.instructions.size(); ++i) {
+      go_to(i);
+      emit(program.instructions[i]);
+    }
     xor_(eax, eax);
     L(end_);
+    forget_packs();
     pop(r12), pop(rbp), pop(rbx);
     ret();
     setProtectModeRE();
@@ -39,216 +33,165 @@ class Assembler : private Xbyak::CodeGenerator {
 
   using Entry = int (*)(const void* const* arrays, std::byte* memory);
   Entry entry() const { return reinterpret_cast<Entry>(reinterpret_cast<std::uintptr_t>(getCode() + before_entry)); }
-  std::size_t frame_bytes() const { return frame_bytes_; }
   std::size_t bytes() const { return getSize(); }
+  using Operands::frame_bytes;
 
  private:
   // Sanitizers look for the type of a function in front of it.
   static constexpr std::size_t before_entry = 16;
-  static constexpr std::size_t most_bytes = 128;  // of an instruction with what it loads and stores
-  static constexpr int registers = 16, pointers = 8;
-  static constexpr std::uint32_t no_array = ~std::uint32_t{0};
-  static constexpr std::size_t no_slot = ~std::size_t{0};
-
-  // Where a scalar is: in a register, in a slot of the frame, or both. What is read or constant is in memory anyway.
-  struct Place {
-    int in = -1;
-    std::size_t slot = no_slot;
-    bool stored = false;
-  };
   struct Loop {
     Xbyak::Label begin{}, end{};
   };
-
-  // Of 16 bytes each: what masks, signs and indicators take, in f64 and f32, and those of the program.
-  enum Special : std::size_t { all_bits, sign_bit, other_bits, one };
-  static constexpr std::size_t specials = 4;
-  void make_constants() {
-    const auto add = [&](std::uint64_t bits) { constants_.push_back({bits, 0}); };
-    for (std::uint64_t bits : {~std::uint64_t{0}, std::uint64_t{1} << 63, ~(std::uint64_t{1} << 63)}) add(bits);
-    add(std::bit_cast<std::uint64_t>(1.0));
-    for (std::uint32_t bits : {~std::uint32_t{0}, std::uint32_t{1} << 31, ~(std::uint32_t{1} << 31)}) add(bits);
-    add(std::bit_cast<std::uint32_t>(1.0f));
-    constant_.resize(program_.scalars.size());
-    for (std::size_t s = 0; s < program_.scalars.size(); ++s) {
-      if (program_.scalars[s].kind != Scalar::Kind::constant) continue;
-      constant_[s] = constants_.size();
-      add(program_.scalars[s].bits);
-    }
-  }
-  Xbyak::Address constant(std::size_t index) { return ptr[r12 + 16 * index]; }
-  Xbyak::Address special(Special which, bool wide) { return constant(which + (wide ? std::size_t{0} : specials)); }
-
-  const Scalar& scalar(Number n) const { return program_.scalars[static_cast<std::size_t>(n)]; }
-  Place& place(Number n) { return places_[static_cast<std::size_t>(n)]; }
-  bool is_wide(Number n) const { return size_of(scalar(n).dtype) == 8; }
-  static Xbyak::Xmm xmm(int which) { return Xbyak::Xmm(which); }
-
-  // The pointer to an array, in a general register.
-  Xbyak::Reg64 pointer_to(std::uint32_t array) {
-    static const std::array<Xbyak::Reg64, pointers> general{rcx, rdx, rsi, rdi, r8, r9, r10, r11};
-    const auto known = std::find(pointers_.begin(), pointers_.end(), array);
-    if (known != pointers_.end()) return general[static_cast<std::size_t>(known - pointers_.begin())];
-    const std::size_t which = next_pointer_++ % pointers;
-    mov(general[which], ptr[rbx + 8 * array]);
-    pointers_[which] = array;
-    return general[which];
-  }
-  Xbyak::Address memory_of(Number n) {
-    const Scalar& s = scalar(n);
-    if (s.kind == Scalar::Kind::constant) return constant(constant_[static_cast<std::size_t>(n)]);
-    if (s.kind == Scalar::Kind::read) return ptr[pointer_to(s.array) + s.bits];
-    return ptr[rbp + place(n).slot];
-  }
-  void load(int to, Number n) {
-    const Xbyak::Address from = memory_of(n);
-    is_wide(n) ? vmovsd(xmm(to), from) : vmovss(xmm(to), from);
-  }
-  void store(Number n, const Xbyak::Address& to) {
-    is_wide(n) ? vmovsd(to, xmm(place(n).in)) : vmovss(to, xmm(place(n).in));
-  }
-  bool in_memory(Number n) { return scalar(n).kind != Scalar::Kind::computed || place(n).stored; }
-
-  void give_slot(Number n) {
-    if (place(n).slot != no_slot) return;
-    if (free_slots_.empty()) {
-      place(n).slot = frame_bytes_;
-      frame_bytes_ += 8;
-    } else {
-      place(n).slot = free_slots_.back();
-      free_slots_.pop_back();
-    }
-  }
-  void save(Number n) {
-    if (in_memory(n)) return;
-    give_slot(n);
-    store(n, memory_of(n));
-    place(n).stored = true;
-  }
-  void drop_register(int which) {
-    const Number n = held_[static_cast<std::size_t>(which)];
-    if (n == none) return;
-    place(n).in = -1;
-    held_[static_cast<std::size_t>(which)] = none;
-  }
-  // What an instruction was the last to read gives up its register and slot.
-  void release(Number n) {
-    if (n == none || lifetimes_.outlives(n, at_)) return;
-    if (place(n).in >= 0) drop_register(place(n).in);
-    if (place(n).slot == no_slot) return;
-    free_slots_.push_back(place(n).slot);
-    place(n).slot = no_slot;
-  }
-
-  // A register, of the one that is read last if none is free; not one of these.
-  int take(std::initializer_list<int> not_of = {}) {
-    int best = -1;
-    std::size_t latest = 0;
-    for (int r = 0; r < registers; ++r) {
-      if (std::find(not_of.begin(), not_of.end(), r) != not_of.end()) continue;
-      const Number n = held_[static_cast<std::size_t>(r)];
-      if (n == none) return r;
-      const std::size_t next = lifetimes_.next_use(n, at_);
-      if (best >= 0 && next < latest) continue;
-      best = r;
-      latest = next;
-    }
-    const Number n = held_[static_cast<std::size_t>(best)];
-    if (lifetimes_.outlives(n, at_) || lifetimes_.next_use(n, at_) == at_) save(n);
-    drop_register(best);
-    return best;
-  }
-  int put(Number n, int which) {
-    held_[static_cast<std::size_t>(which)] = n;
-    place(n).in = which;
-    return which;
-  }
-  int in_register(Number n, std::initializer_list<int> not_of = {}) {
-    if (place(n).in >= 0) return place(n).in;
-    const int to = take(not_of);
-    load(to, n);
-    return put(n, to);
-  }
-  // True if it is better read where it lies: it is not read again soon.
-  bool stays_in_memory(Number n) {
-    return place(n).in < 0 && in_memory(n) &&
-           (scalar(n).kind != Scalar::Kind::computed || lifetimes_.next_use(n, at_ + 1) == Lifetimes::never);
-  }
-  // Registers are empty where code is entered from several places, and in calls.
-  void save_all() {
-    for (Number n : held_)
-      if (n != none && lifetimes_.outlives(n, at_)) save(n);
-  }
-  void empty_registers() {
-    for (int r = 0; r < registers; ++r) drop_register(r);
-    pointers_.fill(no_array);
-  }
 
   // to = f(register of a, operand b), where b may be in memory.
   template <class F>
   void binary(const Instruction& i, F&& f) {
     const int a = in_register(i.a);
     if (i.b != i.a && stays_in_memory(i.b)) {
-      const Xbyak::Address b = memory_of(i.b);
+      const Address b = memory_of(i.b);
       release(i.a);
-      f(xmm(put(i.to, take())), xmm(a), b);
+      f(as(i.to, put(i.to, take(i.to))), as(i.a, a), b);
       return release(i.b);  // its slot is free once it is read
     }
     const int b = in_register(i.b, {a});
     release(i.a), release(i.b);
-    f(xmm(put(i.to, take())), xmm(a), xmm(b));
+    f(as(i.to, put(i.to, take(i.to))), as(i.a, a), as(i.b, b));
   }
   // to = f(register of a)
   template <class F>
   void unary(const Instruction& i, F&& f) {
     const int a = in_register(i.a);
     release(i.a);
-    f(xmm(put(i.to, take())), xmm(a));
+    f(as(i.to, put(i.to, take(i.to))), as(i.a, a));
   }
-  using Arithmetic = void (CodeGenerator::*)(const Xbyak::Xmm&, const Xbyak::Operand&, const Xbyak::Operand&);
-  void arithmetic(const Instruction& i, Arithmetic f64, Arithmetic f32) {
-    const Arithmetic f = is_wide(i.a) ? f64 : f32;
-    binary(i, [&](const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b) { (this->*f)(to, a, b); });
+  // One of the instructions on numbers and on packs, of f64 and of f32.
+  using Three = void (CodeGenerator::*)(const Xmm&, const Operand&, const Operand&);
+  struct Forms {
+    Three sd, ss, pd, ps;
+  };
+  void arithmetic(const Instruction& i, const Forms& forms) {
+    const bool wide = is_wide(i.a);
+    const Three f = is_pack(i.to) ? (wide ? forms.pd : forms.ps) : (wide ? forms.sd : forms.ss);
+    binary(i, [&](const Xmm& to, const Xmm& a, const Operand& b) { (this->*f)(to, a, b); });
+  }
+  // Bit by bit, with one of the special constants.
+  void bits(const Instruction& i, Three f, Special with) {
+    unary(i, [&](const Xmm& to, const Xmm& a) { (this->*f)(to, a, special(with, i.a)); });
+  }
+  // Masks are whole registers, of which slots hold those of packs.
+  void masks(const Instruction& i, Three f) {
+    if (is_pack(i.a)) return binary(i, [&](const Xmm& to, const Xmm& a, const Operand& b) { (this->*f)(to, a, b); });
+    const int a = in_register(i.a), b = in_register(i.b, {a});
+    release(i.a), release(i.b);
+    (this->*f)(number(put(i.to, take(i.to))), number(a), number(b));
   }
   void compare(const Instruction& i, std::uint8_t predicate) {
     const bool wide = is_wide(i.a);
-    binary(i, [&](const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b) {
-      wide ? vcmpsd(to, a, b, predicate) : vcmpss(to, a, b, predicate);
+    binary(i, [&](const Xmm& to, const Xmm& a, const Operand& b) {
+      if (!is_pack(i.a)) return wide ? vcmpsd(to, a, b, predicate) : vcmpss(to, a, b, predicate);
+      wide ? vcmppd(k2, a, b, predicate) : vcmpps(k2, a, b, predicate);
+      wide ? vpmovm2q(to, k2) : vpmovm2d(to, k2);
     });
+  }
+  // The register of an operand that the result takes over, or a copy of it.
+  int taken_over(Number n, bool read_otherwise, std::initializer_list<int> not_of) {
+    const int in = in_register(n);
+    if (!outlives(n) && !read_otherwise) return in;
+    const int to = take(n, not_of);
+    vmovaps(as(n, to), as(n, in));
+    return to;
+  }
+  void give(Number n, int which) {
+    drop_register(which);
+    put(n, which);
   }
   void fma(const Instruction& i) {
     const bool wide = is_wide(i.a);
     const int c = in_register(i.c), a = in_register(i.a, {c}), b = in_register(i.b, {a, c});
-    const bool c_is_free = !lifetimes_.outlives(i.c, at_) && i.c != i.a && i.c != i.b;
-    int to = c;
-    if (!c_is_free) {
-      to = take({a, b, c});
-      vmovaps(xmm(to), xmm(c));
-    }
-    wide ? vfmadd231sd(xmm(to), xmm(a), xmm(b)) : vfmadd231ss(xmm(to), xmm(a), xmm(b));
+    const int to = taken_over(i.c, i.c == i.a || i.c == i.b, {a, b, c});
+    if (is_pack(i.to))
+      wide ? vfmadd231pd(pack(to), pack(a), pack(b)) : vfmadd231ps(pack(to), pack(a), pack(b));
+    else
+      wide ? vfmadd231sd(number(to), number(a), number(b)) : vfmadd231ss(number(to), number(a), number(b));
     for (Number n : {i.a, i.b, i.c}) release(n);
-    drop_register(to);
-    put(i.to, to);
+    give(i.to, to);
   }
   void choose(const Instruction& i) {
     const bool wide = is_wide(i.b);
     const int mask = in_register(i.a), yes = in_register(i.b, {mask}), no = in_register(i.c, {mask, yes});
+    if (is_pack(i.to)) {
+      const int to = taken_over(i.a, i.a == i.b || i.a == i.c, {mask, yes, no});
+      vpternlogq(pack(to), pack(yes), pack(no), 0xca);  // where a bit is set that of the second, else of the third
+      for (Number n : {i.a, i.b, i.c}) release(n);
+      return give(i.to, to);
+    }
     for (Number n : {i.a, i.b, i.c}) release(n);
-    const Xbyak::Xmm to = xmm(put(i.to, take()));
-    wide ? vblendvpd(to, xmm(no), xmm(yes), xmm(mask)) : vblendvps(to, xmm(no), xmm(yes), xmm(mask));
+    const Xmm to = number(put(i.to, take(i.to)));
+    wide ? vblendvpd(to, number(no), number(yes), number(mask)) : vblendvps(to, number(no), number(yes), number(mask));
   }
-  void set(const Instruction& i) {
-    in_register(i.a);
-    give_slot(i.to);
-    const Place variable = place(i.to);
-    store(i.a, ptr[rbp + variable.slot]);
-    if (variable.in >= 0) drop_register(variable.in);
-    place(i.to).stored = true;
+
+  void lane(const Instruction& i) {
+    const bool wide = is_wide(i.a);
+    if (stays_in_memory(i.a)) {
+      const Address from = memory_of(i.a, i.at * size_of(i.dtype));
+      load(i.to, put(i.to, take(i.to)), from);
+      return release(i.a);
+    }
+    const int a = in_register(i.a);
     release(i.a);
+    const int to = put(i.to, take(i.to));
+    if (i.at == 0) return vmovaps(number(to), number(a));
+    const auto which = static_cast<std::uint8_t>(i.at);
+    wide ? valignq(pack(to), pack(a), pack(a), which) : valignd(pack(to), pack(a), pack(a), which);
   }
+  void spread(const Instruction& i) {
+    const bool wide = is_wide(i.a);
+    const auto from = [&](const Operand& a) {
+      const Zmm to = pack(put(i.to, take(i.to)));
+      wide ? vbroadcastsd(to, a) : vbroadcastss(to, a);
+    };
+    if (stays_in_memory(i.a)) {
+      from(memory_of(i.a));
+      return release(i.a);
+    }
+    const int a = in_register(i.a);
+    release(i.a);
+    from(number(a));
+  }
+  void permute(const Instruction& i) {
+    const bool wide = is_wide(i.a);
+    const int a = in_register(i.a), b = i.b == none ? a : in_register(i.b, {a});
+    const int to = take(i.to, {a, b});
+    if (const std::optional<std::uint8_t> by = shift(i)) {
+      wide ? valignq(pack(to), pack(b), pack(a), *by) : valignd(pack(to), pack(b), pack(a), *by);
+    } else {
+      vmovups(pack(to), memory_of(i.c));
+      if (i.b == none)
+        wide ? vpermpd(pack(to), pack(to), pack(a)) : vpermps(pack(to), pack(to), pack(a));
+      else
+        wide ? vpermi2pd(pack(to), pack(a), pack(b)) : vpermi2ps(pack(to), pack(a), pack(b));
+    }
+    release(i.a), release(i.b);
+    put(i.to, to);
+  }
+  // By how many places the lanes of a, then of b (or of a once more), are moved, if that is all.
+  std::optional<std::uint8_t> shift(const Instruction& i) const {
+    const std::size_t size = size_of(i.dtype), lanes = lanes_of(i.dtype);
+    const Line& line = program().lines[definition(i.c).bits];
+    const auto index = [&](std::size_t lane) {
+      return size == 8 ? line[lane] : line[lane / 2] >> lane % 2 * 32 & 0xffffffff;
+    };
+    const std::size_t all = i.b == none ? lanes : 2 * lanes;
+    for (std::size_t lane = 1; lane < lanes; ++lane)
+      if (index(lane) != (index(0) + lane) % all) return {};
+    if (index(0) >= lanes) return {};
+    return static_cast<std::uint8_t>(index(0));
+  }
+
   void call_op(const Callee& callee) {
     save_all();
     empty_registers();
+    forget_packs();
     mov(rdi, reinterpret_cast<std::uint64_t>(&callee));
     mov(rsi, rbp);
     mov(rax, reinterpret_cast<std::uint64_t>(&call_from_code));
@@ -256,45 +199,58 @@ class Assembler : private Xbyak::CodeGenerator {
     test(eax, eax);
     jnz(end_, T_NEAR);
   }
+  // What a call wants: processors are slow where upper parts of registers are kept beside instructions without them.
+  void forget_packs() {
+    if (program().has_packs()) vzeroupper();
+  }
+  void loop() {
+    save_all();
+    empty_registers();
+    loops_.push_back(std::make_unique<Loop>());
+    L(loops_.back()->begin);
+  }
+  void leave(const Instruction& i) {
+    vmovd(eax, number(in_register(i.a)));
+    release(i.a);
+    test(eax, eax);
+    jnz(loops_.back()->end, T_NEAR);
+  }
+  void repeat() {
+    jmp(loops_.back()->begin, T_NEAR);
+    L(loops_.back()->end);
+    empty_registers();
+    loops_.pop_back();
+  }
 
   void emit(const Instruction& i);
 
-  const Program& program_;
-  Lifetimes lifetimes_;
-  std::vector<Place> places_;
   const std::vector<Callee> callees_;  // whose addresses are in the code
-  std::size_t frame_bytes_;
-  std::vector<std::size_t> free_slots_;
-  std::size_t at_ = 0;                            // the instruction at hand
-  std::array<Number, registers> held_;            // by each register
-  std::array<std::uint32_t, pointers> pointers_;  // arrays whose pointers are in general registers
-  std::size_t next_pointer_ = 0;
-  std::vector<std::array<std::uint64_t, 2>> constants_;
-  std::vector<std::size_t> constant_;  // of a scalar
   std::vector<std::unique_ptr<Loop>> loops_;
   Xbyak::Label end_;
 };
 
 void Assembler::emit(const Instruction& i) {
-  using Xbyak::Xmm;
-  // A predicate of vcmpsd, all of them quiet.
+  // Predicates of vcmpsd, all of them quiet.
   enum : std::uint8_t { eq = 0x00, unord = 0x03, neq = 0x04, lt = 0x11, le = 0x12, ge = 0x1d, gt = 0x1e };
-  const bool wide = i.a != none && is_wide(i.a);
+  using A = Assembler;
   switch (i.code) {
     case Code::add:
-      return arithmetic(i, &Assembler::vaddsd, &Assembler::vaddss);
+      return arithmetic(i, {&A::vaddsd, &A::vaddss, &A::vaddpd, &A::vaddps});
     case Code::sub:
-      return arithmetic(i, &Assembler::vsubsd, &Assembler::vsubss);
+      return arithmetic(i, {&A::vsubsd, &A::vsubss, &A::vsubpd, &A::vsubps});
     case Code::mul:
-      return arithmetic(i, &Assembler::vmulsd, &Assembler::vmulss);
+      return arithmetic(i, {&A::vmulsd, &A::vmulss, &A::vmulpd, &A::vmulps});
     case Code::div:
-      return arithmetic(i, &Assembler::vdivsd, &Assembler::vdivss);
+      return arithmetic(i, {&A::vdivsd, &A::vdivss, &A::vdivpd, &A::vdivps});
     case Code::sqrt:
-      return unary(i, [&](const Xmm& to, const Xmm& a) { wide ? vsqrtsd(to, a, a) : vsqrtss(to, a, a); });
+      return unary(i, [&](const Xmm& to, const Xmm& a) {
+        if (is_pack(i.a)) return is_wide(i.a) ? vsqrtpd(to, a) : vsqrtps(to, a);
+        is_wide(i.a) ? vsqrtsd(to, a, a) : vsqrtss(to, a, a);
+      });
     case Code::neg:
-      return unary(i, [&](const Xmm& to, const Xmm& a) { vxorps(to, a, special(sign_bit, wide)); });
+      return bits(i, is_wide(i.a) ? &A::vxorpd : &A::vxorps, sign_bit);
     case Code::abs:
-      return unary(i, [&](const Xmm& to, const Xmm& a) { vandps(to, a, special(other_bits, wide)); });
+      return bits(i, is_wide(i.a) ? &A::vandpd : &A::vandps, other_bits);
     case Code::fma:
       return fma(i);
     case Code::equal:
@@ -312,20 +268,23 @@ void Assembler::emit(const Instruction& i) {
     case Code::unordered:
       return compare(i, unord);
     case Code::mask_and:
+      return masks(i, &A::vandps);
     case Code::mask_or:
-    case Code::mask_xor: {
-      const int a = in_register(i.a), b = in_register(i.b, {a});  // whole registers, which no slot holds
-      release(i.a), release(i.b);
-      const Xmm to = xmm(put(i.to, take()));
-      if (i.code == Code::mask_and) return vandps(to, xmm(a), xmm(b));
-      return i.code == Code::mask_or ? vorps(to, xmm(a), xmm(b)) : vxorps(to, xmm(a), xmm(b));
-    }
+      return masks(i, &A::vorps);
+    case Code::mask_xor:
+      return masks(i, &A::vxorps);
     case Code::mask_not:
-      return unary(i, [&](const Xmm& to, const Xmm& a) { vxorps(to, a, special(all_bits, wide)); });
+      return bits(i, is_wide(i.a) ? &A::vxorpd : &A::vxorps, all_bits);
     case Code::indicator:
-      return unary(i, [&](const Xmm& to, const Xmm& a) { vandps(to, a, special(one, wide)); });
+      return bits(i, is_wide(i.a) ? &A::vandpd : &A::vandps, one);
     case Code::choose:
       return choose(i);
+    case Code::lane:
+      return lane(i);
+    case Code::spread:
+      return spread(i);
+    case Code::permute:
+      return permute(i);
     case Code::f32_to_f64:
       return unary(i, [&](const Xmm& to, const Xmm& a) { vcvtss2sd(to, a, a); });
     case Code::i32_to_f64:
@@ -336,40 +295,29 @@ void Assembler::emit(const Instruction& i) {
     case Code::copy:
       return unary(i, [&](const Xmm& to, const Xmm& a) { vmovaps(to, a); });
     case Code::set:
-      return set(i);
+      in_register(i.a);
+      set_slot(i.a, i.to);
+      return release(i.a);
     case Code::loop:
-      save_all();
-      empty_registers();
-      loops_.push_back(std::make_unique<Loop>());
-      return L(loops_.back()->begin);
+      return loop();
     case Code::leave:
-      vmovd(eax, xmm(in_register(i.a)));
-      release(i.a);
-      test(eax, eax);
-      return jnz(loops_.back()->end, T_NEAR);
+      return leave(i);
     case Code::repeat:
-      jmp(loops_.back()->begin, T_NEAR);
-      L(loops_.back()->end);
-      empty_registers();
-      return loops_.pop_back();
+      return repeat();
     case Code::argument:
       in_register(i.a);
       store(i.a, ptr[rbp + i.at]);
       return release(i.a);
     case Code::call:
       return call_op(callees_[i.at]);
-    case Code::result: {
-      const int to = take();
-      size_of(i.dtype) == 8 ? vmovsd(xmm(to), ptr[rbp + i.at]) : vmovss(xmm(to), ptr[rbp + i.at]);
-      put(i.to, to);
-      return;
-    }
-    case Code::write:
+    case Code::result:
+      return load(i.to, put(i.to, take(i.to)), ptr[rbp + i.at]);
+    case Code::write: {
       in_register(i.a);
-      store(
-          i.a,
-          ptr[pointer_to(static_cast<std::uint32_t>(program_.reads.size()) + static_cast<std::uint32_t>(i.to)) + i.at]);
+      const std::size_t array = program().reads.size() + static_cast<std::size_t>(i.to);
+      store(i.a, ptr[pointer_to(static_cast<std::uint32_t>(array)) + i.at], i.lanes);
       return release(i.a);
+    }
   }
 }
 

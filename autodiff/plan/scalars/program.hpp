@@ -1,6 +1,8 @@
-// Program: a graph of small values, element by element: instructions on single numbers, which assemble() turns into
-// machine code. Broadcasting, slices and the like are gone, since an element of a value may be any number.
+// Program: a graph of small values as instructions on their elements, which assemble() turns into machine code: on
+// single numbers and, where the processor has AVX-512, on packs of them. Broadcasting, slices and the like are gone or
+// a permutation, since an element of a value may be any number or any lane of a pack.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,9 +13,18 @@
 
 namespace wengert::plan::scalars {
 
-// A scalar of the program: its place in Program::scalars.
+// What instructions compute with: a single number, or a pack of as many as a vector register holds. It is the place of
+// its definition in Program::definitions.
 using Number = std::int32_t;
 inline constexpr Number none = -1;
+
+// The bytes of a pack; 0 where there are none.
+#if defined(__x86_64__) && defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+inline constexpr std::size_t pack_bytes = 64;
+#else
+inline constexpr std::size_t pack_bytes = 0;
+#endif
+inline constexpr std::size_t lanes_of(Dtype dtype) { return is_float(dtype) ? pack_bytes / size_of(dtype) : 0; }
 
 enum class Code : std::uint8_t {
   add,
@@ -24,7 +35,7 @@ enum class Code : std::uint8_t {
   neg,
   abs,
   fma,  // a b + c, rounded once
-  // Masks: every bit of the number where it holds, no bit elsewhere. `unordered`: a or b is NaN.
+  // Masks: every bit of the number (of a lane) where it holds, no bit elsewhere. `unordered`: a or b is NaN.
   equal,
   not_equal,
   less,
@@ -38,6 +49,11 @@ enum class Code : std::uint8_t {
   mask_not,
   indicator,  // 1 where mask a holds, 0 elsewhere
   choose,     // b where mask a holds, c elsewhere
+  // Between packs and numbers: lane `at` of pack a; a pack whose every lane is number a; a pack of lanes of a and b
+  // (which may be numbers: then lane 0 is what counts), of which lane i is lane c[i] of a, or c[i] - lanes of b.
+  lane,
+  spread,
+  permute,
   // Conversions, and a copy of a loop's variable.
   f32_to_f64,
   i32_to_f64,
@@ -60,15 +76,21 @@ struct Instruction {
   Code code;
   Dtype dtype = Dtype::f64;  // of a, or of what it gives where it has no operand
   Number to = none, a = none, b = none, c = none;
-  std::uint32_t at = 0;  // bytes; of a call the number of its site
+  std::uint32_t at = 0;    // bytes; of a call the number of its site; of `lane` which one
+  std::uint8_t lanes = 1;  // of `write`: how many are written
 };
 
-struct Scalar {
+struct Definition {
   enum class Kind : std::uint8_t { computed, read, constant } kind;
   Dtype dtype;
+  std::uint8_t lanes = 1;   // 1: a single number; else a pack, of whose lanes as many are read or mean something
   std::uint32_t array = 0;  // read: a number in Program::reads
-  std::uint64_t bits = 0;   // read: bytes into it; constant: its bits
+  std::uint64_t bits = 0;   // read: bytes into it; constant: its bits, of a pack its place in Program::lines
+
+  bool is_pack() const { return lanes > 1; }
 };
+// The bits of a constant pack.
+using Line = std::array<std::uint64_t, 8>;
 
 // An array that elements are read from: a value from outside, or memory of a store.
 struct Read {
@@ -101,7 +123,8 @@ struct CallSite {
 };
 
 struct Program {
-  std::vector<Scalar> scalars;
+  std::vector<Definition> definitions;
+  std::vector<Line> lines;
   std::vector<Instruction> instructions;
   std::vector<Read> reads;
   std::vector<Write> writes;
@@ -109,9 +132,11 @@ struct Program {
   std::size_t call_bytes = 0;                      // of the memory of calls
   std::vector<std::shared_ptr<const void>> owned;  // ops and memory of stores
 
+  bool has_packs() const;
   std::size_t loops() const;
-  // Those that compute something.
+  // Instructions that compute something, and the results of them all.
   std::size_t operations() const;
+  std::size_t results() const;
 };
 
 // The members of a graph as one program that writes these values. Nothing where it would be slower than steps: a value

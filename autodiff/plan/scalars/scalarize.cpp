@@ -1,62 +1,26 @@
 #include <algorithm>
-#include <map>
 
 #include "autodiff/kernels/strided.hpp"
-#include "autodiff/kernels/sums.hpp"
 #include "autodiff/loops/loop_op.hpp"
 #include "autodiff/ops/known.hpp"
 #include "autodiff/ops/reduction.hpp"
-#include "autodiff/plan/scalars/builder.hpp"
+#include "autodiff/plan/scalars/instructions_of_ops.hpp"
 #include "autodiff/plan/stages.hpp"
 
 namespace wengert::plan::scalars {
 namespace {
 
-// Larger values gain more from vectors than from having no steps. What only moves elements costs nothing.
-constexpr Index usual_elements = 32, most_computed = 256, most_moved = 1024, most_read = 4096;
+// Larger values lose little by steps. What only moves elements costs nothing, or little.
+struct Limit {
+  Index usual, most;  // of a value, on average and at all
+};
+constexpr Limit computed{64, 128};                    // numbers or packs
+constexpr Limit called{32, 256};                      // elements, which are brought to where a kernel finds them
+constexpr Index most_moved = 2048, most_read = 4096;  // elements
 constexpr std::size_t most_instructions = std::size_t{1} << 18;  // of which each is about 10 bytes of code
-
-using Elements = std::vector<Number>;
 
 // Thrown where a graph cannot be a program, or should not.
 struct Unsuited {};
-
-// Elementwise ops that are an instruction, or a few.
-Number arithmetic(Builder& to, const Op& op, Dtype dtype, std::span<const Number> x, bool& known) {
-  using enum Code;
-  const auto is = [&](const Op& other) { return &op == &other; };
-  const auto number = [&](double value) { return to.constant(value, dtype); };
-  const auto larger = [&](Number a, Number b, Code compare) {  // or the one that is NaN
-    const Number a_wins =
-        to.compute(mask_or, dtype, to.compute(compare, dtype, a, b), to.compute(unordered, dtype, a, a));
-    return to.compute(choose, dtype, a_wins, a, b);
-  };
-  static const std::map<const Op*, Code> plain{{&add_op(), add}, {&sub_op(), sub},   {&mul_op(), mul}, {&div_op(), div},
-                                               {&neg_op(), neg}, {&sqrt_op(), sqrt}, {&abs_op(), abs}};
-  static const std::map<const Op*, Code> comparisons{{&equal_op(), equal},     {&not_equal_op(), not_equal},
-                                                     {&less_op(), less},       {&less_equal_op(), less_equal},
-                                                     {&greater_op(), greater}, {&greater_equal_op(), greater_equal}};
-  static const std::map<const Op*, Code> connectives{
-      {&logical_and_op(), mask_and}, {&logical_or_op(), mask_or}, {&logical_xor_op(), mask_xor}};
-  if (const auto code = plain.find(&op); code != plain.end())
-    return to.compute(code->second, dtype, x[0], x.size() > 1 ? x[1] : none);
-  if (const auto code = comparisons.find(&op); code != comparisons.end())
-    return to.indicator(to.compute(code->second, dtype, x[0], x[1]));
-  if (const auto code = connectives.find(&op); code != connectives.end())
-    return to.indicator(to.compute(code->second, dtype, to.mask_of(x[0]), to.mask_of(x[1])));
-  if (is(logical_not_op())) return to.indicator(to.compute(mask_not, dtype, to.mask_of(x[0])));
-  if (is(where_op())) return to.compute(choose, dtype, to.mask_of(x[0]), x[1], x[2]);
-  if (is(square_op())) return to.compute(mul, dtype, x[0], x[0]);
-  if (is(reciprocal_op())) return to.compute(div, dtype, number(1), x[0]);
-  if (is(rsqrt_op())) return to.compute(div, dtype, number(1), to.compute(sqrt, dtype, x[0]));
-  if (is(maximum_op())) return larger(x[0], x[1], greater);
-  if (is(minimum_op())) return larger(x[0], x[1], less);
-  if (is(relu_op())) return larger(x[0], number(0), greater);
-  if (is(relu_backward_op()))
-    return to.compute(choose, dtype, to.compute(greater, dtype, x[1], number(0)), x[0], number(0));
-  known = false;
-  return none;
-}
 
 class Scalarizer {
  public:
@@ -77,7 +41,8 @@ class Scalarizer {
     if (surplus_ > 0) throw Unsuited();
     for (const Write& write : writes) {
       bring_in(write.id);
-      to_.write(write, elements[write.id]);
+      const Elements& all = elements[write.id];
+      to_.write(write, packs_.in_order(all, graph_.nodes[write.id].type.dtype), all.size());
     }
     return to_.finish();
   }
@@ -95,7 +60,7 @@ class Scalarizer {
     }
     check(value.type, most_read);
     Elements result;
-    for (Index e = 0; e < value.type.shape.size(); ++e) result.push_back(to_.constant_of(*value.constant, e));
+    for (Index e = 0; e < value.type.shape.size(); ++e) result.push_back({to_.constant_of(*value.constant, e)});
     return result;
   }
   Elements read_of(const Type& type, const Read& read) {
@@ -103,12 +68,19 @@ class Scalarizer {
     const std::uint32_t array = to_.read_array(read);
     Elements result;
     for (Index e = 0; e < type.shape.size(); ++e)
-      result.push_back(to_.read(array, static_cast<std::size_t>(e) * size_of(type.dtype), type.dtype));
+      result.push_back({to_.read(array, static_cast<std::size_t>(e) * size_of(type.dtype), type.dtype)});
     return result;
   }
 
   static void check(const Type& type, Index most) {
     if (type.shape.size() > most) throw Unsuited();
+  }
+  static std::vector<std::size_t> parts(const Type& type) {
+    return parts_of(static_cast<std::size_t>(type.shape.size()), type.dtype);
+  }
+  void charge(Index size, const Limit& limit) {
+    if (size > limit.most) throw Unsuited();
+    surplus_ += size - limit.usual;
   }
 
   // The outputs of a body.
@@ -135,14 +107,16 @@ class Scalarizer {
     if (value.is(identity_op()) || value.is(stop_gradient_op()) || value.is(reshape_op())) return operands[0];
     if (const auto* loop = dynamic_cast<const LoopOp*>(value.op)) return of_loop(value, *loop, operands);
     if (moves(graph, value)) return moved(graph, id, operands);
-    check(value.type, most_computed);
-    surplus_ += value.type.shape.size() - usual_elements;
+    check(value.type, most_read);
     if (value.op->fusable()) return elementwise(graph, id, operands);
-    if (value.is(sum_op()))
-      if (auto result = sum(value, graph.type_of(value, 0).shape, operands[0])) return *result;
-    if (value.is(matmul_op()))
-      if (auto result = product(graph, value, operands)) return *result;
-    return called(graph, id, operands, 0);
+    if (auto result = reduced(graph, value, operands)) {
+      charge(static_cast<Index>(parts(value.type).size()), computed);
+      return *result;
+    }
+    for (const Elements& operand : operands)
+      if (static_cast<Index>(operand.size()) > called.most) throw Unsuited();
+    charge(value.type.shape.size(), called);
+    return result_of_call(graph, id, operands, 0);
   }
 
   // True if each element of the output is zero or an element of an operand, whatever these are.
@@ -157,7 +131,7 @@ class Scalarizer {
     const Value& value = graph.nodes[id];
     std::vector<Type> types;
     std::vector<Array> numbers;
-    Elements all{to_.constant(0, value.type.dtype)};
+    Elements all{{to_.constant(0, value.type.dtype)}};
     for (std::size_t i = 0; i < operands.size(); ++i) {
       types.push_back({Dtype::f64, graph.type_of(value, i).shape});
       numbers.emplace_back(types.back());
@@ -184,70 +158,36 @@ class Scalarizer {
   Elements elementwise(const Graph& graph, Id id, const std::vector<Elements>& operands) {
     const Value& value = graph.nodes[id];
     const Shape& shape = value.type.shape;
+    charge(static_cast<Index>(parts(value.type).size()), computed);
     std::vector<Elements> spread(operands.size());
     for (std::size_t i = 0; i < operands.size(); ++i) {
       const Walk walk = broadcast_walk(graph.type_of(value, i).shape, shape);
       spread[i].resize(static_cast<std::size_t>(shape.size()));
       if (shape.size() > 0) gather(walk, operands[i].data(), 0, shape.size(), spread[i].data());
     }
-    Elements result;
     bool known = true;
-    std::vector<Number> x(operands.size());
-    for (std::size_t e = 0; known && e < static_cast<std::size_t>(shape.size()); ++e) {
-      for (std::size_t i = 0; i < x.size(); ++i) x[i] = spread[i][e];
-      result.push_back(arithmetic(to_, *value.op, value.type.dtype, x, known));
-    }
-    return known ? result : called(graph, id, spread, shape.size());
-  }
-
-  // The order of kernels/sums.hpp: short chains from zero.
-  std::optional<Elements> sum(const Value& value, Shape shape, Elements x) {
-    const AxisList axes = value.arguments<ReductionArguments>().axes;
-    if (axes.empty()) return x;
-    const Dtype dtype = value.type.dtype;
-    bool chains = true;
-    visit_runs(axes, shape, [&](const Run& run, bool) {
-      chains = chains && run.partial_sums(dtype).groups == 1 && run.reduced() <= (run.inner == 1 ? 8 : chain_length);
+    const bool of_one_type = std::all_of(value.operands.begin(), value.operands.end(), [&](Id operand) {
+      return graph.nodes[operand].type.dtype == value.type.dtype;
     });
-    if (!chains) return {};
-    visit_runs(axes, shape, [&](const Run& run, bool) {
-      Elements sums;
-      for (Index o = 0; o < run.outer; ++o)
-        for (Index i = 0; i < run.inner; ++i) {
-          Number total = to_.constant(0, dtype);
-          for (Index r = 0; r < run.reduced(); ++r)
-            total = to_.compute(Code::add, dtype, total,
-                                x[static_cast<std::size_t>((o * run.reduced() + r) * run.inner + i)]);
-          sums.push_back(total);
-        }
-      x = std::move(sums);
+    if (!of_one_type) return result_of_call(graph, id, spread, shape.size());
+    Elements result = packs_.apply(spread, static_cast<std::size_t>(shape.size()), value.type.dtype, [&](auto x) {
+      const Number number = known ? ops_.elementwise(*value.op, value.type.dtype, x) : none;
+      known = number != none;
+      return number;
     });
-    return x;
+    return known ? result : result_of_call(graph, id, spread, shape.size());
   }
 
-  // The order of kernels/products.hpp: a chain of fused multiply-adds from zero.
-  std::optional<Elements> product(const Graph& graph, const Value& value, const std::vector<Elements>& operands) {
-    const Shape &a = graph.type_of(value, 0).shape, &b = graph.type_of(value, 1).shape;
-    if (a.rank() != 2 || b.rank() != 2) return {};
-    const auto [ta, tb] = value.arguments<MatmulOptions>();
-    const Index m = value.type.shape[0], n = value.type.shape[1], k = ta ? a[0] : a[1];
-    if (m * n * k > 4 * usual_elements) return {};
-    const auto at = [](const Elements& x, const Shape& shape, bool transposed, Index i, Index j) {
-      return x[static_cast<std::size_t>(transposed ? j * shape[1] + i : i * shape[1] + j)];
-    };
-    Elements result;
-    for (Index i = 0; i < m; ++i)
-      for (Index j = 0; j < n; ++j) {
-        Number total = to_.constant(0, value.type.dtype);
-        for (Index l = 0; l < k; ++l)
-          total = to_.compute(Code::fma, value.type.dtype, at(operands[0], a, ta, i, l), at(operands[1], b, tb, l, j),
-                              total);
-        result.push_back(total);
-      }
-    return result;
+  std::optional<Elements> reduced(const Graph& graph, const Value& value, const std::vector<Elements>& operands) {
+    const auto shape = [&](std::size_t i) -> const Shape& { return graph.type_of(value, i).shape; };
+    if (value.is(sum_op()))
+      return ops_.sum(value.arguments<ReductionArguments>().axes, shape(0), operands[0], value.type.dtype);
+    if (value.is(matmul_op()))
+      return ops_.product(value.arguments<MatmulOptions>(), shape(0), shape(1), operands, value.type.dtype);
+    return {};
   }
 
-  Elements called(const Graph& graph, Id id, const std::vector<Elements>& operands, Index count) {
+  Elements result_of_call(const Graph& graph, Id id, const std::vector<Elements>& operands, Index count) {
     const Value& value = graph.nodes[id];
     CallSite site{.op = value.op,
                   .attributes = value.attributes,
@@ -257,12 +197,17 @@ class Scalarizer {
                   .count = count,
                   .origins = {{value.op->name(), value.location}}};
     site.origins.insert(site.origins.end(), loops_.rbegin(), loops_.rend());
-    for (std::size_t i = 0; i < operands.size(); ++i) {
-      site.types.push_back(graph.type_of(value, i));
-      check({site.types.back().dtype, {static_cast<Index>(operands[i].size())}}, most_computed);
-    }
+    for (std::size_t i = 0; i < operands.size(); ++i) site.types.push_back(graph.type_of(value, i));
     to_.own(value.owned);
-    return value.type.shape.size() == 0 ? Elements{} : to_.call(std::move(site), operands);
+    Elements result;
+    if (value.type.shape.size() == 0) return result;
+    std::vector<std::vector<Number>> arguments;
+    for (std::size_t i = 0; i < operands.size(); ++i)
+      arguments.push_back(packs_.in_order(operands[i], site.types[i].dtype));
+    const std::vector<std::size_t> lanes = parts(value.type);
+    const std::vector<Number> numbers = to_.call(std::move(site), arguments, lanes);
+    for (std::size_t i = 0; i < lanes.size(); ++i) Packs::append(numbers[i], lanes[i], result);
+    return result;
   }
 
   Elements of_loop(const Value& value, const LoopOp& op, const std::vector<Elements>& operands) {
@@ -270,14 +215,9 @@ class Scalarizer {
     if (parts.condition == nullptr) throw Unsuited();
     const Graph condition = rewritten(*parts.condition, {}, Keeps::bits),
                 body = rewritten(*parts.body, {}, Keeps::bits);
-    Elements start;
-    for (std::size_t i = 0; i < parts.carry; ++i) start.insert(start.end(), operands[i].begin(), operands[i].end());
-    const Elements variables = to_.begin_loop(start);
+    const std::span<const Elements> begin(operands.data(), parts.carry);
+    std::vector<Elements> carry = in_parts(begin, to_.begin_loop(parts_in_order(begin)));
     loops_.push_back({op.name(), value.location});
-    std::vector<Elements> carry;
-    for (std::size_t i = 0, at = 0; i < parts.carry; at += operands[i++].size())
-      carry.emplace_back(variables.begin() + static_cast<std::ptrdiff_t>(at),
-                         variables.begin() + static_cast<std::ptrdiff_t>(at + operands[i].size()));
     const auto inputs = [&](std::size_t first, std::size_t count) {
       std::vector<Elements> all = carry;
       all.insert(all.end(), operands.begin() + static_cast<std::ptrdiff_t>(first),
@@ -285,27 +225,48 @@ class Scalarizer {
       return all;
     };
     const std::size_t constants = condition.inputs.size() - parts.carry;
-    const Number holds = of_graph(condition, inputs(parts.carry, constants))[0][0];
+    const Number holds = packs_.single(of_graph(condition, inputs(parts.carry, constants))[0][0]);
     if (!is_float(to_.dtype(holds))) throw Unsuited();
     to_.leave(to_.compute(Code::mask_not, to_.dtype(holds), to_.mask_of(holds)));
-    Elements next;
-    for (const Elements& each : of_graph(body, inputs(condition.inputs.size(), body.inputs.size() - parts.carry)))
-      next.insert(next.end(), each.begin(), each.end());
-    Elements last = to_.end_loop(next);
+    const std::vector<Elements> next =
+        of_graph(body, inputs(condition.inputs.size(), body.inputs.size() - parts.carry));
+    Elements last;
+    for (const Elements& each : in_parts(begin, to_.end_loop(parts_in_order(next))))
+      for (const Element& element : each) last.push_back(converted(element, value.type.dtype));
     loops_.pop_back();
-    for (Number& each : last) each = converted(each, value.type.dtype);
     return last;
   }
+  // Values as the numbers and packs that a loop changes, and the values that these are.
+  std::vector<Number> parts_in_order(std::span<const Elements> values) {
+    std::vector<Number> result;
+    for (const Elements& each : values) {
+      if (each.empty()) continue;
+      const auto parts = packs_.in_order(each, to_.dtype(each[0].number), true);
+      result.insert(result.end(), parts.begin(), parts.end());
+    }
+    return result;
+  }
+  std::vector<Elements> in_parts(std::span<const Elements> like, std::span<const Number> numbers) const {
+    std::vector<Elements> result(like.size());
+    for (std::size_t i = 0, at = 0; i < like.size(); ++i)
+      if (!like[i].empty())
+        for (std::size_t part : parts_of(like[i].size(), to_.dtype(like[i][0].number)))
+          Packs::append(numbers[at++], part, result[i]);
+    return result;
+  }
   // As a loop's packed output has it.
-  Number converted(Number x, Dtype dtype) {
-    if (to_.dtype(x) == dtype) return x;
-    return to_.compute(to_.dtype(x) == Dtype::i32 ? Code::i32_to_f64 : Code::f32_to_f64, to_.dtype(x), x);
+  Element converted(Element x, Dtype dtype) {
+    const Dtype from = to_.dtype(x.number);
+    if (from == dtype) return x;
+    return {to_.compute(from == Dtype::i32 ? Code::i32_to_f64 : Code::f32_to_f64, from, packs_.single(x))};
   }
 
   const Graph& graph_;
   Builder to_;
+  Packs packs_{to_};
+  InstructionsOfOps ops_{to_, packs_};
   std::vector<Origin> loops_;  // around the node at hand
-  Index surplus_ = 0;          // elements that are computed, beyond the usual ones of as many values
+  Index surplus_ = 0;          // numbers and packs that are computed, beyond the usual ones of as many values
 };
 
 }  // namespace

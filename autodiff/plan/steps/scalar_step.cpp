@@ -19,8 +19,8 @@ class ScalarStep final : public Step {
       arrays_.push_back({read.fixed, read.fixed == nullptr ? placement.of(read.id) : Address{}});
     for (const scalars::Write& write : program().writes)
       arrays_.push_back({nullptr, write.output ? placement.of_output(*write.output) : placement.of(write.id)});
-    flops = static_cast<double>(program().operations());
-    microseconds = flops / element_flops_per_us;
+    flops = static_cast<double>(program().results());
+    microseconds = static_cast<double>(program().operations()) / element_flops_per_us;
   }
 
   Index tasks() const override { return 1; }
