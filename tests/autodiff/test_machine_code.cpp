@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(errors_are_those_of_an_eager_tape) {
     BOOST_TEST(eager.find("[take_along] index 7 is out of range") != std::string::npos);
     for (int i = 0; i < 2; ++i) {
       BOOST_TEST(error_of([&] { run(plan, bad); }) == eager);
-      check_bits(run(plan, good), eagerly(f, good, Dtype::f64));
+      check_bits(run(plan, good), by_steps(f, good, Dtype::f64));
     }
   }
 }
@@ -259,5 +259,5 @@ BOOST_AUTO_TEST_CASE(which_plans_are_code) {
   BOOST_TEST(explained.find("machine code of 3 operations, 1 loop") != std::string::npos);
   BOOST_TEST(explained.find("machine code of 5 operations") != std::string::npos);
   const Arrays given{random_array(Dtype::f64, {100}, 1, 0, 1)};
-  check_bits(run(plan, given), eagerly(mixed, given, Dtype::f64));
+  check_bits(run(plan, given), by_steps(mixed, given, Dtype::f64));
 }
