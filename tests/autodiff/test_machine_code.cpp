@@ -238,7 +238,7 @@ BOOST_AUTO_TEST_CASE(which_plans_are_code) {
   const auto code = [&](Index n, const CompileOptions& options = {}) {
     return is_code(compile(chain, {Type{Dtype::f64, {n}}}, options));
   };
-  const Index most = has_packs ? 512 : 64;  // 64 packs or numbers
+  const Index most = has_packs ? 512 : 32;  // 64 packs, or 32 numbers
   BOOST_TEST(code(most));
   BOOST_TEST(!code(most + 1));
   BOOST_TEST(!code(4, {.rewrites = false}));
