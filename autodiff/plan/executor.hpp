@@ -26,7 +26,7 @@ class Turn {
 
 class Executor {
  public:
-  explicit Executor(Schedule schedule) : schedule_(std::move(schedule)) {}
+  explicit Executor(Schedule schedule);
 
   using Finish = Plan::Finish;
   std::span<const Array> run(std::span<const PlanInput> inputs, const Finish& finish);
@@ -65,6 +65,7 @@ class Executor {
     std::byte* data() { return static_cast<std::byte*>(bytes.raw()); }
   };
   Schedule schedule_;
+  const Step* only_step_;  // null where there are several, or several tasks of one
   Memory shared_;
   std::vector<Memory> local_, scratch_;  // of each thread
   int room_for_ = 0;                     // threads

@@ -18,7 +18,14 @@ class ScanRun final : public LoopRun {
  public:
   ScanRun(const Graph& body, std::size_t carry, std::size_t xs, const Packing& packing, const ScanRange& range)
       : body_(body, carry), carry_(carry), xs_(xs), packing_(packing), range_(range) {
-    for (std::size_t k = 0; k < ys(); ++k) temporary_.emplace_back(is_direct(k) ? Type{Dtype::i32, {0}} : y_type(k));
+    for (std::size_t i = carry; i < carry + xs; ++i) x_bytes_.push_back(plan().schedule().inputs[i].bytes());
+    for (std::size_t k = 0; k < plan().schedule().outputs.size() - carry; ++k) {
+      const Type type = plan().schedule().outputs[carry + k].type(), packed = packing.type();
+      const std::size_t part = (range.gives_carry ? carry : 0) + k;
+      const bool direct = type.dtype == packed.dtype;
+      ys_.push_back({part, static_cast<std::size_t>(packing.offset(part)) * size_of(packed.dtype), type.bytes(), direct,
+                     Array(direct ? Type{Dtype::i32, {0}} : type)});
+    }
   }
 
   bool gains_from(int threads) const override { return plan().gains_from(threads); }
@@ -60,31 +67,34 @@ class ScanRun final : public LoopRun {
   }
   void place(const LoopCall& call, Index step, Index at) {
     body_.place_carry(call, step);
-    for (std::size_t i = carry_; i < carry_ + xs_; ++i)
-      body_.plan().place_input(i, static_cast<const std::byte*>(call.operands[i]) +
-                                      static_cast<std::size_t>(at) * plan().schedule().inputs[i].bytes());
-    for (std::size_t k = 0; k < ys(); ++k) {
-      const Index element = packing_.offset(part(k)) + at * y_type(k).shape.size();
-      std::byte* direct =
-          static_cast<std::byte*>(call.output) + static_cast<std::size_t>(element) * size_of(y_type(k).dtype);
-      body_.plan().place_output(carry_ + k, is_direct(k) ? direct : temporary_[k].raw());
+    const std::size_t step_at = static_cast<std::size_t>(at);
+    for (std::size_t i = 0; i < xs_; ++i)
+      body_.plan().place_input(carry_ + i,
+                               static_cast<const std::byte*>(call.operands[carry_ + i]) + step_at * x_bytes_[i]);
+    for (std::size_t k = 0; k < ys_.size(); ++k) {
+      Kept& y = ys_[k];
+      std::byte* direct = static_cast<std::byte*>(call.output) + y.begin + step_at * y.bytes;
+      body_.plan().place_output(carry_ + k, y.direct ? direct : y.temporary.raw());
     }
   }
   void keep(const LoopCall& call, Index at) const {
-    for (std::size_t k = 0; k < ys(); ++k)
-      if (!is_direct(k)) packing_.store(temporary_[k], part(k), at * temporary_[k].size(), call.output);
+    for (const Kept& y : ys_)
+      if (!y.direct) packing_.store(y.temporary, y.part, at * y.temporary.size(), call.output);
   }
-  // What a step keeps, the number of its part in the packed output, and whether it has its dtype.
-  std::size_t ys() const { return plan().schedule().outputs.size() - carry_; }
-  const Type& y_type(std::size_t k) const { return plan().schedule().outputs[carry_ + k].type(); }
-  std::size_t part(std::size_t k) const { return (range_.gives_carry ? carry_ : 0) + k; }
-  bool is_direct(std::size_t k) const { return y_type(k).dtype == packing_.type().dtype; }
 
   LoopBodyRun body_;
   std::size_t carry_, xs_;
   Packing packing_;
   ScanRange range_;
-  std::vector<Array> temporary_;  // a step's y where the packed output has another dtype
+  std::vector<std::size_t> x_bytes_;  // of a step
+  // What a step keeps: the number of its part in the packed output, bytes of where that begins and of a step's, whether
+  // it has the output's dtype, and a step's where it has not.
+  struct Kept {
+    std::size_t part, begin, bytes;
+    bool direct;
+    Array temporary;
+  };
+  std::vector<Kept> ys_;
 };
 
 class WhileRun final : public LoopRun {

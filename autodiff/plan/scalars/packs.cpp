@@ -169,7 +169,8 @@ std::vector<Number> Packs::in_order(const Elements& elements, Dtype dtype, bool 
     const Part these = Part(elements).subspan(begin, part);
     std::size_t singly = part;
     for (const Element& each : these) singly += to_.is_pack(each.number) ? 1 : 0;
-    if (part > 1 && (everywhere || cost(these) < singly))
+    // A permutation waits for the one before it, stores wait for nothing.
+    if (part > 1 && (everywhere || 1 + 2 * cost(these) <= singly))
       result.push_back(pack(these));
     else
       for (const Element& each : these) result.push_back(single(each));

@@ -1,4 +1,6 @@
-// Packs: which elements of values go together into a vector register, and what puts them there.
+// Packs: which elements of values go together into a vector register, and the instructions that put them there. An
+// operand of a pack is one itself where its elements are lanes in order, neighbours in an array, or constants; else a
+// permutation of the lanes of each two sources.
 #pragma once
 #include <functional>
 

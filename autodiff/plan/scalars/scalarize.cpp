@@ -14,10 +14,10 @@ namespace {
 struct Limit {
   Index usual, most;  // of a value, on average and at all
 };
-constexpr Limit computed{64, 128};                    // numbers or packs
-constexpr Limit called{32, 256};                      // elements, which are brought to where a kernel finds them
-constexpr Index most_moved = 2048, most_read = 4096;  // elements
-constexpr std::size_t most_instructions = std::size_t{1} << 18;  // of which each is about 10 bytes of code
+constexpr Limit computed = pack_bytes > 0 ? Limit{64, 128} : Limit{32, 256};  // numbers or packs
+constexpr Limit called{32, 256};  // elements, which are brought to where a kernel finds them
+constexpr Index most_moved = pack_bytes > 0 ? 2048 : 1024, most_read = 4096;  // elements
+constexpr std::size_t most_instructions = std::size_t{1} << 18;               // of which each is about 10 bytes of code
 
 // Thrown where a graph cannot be a program, or should not.
 struct Unsuited {};
@@ -266,7 +266,7 @@ class Scalarizer {
   Packs packs_{to_};
   InstructionsOfOps ops_{to_, packs_};
   std::vector<Origin> loops_;  // around the node at hand
-  Index surplus_ = 0;          // numbers and packs that are computed, beyond the usual ones of as many values
+  Index surplus_ = 0;          // what is computed or called beyond the usual of as many values
 };
 
 }  // namespace

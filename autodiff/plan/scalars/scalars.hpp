@@ -1,6 +1,6 @@
-// Scalars: which nodes of a graph become machine code on single numbers. A step costs tens of ns beside its work,
-// which is more than a few operations on numbers; code has none between them, and neither has a loop between its
-// rounds.
+// Scalars: which nodes of a graph become machine code on their elements, one by one or, where these are neighbours, in
+// vector registers. A step costs tens of ns beside its work, which is more than a few operations on numbers take; code
+// has none between them, and neither has a loop between its rounds.
 #pragma once
 #include "autodiff/plan/fusion.hpp"
 #include "autodiff/plan/scalars/machine_code.hpp"
