@@ -29,6 +29,28 @@ void store(T* data, Batch<T> value) {
   value.store_unaligned(data);
 }
 
+// Copies n elements past the caches, to where a cache line starts; fence_streams() before another thread reads them.
+template <class T>
+void stream(const T* from, Index n, T* to) {
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
+#elif defined(__AVX2__)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
+                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i)));
+#else
+    store<T>(to + i, load(from + i));
+#endif
+  }
+  for (; i < n; ++i) to[i] = from[i];
+}
+inline void fence_streams() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 // The first `count` lanes of a register, 0 < count <= lanes: what lies behind them in memory is neither read nor
 // written.
 template <class T>
