@@ -2,7 +2,12 @@
 
 #include <fmt/format.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -19,12 +24,23 @@ alignas(alignment) std::byte nothing[alignment];
 
 std::string to_string(const Type& type) { return fmt::format("{} {}", name_of(type.dtype), to_string(type.shape)); }
 
+void* take_memory(std::size_t bytes) {
+  void* const memory = ::operator new (std::max<std::size_t>(bytes, 1), std::align_val_t{alignment});
+#if defined(__linux__)
+  constexpr std::uintptr_t page = std::uintptr_t{1} << 21;
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory), first = (begin + page - 1) / page * page;
+  if (bytes >= 2 * page)  // a wish: where it is not granted, nothing changes
+    madvise(reinterpret_cast<void*>(first), (begin + bytes) / page * page - first, MADV_HUGEPAGE);
+#endif
+  return memory;
+}
+void give_back_memory(void* memory) noexcept { ::operator delete (memory, std::align_val_t{alignment}); }
+
 void Array::Free::operator()(void* data) const {
-  if (data != nothing) ::operator delete (data, std::align_val_t{alignment});
+  if (data != nothing) give_back_memory(data);
 }
 
-Array::Array(const Type& type)
-    : type_(type), data_(::operator new (std::max<std::size_t>(type.bytes(), 1), std::align_val_t{alignment})) {
+Array::Array(const Type& type) : type_(type), data_(take_memory(type.bytes())) {
   std::memset(data_.get(), 0, type_.bytes());
 }
 

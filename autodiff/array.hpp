@@ -15,6 +15,11 @@ namespace wengert {
 // Memory for kernels starts on a cache line, which is also the widest SIMD register.
 inline constexpr std::size_t alignment = 64;
 
+// Such memory, not initialised. Of 4 MiB and more the system is asked for pages of 2 MiB (Linux): with those of 4 KiB
+// ops on large arrays take up to twice as long. It throws std::bad_alloc where there is none.
+void* take_memory(std::size_t bytes);
+void give_back_memory(void* memory) noexcept;
+
 // The shape and element type of an array: what a symbolic tape knows of a value.
 struct Type {
   Dtype dtype = Dtype::f32;

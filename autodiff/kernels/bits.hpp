@@ -149,4 +149,26 @@ Batch<T> inverse(Batch<T> b) {
 #endif
 }
 
+// quotient() of many numbers and one.
+template <class T>
+class Divisor {
+ public:
+#if defined(__AVX512F__)
+  explicit Divisor(Batch<T> b) : b_(b), inverse_(inverse(b)) {}
+  Batch<T> under(Batch<T> a) const {
+    const Batch<T> q = a * inverse_;
+    return fma(fnma(q, b_, a), inverse_, q);
+  }
+#else
+  explicit Divisor(Batch<T> b) : b_(b) {}
+  Batch<T> under(Batch<T> a) const { return a / b_; }
+#endif
+
+ private:
+  Batch<T> b_;
+#if defined(__AVX512F__)
+  Batch<T> inverse_;
+#endif
+};
+
 }  // namespace wengert::simd

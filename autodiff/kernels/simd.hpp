@@ -29,6 +29,28 @@ void store(T* data, Batch<T> value) {
   value.store_unaligned(data);
 }
 
+// Copies n elements past the caches, to where a cache line starts; fence_streams() before another thread reads them.
+template <class T>
+void stream(const T* from, Index n, T* to) {
+  Index i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), _mm512_loadu_si512(from + i));
+#elif defined(__AVX2__)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
+                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i)));
+#else
+    store<T>(to + i, load(from + i));
+#endif
+  }
+  for (; i < n; ++i) to[i] = from[i];
+}
+inline void fence_streams() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
 // The first `count` lanes of a register, 0 < count <= lanes: what lies behind them in memory is neither read nor
 // written.
 template <class T>
@@ -60,6 +82,24 @@ class Part {
     return simd::load(all.data());
 #endif
   }
+  Batch<T> load(const T* data, [[maybe_unused]] T other) const {  // `other` in the other lanes
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+      return _mm512_mask_loadu_ps(Batch<T>(other), mask_, data);
+    else
+      return _mm512_mask_loadu_pd(Batch<T>(other), static_cast<__mmask8>(mask_), data);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4)
+      return _mm256_blendv_ps(Batch<T>(other), load(data), mask_);
+    else
+      return _mm256_blendv_pd(Batch<T>(other), load(data), mask_);
+#else
+    alignas(alignment) std::array<T, Batch<T>::size> all;
+    all.fill(other);
+    for (Index i = 0; i < count_; ++i) all[static_cast<std::size_t>(i)] = data[i];
+    return simd::load(all.data());
+#endif
+  }
   void store(T* data, Batch<T> value) const {
 #if defined(__AVX512F__)
     if constexpr (sizeof(T) == 4)
@@ -87,6 +127,40 @@ class Part {
 #endif
 };
 
+// The lanes with those half a register, a quarter, ... further on in their place, and those with them; the last by one.
+template <class T, class F>
+Batch<T> fold_with(Batch<T> x, F f) {  // in every lane
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    x = f(x, Batch<T>(_mm512_shuffle_f32x4(x, x, 0x4e)));
+    x = f(x, Batch<T>(_mm512_shuffle_f32x4(x, x, 0xb1)));
+    x = f(x, Batch<T>(_mm512_permute_ps(x, 0x4e)));
+    return f(x, Batch<T>(_mm512_permute_ps(x, 0xb1)));
+  } else {
+    x = f(x, Batch<T>(_mm512_shuffle_f64x2(x, x, 0x4e)));
+    x = f(x, Batch<T>(_mm512_shuffle_f64x2(x, x, 0xb1)));
+    return f(x, Batch<T>(_mm512_permute_pd(x, 0x55)));
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    x = f(x, Batch<T>(_mm256_permute2f128_ps(x, x, 1)));
+    x = f(x, Batch<T>(_mm256_permute_ps(x, 0x4e)));
+    return f(x, Batch<T>(_mm256_permute_ps(x, 0xb1)));
+  } else {
+    x = f(x, Batch<T>(_mm256_permute2f128_pd(x, x, 1)));
+    return f(x, Batch<T>(_mm256_permute_pd(x, 0x5)));
+  }
+#else
+  alignas(alignment) std::array<T, Batch<T>::size> all;
+  for (std::size_t half = all.size() / 2; half > 0; half /= 2) {
+    store(all.data(), x);
+    for (std::size_t j = 0; j < half; ++j) std::swap(all[j], all[j + half]);
+    x = f(x, load(all.data()));
+  }
+  return Batch<T>(x.get(0));
+#endif
+}
+
 // The sum of all lanes, upper half onto lower half until one is left.
 template <class T>
 T fold(Batch<T> x) {
@@ -99,11 +173,7 @@ T fold(Batch<T> x) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
   }
 #endif
-  alignas(alignment) std::array<T, Batch<T>::size> all;
-  store(all.data(), x);
-  for (std::size_t half = all.size() / 2; half > 0; half /= 2)
-    for (std::size_t j = 0; j < half; ++j) all[j] += all[j + half];
-  return all[0];
+  return fold_with<T>(x, [](Batch<T> a, Batch<T> b) { return a + b; }).get(0);
 }
 
 // a * b + c with one rounding. xsimd 8.1 multiplies and adds where it has no kernel of its own, AVX-512 among them.

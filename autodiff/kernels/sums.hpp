@@ -62,23 +62,51 @@ std::array<simd::Batch<T>, N> sum_pairwise(Index n, const Term& term) {
   return n <= chain_length ? detail::chain<T, N>(0, n, term) : detail::tree<T, N>(n, term);
 }
 
-// The sum of n neighbours: of terms of four registers, the last of which may be filled in part, then over the lanes. A
-// function of the values and n alone.
+namespace detail {
+
+// The sum over the lanes of terms of four registers that were added to `sums`, and of the rest of n neighbours, the
+// last register of which may be filled in part.
+template <class T>
+[[gnu::always_inline]] inline T fold_neighbours(const Registers<T, 4>& sums, const T* x, Index n) {
+  constexpr Index width = simd::lanes<T>;
+  const simd::Batch<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  simd::Batch<T> rest(0);
+  Index i = n / (4 * width) * (4 * width);
+  for (; i + width <= n; i += width) rest += simd::load(x + i);
+  if (i < n) rest += simd::Part<T>(n - i).load(x + i);
+  return simd::fold<T>(total + rest);
+}
+template <class T>
+[[gnu::always_inline]] inline auto register_of(const T* x) {
+  return [x](Index i, std::size_t v) { return simd::load(x + (i * 4 + static_cast<Index>(v)) * simd::lanes<T>); };
+}
+
+}  // namespace detail
+
+// The sum of n neighbours: of terms of four registers, then over the lanes. A function of the values and n alone.
 template <class T>
 T sum_neighbours(const T* x, Index n) {
-  constexpr Index width = simd::lanes<T>, whole = 4 * width;
   if (n <= 8) {  // a network's outputs, say
     T total = 0;
     for (Index i = 0; i < n; ++i) total += x[i];
     return total;
   }
-  const auto sums = sum_pairwise<T, 4>(
-      n / whole, [x](Index i, std::size_t v) { return simd::load(x + i * whole + static_cast<Index>(v) * width); });
-  simd::Batch<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]), rest(0);
-  Index i = n / whole * whole;
-  for (; i + width <= n; i += width) rest += simd::load(x + i);
-  if (i < n) rest += simd::Part<T>(n - i).load(x + i);
-  return simd::fold<T>(total + rest);
+  return detail::fold_neighbours<T>(sum_pairwise<T, 4>(n / (4 * simd::lanes<T>), detail::register_of(x)), x, n);
+}
+
+// sums[g] = the sum of neighbours [begin(g), begin(g + 1)), for g in [from, to). Short ones of a chain each are not
+// left to calls, which would take longer than the additions do.
+template <class T, class Begin>
+void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin, T* sums) {
+  Index at = begin(from);
+  for (Index g = from; g < to; ++g) {
+    const Index end = begin(g + 1), n = end - at, terms = n / (4 * simd::lanes<T>);
+    sums[g - from] =
+        n <= 8 || terms > chain_length
+            ? sum_neighbours(x + at, n)
+            : detail::fold_neighbours<T>(detail::chain<T, 4>(0, terms, detail::register_of(x + at)), x + at, n);
+    at = end;
+  }
 }
 
 // out[inner] = sum of n rows of `inner` elements.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 
 #include "autodiff/kernels/strided.hpp"
@@ -10,8 +11,12 @@ namespace wengert {
 namespace {
 
 constexpr Index block_size = 512;               // elements: three operands of f64 stay in the L1 cache
-constexpr Index piece_size = 4 * block_size;    // what a thread takes at a time
+constexpr Index piece_size = 8 * block_size;    // what a thread takes at a time
 constexpr Index shared_from = 32 * block_size;  // elements; of fewer, threads take longer to start than to compute
+// Results of so many bytes are written past the caches, from which they would drive each other: to write what is not in
+// the cache is to read it first. Smaller ones are there when the next op reads them.
+constexpr std::size_t streamed_from = std::size_t{1} << 23;
+constexpr Index streamed_piece = 128 * block_size;
 
 // The source of a block of one operand: in place, or from a buffer that broadcasts it, by a walk if it is no single
 // number.
@@ -24,10 +29,11 @@ struct Reader {
 };
 
 template <class T>
-void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, Index begin, Index end) {
+void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, bool streamed, Index begin, Index end) {
   alignas(alignment) std::array<std::array<T, block_size>, ElementwiseOp::most_operands> buffers;
   std::array<const void*, ElementwiseOp::most_operands> in{};
-  bool direct = true;
+  alignas(alignment) std::array<T, block_size> result;
+  bool direct = !streamed;
   for (std::size_t i = 0; i < readers.size(); ++i) {
     in[i] = buffers[i].data();
     if (readers[i].single())
@@ -44,8 +50,10 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, I
       else if (r.walk)
         gather(*r.walk, static_cast<const T*>(r.data), at, n, buffers[i].data());
     }
-    op.block(n, in.data(), k.out<T>() + at, k.type.dtype, k.attributes());
+    op.block(n, in.data(), streamed ? result.data() : k.out<T>() + at, k.type.dtype, k.attributes());
+    if (streamed) simd::stream(result.data(), n, k.out<T>() + at);
   }
+  if (streamed) simd::fence_streams();
 }
 
 Op::Traits checked(Op::Traits traits) {
@@ -90,14 +98,15 @@ void ElementwiseOp::run(const Kernel& k) const {
     readers[i].direct = direct;
     if (!direct && shape.size() != 1) readers[i].walk = broadcast_walk(shape, k.out_shape());
   }
+  const bool streamed = k.type.bytes() >= streamed_from && reinterpret_cast<std::uintptr_t>(k.output) % alignment == 0;
   dispatch_float(k.type.dtype, [&]<class T>() {
     const auto piece = [&](Index begin, Index end) {
-      run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), begin, end);
+      run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), streamed, begin, end);
     };
     if (size < shared_from)
       piece(0, size);
     else
-      parallel_pieces(size, piece_size, piece);
+      parallel_pieces(size, streamed ? streamed_piece : piece_size, piece);
   });
 }
 

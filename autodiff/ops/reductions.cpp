@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "autodiff/kernels/sums.hpp"
 #include "autodiff/ops/known.hpp"
@@ -9,6 +10,25 @@
 
 namespace wengert {
 namespace {
+
+// The share of a sum of neighbours, the sums of whose groups are added as Grouping has it: pairwise.
+template <class T>
+T sum_share_of_neighbours(const Run& run, const Grouping& grouping, Index share, const T* x) {
+  constexpr Index some = 64;
+  std::array<T, some> sums;
+  const Index groups = grouping.groups_of_share(), first = share * groups;
+  const auto begin = [&](Index g) { return group_begin(g, grouping.groups, run.rows) * run.unit; };
+  std::array<T, 32> waiting;  // sums of 1, 2, 4, ... times as many groups
+  std::size_t top = 0;
+  for (Index g = 0; g < groups; g += some) {
+    const Index count = std::min(some, groups - g);
+    sum_runs_of_neighbours(x, first + g, first + g + count, begin, sums.data());
+    combine(sums.data(), count, 1, 0, 1);
+    waiting[top++] = sums[0];
+    for (Index before = g / some; before % 2 != 0; before /= 2, --top) waiting[top - 2] += waiting[top - 1];
+  }
+  return waiting[0];
+}
 
 template <class T>
 void sum_run(const Run& run, const T* x, T* out, T* partials) {
@@ -24,6 +44,10 @@ void sum_run(const Run& run, const T* x, T* out, T* partials) {
   for (Index o = 0; o < run.outer; ++o) {
     const T* from = x + o * reduced * run.inner;
     const auto share = [&](Index which) {
+      if (run.inner == 1) {
+        partials[which] = sum_share_of_neighbours(run, grouping, which, from);
+        return;
+      }
       sum_share(grouping, which, run.inner, partials, [&](Index g, T* to) {
         const Index begin = group_begin(g, grouping.groups, run.rows) * run.unit,
                     end = group_begin(g + 1, grouping.groups, run.rows) * run.unit;

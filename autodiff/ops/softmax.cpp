@@ -15,62 +15,78 @@ namespace {
 
 using namespace special_values;
 
-// Up to one register of neighbours; lanes beyond `count` hold -infinity, which weighs nothing.
-template <class T>
-simd::Batch<T> load_some(const T* x, Index count) {
-  if (count >= simd::lanes<T>) return simd::load(x);
-  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
-  lanes.fill(static_cast<T>(-infinity));
-  std::copy_n(x, count, lanes.data());
-  return simd::load(lanes.data());
-}
-template <class T>
-void store_some(T* out, simd::Batch<T> value, Index count) {
-  if (count >= simd::lanes<T>) return simd::store(out, value);
-  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
-  simd::store(lanes.data(), value);
-  std::copy_n(lanes.data(), count, out);
-}
-
-// The lanes folded into one by halves, in every lane.
-template <class T, class F>
-simd::Batch<T> fold(simd::Batch<T> value, F f) {
-  alignas(alignment) std::array<T, simd::Batch<T>::size> lanes;
-  simd::store(lanes.data(), value);
-  for (std::size_t half = lanes.size() / 2; half > 0; half /= 2)
-    for (std::size_t i = 0; i < half; ++i) lanes[i] = f(lanes[i], lanes[i + half]);
-  return simd::Batch<T>(lanes[0]);
-}
-
 // Lines of n elements, `stride` apart, one in each lane; or, with stride 1, one line that goes through the lanes. A
-// register of it is at(i), for i in [0, steps()).
+// register of it is at(i), for i in [0, steps()); lanes of which no element goes into hold -infinity, which weighs
+// nothing.
 template <class T>
-struct Lines {
-  const T* x;
-  Index n, stride, lanes_used;
+class Lines {
+ public:
+  static constexpr Index width = simd::lanes<T>;
 
-  Index step() const { return stride == 1 ? simd::lanes<T> : stride; }
-  Index steps() const { return stride == 1 ? (n + simd::lanes<T> - 1) / simd::lanes<T> : n; }
-  Index count(Index i) const { return stride == 1 ? n - i * simd::lanes<T> : lanes_used; }
-  simd::Batch<T> at(Index i) const { return load_some(x + i * step(), count(i)); }
+  Lines(const T* x, Index n, Index stride, Index lines)
+      : x_(x),
+        along_(stride == 1),
+        step_(along_ ? width : stride),
+        steps_(along_ ? (n + width - 1) / width : n),
+        whole_(along_ ? n / width : (lines < width ? 0 : n)),
+        rest_(std::clamp<Index>(along_ ? n % width : lines, 1, width)) {}
+  const T* x() const { return x_; }
+  bool along() const { return along_; }
+  Index steps() const { return steps_; }
+  simd::Batch<T> at(Index i) const {
+    return i < whole_ ? simd::load(x_ + i * step_) : rest_.load(x_ + i * step_, static_cast<T>(-infinity));
+  }
+  simd::Batch<T> at(Index i, const T* of) const {
+    return i < whole_ ? simd::load(of + i * step_) : rest_.load(of + i * step_);
+  }
+  void store(T* to, Index i, simd::Batch<T> value) const {
+    if (i < whole_)
+      simd::store(to + i * step_, value);
+    else
+      rest_.store(to + i * step_, value);
+  }
+  // One number of each line.
+  void store(T* to, simd::Batch<T> value) const {
+    if (along_)
+      *to = value.get(0);
+    else if (whole_ > 0)
+      simd::store(to, value);
+    else
+      rest_.store(to, value);
+  }
+
+ private:
+  const T* x_;
+  bool along_;
+  Index step_, steps_, whole_;  // registers without a lane to spare
+  simd::Part<T> rest_;
 };
 
-// The largest element and the sum of exp(x - largest) of each line; lanes are added last.
+// The largest element and the sum of exp(x - largest) of each line; lanes are added last. keep(i, exponentials) may
+// keep them.
 template <class T>
 struct Weight {
   simd::Batch<T> largest, sum;
 
-  explicit Weight(const Lines<T>& lines) : largest(static_cast<T>(-infinity)) {
+  template <class Keep>
+  Weight(const Lines<T>& lines, const Keep& keep) : largest(static_cast<T>(-infinity)) {
     std::array<simd::Batch<T>, 4> each{largest, largest, largest, largest};  // none waits for the one before
     Index at = 0;
     for (; at + 4 <= lines.steps(); at += 4)
+#pragma GCC unroll 4
       for (std::size_t k = 0; k < 4; ++k) each[k] = simd::max(each[k], lines.at(at + static_cast<Index>(k)));
     for (; at < lines.steps(); ++at) each[0] = simd::max(each[0], lines.at(at));
     largest = simd::max(simd::max(each[0], each[1]), simd::max(each[2], each[3]));
-    if (lines.stride == 1) largest = fold(largest, [](T a, T b) { return a > b || std::isnan(a) ? a : b; });
-    sum = sum_pairwise<T, 1>(lines.steps(), [&](Index i, std::size_t) { return simd::exp(lines.at(i) - largest); })[0];
-    if (lines.stride == 1) sum = fold(sum, [](T a, T b) { return a + b; });
+    if (lines.along()) largest = simd::fold_with<T>(largest, simd::max<T>);
+    const auto term = [&](Index i, std::size_t) {
+      const simd::Batch<T> weight = simd::exp(lines.at(i) - largest);
+      keep(i, weight);
+      return weight;
+    };
+    sum = sum_pairwise<T, 1>(lines.steps(), term)[0];
+    if (lines.along()) sum = simd::fold_with<T>(sum, [](simd::Batch<T> a, simd::Batch<T> b) { return a + b; });
   }
+  explicit Weight(const Lines<T>& lines) : Weight(lines, [](Index, simd::Batch<T>) {}) {}
 };
 
 // f(lines, where they start, relative to the array) for all lines of an array seen as [outer, n, inner].
@@ -82,7 +98,7 @@ void for_lines(const T* x, const Run& run, F&& f) {
   parallel_pieces(run.outer * blocks, grain, [&](Index begin, Index end) {
     for (Index b = begin; b < end; ++b) {
       const Index o = b / blocks, j = b % blocks * width;
-      f(Lines<T>{x + o * n * run.inner + j, n, run.inner, run.inner - j}, o, j);
+      f(Lines<T>(x + o * n * run.inner + j, n, run.inner, run.inner - j), o, j);
     }
   });
 }
@@ -101,7 +117,7 @@ struct LogSumExp final : Reduction {
           const Weight<T> w(lines);
           const auto finite = xsimd::abs(w.largest) < simd::Batch<T>(static_cast<T>(infinity));
           const auto value = xsimd::select(finite, w.largest + simd::log(w.sum), w.largest);
-          store_some(to + o * run.inner + j, value, lines.stride == 1 ? 1 : lines.lanes_used);
+          lines.store(to + o * run.inner + j, value);
         });
       });
     });
@@ -182,16 +198,8 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
     const Shape& x = k.shape(0);
     const int axis = arguments(k).axis;
     const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
-    for_lines(k.in<T>(0), run, [&](const Lines<T>& lines, Index, Index) {
-      const Weight<T> w(lines);
-      const auto shift = Log ? simd::log(w.sum) : w.largest;
-      T* out = k.out<T>() + (lines.x - k.in<T>(0));
-      for (Index i = 0; i < lines.steps(); ++i) {
-        const auto value = lines.at(i);
-        store_some(out + i * lines.step(), Log ? value - w.largest - shift : simd::exp(value - shift) / w.sum,
-                   lines.count(i));
-      }
-    });
+    for_lines(k.in<T>(0), run,
+              [&](const Lines<T>& lines, Index, Index) { weigh(lines, k.out<T>() + (lines.x() - k.in<T>(0))); });
   }
   // The Jacobian of softmax is symmetric: both modes have one rule. Of its logarithm, I - 1 softmax' is not.
   static Var project(const Call& c, Var t) {
@@ -245,6 +253,19 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
   }
 
  private:
+  // Whatever it calls is inlined, so that the constants of exp stay in registers.
+  template <class T>
+  [[gnu::flatten]] static void weigh(const Lines<T>& lines, T* out) {
+    if constexpr (Log) {
+      const Weight<T> w(lines);
+      const auto shift = simd::log(w.sum);
+      for (Index i = 0; i < lines.steps(); ++i) lines.store(out, i, lines.at(i) - w.largest - shift);
+    } else {
+      const Weight<T> w(lines, [&](Index i, simd::Batch<T> weight) { lines.store(out, i, weight); });
+      const simd::Divisor<T> sum(w.sum);
+      for (Index i = 0; i < lines.steps(); ++i) lines.store(out, i, sum.under(lines.at(i, out)));
+    }
+  }
   static std::vector<double> logarithms(std::vector<double> y) {
     for (double& v : y) v = std::log(v);
     return y;

@@ -1,7 +1,6 @@
 #include "autodiff/tape/arena.hpp"
 
 #include <algorithm>
-#include <new>
 
 namespace wengert {
 
@@ -12,9 +11,7 @@ void Arena::next_piece(std::size_t bytes) {
   if (piece == pieces_.size()) {
     const std::size_t doubled = pieces_.empty() ? first : std::min(largest, 2 * pieces_.back().size);
     const std::size_t size = std::max(doubled, bytes);
-    pieces_.push_back(
-        {std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(::operator new (size, std::align_val_t{alignment}))),
-         size});
+    pieces_.push_back({std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(take_memory(size))), size});
   }
   enter(piece);
   top_.piece = piece;

@@ -37,7 +37,7 @@ class Arena {
 
  private:
   struct Free {
-    void operator()(std::byte* data) const { ::operator delete (data, std::align_val_t{alignment}); }
+    void operator()(std::byte* data) const { give_back_memory(data); }
   };
   struct Piece {
     std::unique_ptr<std::byte, Free> data;
