@@ -11,27 +11,46 @@
 
 namespace wengert::simd {
 
-// exp(-scale x^2), where scale is a power of 2
+namespace detail {
+
+// exp(-scale x^2), where scale is a power of 2 and scale x^2 at most 110 in f32 and 800 in f64: from there on it is 0.
+template <class T>
+Batch<T> bounded_gaussian(Batch<T> x, T scale) {
+  const TwoWords<T> exponent = product_of(Batch<T>(-scale) * x, x);
+  const Batch<T> shift(shifter<T>), n = fma(exponent.high, Batch<T>(Exponential<T>::log2e), shift) - shift;
+  return simd::detail::scale(exp_of(rest_of(exponent, n)), n);
+}
+
+}  // namespace detail
+
+// exp(-scale x^2), where scale is 1 or 1/2
 template <class T>
 Batch<T> gaussian(Batch<T> x, T scale) {
-  using B = Batch<T>;
-  const B bounded = detail::at_most(detail::at_least(x, T(-40)), T(40));  // 0 from there on, no infinity on the way
-  const TwoWords<T> square = product_of(bounded, bounded);
-  return exp(B(-scale) * square.high) * (B(1) - B(scale) * square.low);  // no denormal number on the way
+  constexpr T most = sizeof(T) == 4 ? T(10.4) : T(28), most_of_half = sizeof(T) == 4 ? T(14.8) : T(39.9);
+  return detail::bounded_gaussian(detail::at_most(xsimd::abs(x), scale == T(1) ? most : most_of_half), scale);
 }
 
 namespace detail {
+
+// 1 / b in f32, to 42 bits in f64.
+template <class T>
+Batch<T> short_inverse(Batch<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 8) return inverse_estimate(b);
+#endif
+  return Batch<T>(1) / b;
+}
 
 // P(Z > u) exp(u^2/2) for u >= 0 and Z of N(0, 1), Mills' ratio over sqrt(2 pi): t times a polynomial in
 // t = 1 / (1 + .3 u), fitted to 4e-9 up to u = 14.6.
 template <class T>
 Batch<T> mills_ratio(Batch<T> u) {
   using B = Batch<T>;
-  constexpr std::array<T, 10> c{T(2.2197061307e-1), T(1.6457948543e-1),  T(8.6549710090e-2),  T(2.7760336374e-2),
-                                T(1.8160320827e-3), T(-2.4234922262e-3), T(-5.6969356350e-4), T(2.8060402900e-4),
-                                T(7.6685937659e-5), T(-4.0283026888e-5)};
-  const B t = B(1) / fma(u, B(T(0.3)), B(1));
-  return t * polynomial<T>(fma(t, B(2), B(-1)), c);
+  constexpr std::array<T, 10> c{T(2.2197061307e-01), T(3.2915897086e-01),  T(3.4619884036e-01),  T(2.2208269099e-01),
+                                T(2.9056513323e-02), T(-7.7551751238e-02), T(-3.6460388064e-02), T(3.5917315712e-02),
+                                T(1.9631600041e-02), T(-2.0624909767e-02)};
+  const B t = short_inverse(fma(u, B(T(0.3)), B(1)));
+  return t * polynomial<T>(t - B(T(0.5)), c);
 }
 
 // exp(z^2) erfc(z) for z >= 0, a quotient of two words each: over falls slowly from 1 to .65, a polynomial in
@@ -99,33 +118,35 @@ inline constexpr InverseErf<8, 8, 8, 9> inverse_erf{
      -0x1.81d1f8c609462p-3, -0x1.fda1f094d4f25p-8, -0x1.f6c84e0e47fb7p-15},
     {0x1.0000000000000p+0, 0x1.1174c853e3383p+1, 0x1.0400861b51e3bp+2, 0x1.02986803146f3p+2, 0x1.aaeb2011b8cf9p+1,
      0x1.10d37ae7543e1p+0, 0x1.c0c177cec9214p-4, 0x1.a6896e8881b31p-9, 0x1.1a1145607d3a7p-16}};  // 3.9e-17
-inline constexpr InverseErf<4, 5, 4, 5> short_inverse_erf{
-    {0x1.b936a46b0cb2ap-2, 0x1.eeeb3b525aad5p+0, 0x1.1884c15e9975ap+1, 0x1.048d5d402e873p-1},
-    {0x1.0000000000000p+0, 0x1.7f8cc6c76865dp+2, 0x1.5c9746f2d60bfp+3, 0x1.972041f8bd47fp+2,
-     0x1.9d10529ef71a4p-1},  // 3.0e-10
-    {-0x1.7f0f9fba2e0e3p-6, -0x1.acb53725562dap-1, -0x1.9f9f5f2a63662p-1, -0x1.dd7c507424a66p-5},
-    {0x1.0000000000000p+0, 0x1.348a96f76f20dp+0, 0x1.efddb8c5d829ep+0, 0x1.3349798353a39p-1,
-     0x1.652b863c653f8p-6}};  // 3.6e-10
-
 // Of 0 <= x < 1; elsewhere something.
 inline TwoWords<double> inverse_erf_of(Batch<double> size) {
   const ExponentAndRest<double> parts = take_apart(Batch<double>(1) - size);
   const Batch<double> log = log_of(parts, parts.e * Batch<double>(ln2_low<double>));
   return inverse_erf(size, root_of(neg(log)));
 }
-// To 4e-10.
-inline TwoWords<double> short_inverse_erf_of(Batch<double> size) {
+// erfinv(x) to 4e-10 for -1 < x < 1, elsewhere something: x times a quotient of polynomials in w = -log(1 - x^2), of
+// f32's x, of which the square is exact: up to w = 15.96. w is to 2e-10, which is enough where it is small, too.
+inline Batch<double> short_inverse_erf_of(Batch<double> x) {
   using B = Batch<double>;
-  const auto [e, f] = take_apart(B(1) - size);
-  const B s = quotient(f, B(2) + f), square = s * s,
-          p = polynomial(square, std::array<double, 4>{0.6666666517, 0.4000044742, 0.2853000582, 0.2372273326});
-  const B log = fma(e, B(std::numbers::ln2), fma(s * square, p, s + s));
-  return short_inverse_erf(size, {short_root_of(neg(log)), B(0)});
+  constexpr std::array<double, 11> c{-0x1.0000000cdaa2dp+0, 0x1.000000affdfacp-1,  -0x1.555529d7523f2p-2,
+                                     0x1.fffe94fe105cap-3,  -0x1.99aca3a152e58p-3, 0x1.55977914c4811p-3,
+                                     -0x1.22f4f981c8740p-3, 0x1.f50eb62251c99p-4,  -0x1.e2abe203de36bp-4,
+                                     0x1.01531e1bc33d2p-3,  -0x1.49d9c12c9b0b6p-4};  // 1.2e-10
+  constexpr std::array<double, 7> over{0x1.c5bf891dbc3e4p-1,  0x1.264330af98c9bp-2,  0x1.b75c31da0413cp-5,
+                                       0x1.b6736fa0028d6p-8,  0x1.0d13bc952cb4dp-11, 0x1.07b5e217946a5p-16,
+                                       -0x1.3c572410319bap-21};
+  constexpr std::array<double, 7> under{0x1.0000000000000p+0,  0x1.ffa814370a703p-5,  0x1.fe1be5970c260p-6,
+                                        0x1.3f9831e7b0715p-10, 0x1.561486c1cff1bp-13, -0x1.39ac0f624fab5p-19,
+                                        -0x1.2b788f284b94ap-25};  // 3.2e-10
+  const auto [e, f] = take_apart(fnma(x, x, B(1)));
+  const B w = fma(e, B(-std::numbers::ln2), f * polynomial_by_pairs(f, f * f, c)), square = w * w;
+  return x * polynomial_by_pairs(w, square, over) * short_inverse(polynomial_by_pairs(w, square, under));
 }
 // value where x lies between -1 and 1, infinity there
-inline Batch<double> within_1(Batch<double> size, Batch<double> value) {
-  using B = Batch<double>;
-  const B infinity(std::numeric_limits<double>::infinity()), nan(std::numeric_limits<double>::quiet_NaN());
+template <class T>
+Batch<T> within_1(Batch<T> size, Batch<T> value) {
+  using B = Batch<T>;
+  const B infinity(std::numeric_limits<T>::infinity()), nan(std::numeric_limits<T>::quiet_NaN());
   return xsimd::select(size < B(1), value, xsimd::select(size == B(1), infinity, nan));
 }
 // sqrt(pi) / 2 exp(y^2) for y = erfinv(x), whose square would magnify its rounding: exp(y^2) = scaled erfc(y) / (1 -
@@ -176,12 +197,19 @@ inline Batch<double> erf(Batch<double> x) {
   return xsimd::select(size < B(1), near, far) ^ (x & B(-0.0));
 }
 
-// f32: of Mills' ratio, in f64.
+// f32: of Mills' ratio, in f64, where the square is exact.
 inline Batch<float> erfc(Batch<float> x) {
   return in_double(x, [](Batch<double> z) {
     using B = Batch<double>;
-    const B u = simd::min(B(std::numbers::sqrt2) * xsimd::abs(z), B(14.6));
-    const B tail = B(2) * gaussian(z, 1.0) * detail::mills_ratio<double>(u);
+    using E = detail::Exponential<double>;
+    constexpr std::array<double, 8> p{0x1.ffffffffabbd2p-1,  0x1.000000010b453p+0, 0x1.00000059cb49ep-1,
+                                      0x1.5555534403951p-3,  0x1.555468727b95cp-5, 0x1.1112fa31db7dap-7,
+                                      0x1.6da4abded5961p-10, 0x1.9eb71902a8ac3p-13};  // exp: 4.0e-11
+    const B size = detail::at_most(xsimd::abs(z), 10.3), square = size * size;        // 0 from there on
+    const B shift(detail::biased_shifter<double>), shifted = fma(square, B(-E::log2e), shift), n = shifted - shift;
+    const B r = fnma(n, B(E::ln2), neg(square));
+    const B ratio = detail::mills_ratio<double>(B(std::numbers::sqrt2) * size);
+    const B tail = detail::power_of_two(shifted) * detail::polynomial_by_pairs(r, r * r, p) * (ratio + ratio);
     return xsimd::select(z < B(0), B(2) - tail, tail);
   });
 }
@@ -195,7 +223,8 @@ inline Batch<double> erfc(Batch<double> x) {
 // P(Z <= x) for Z of N(0, 1): erfc(-x / sqrt 2) / 2.
 inline Batch<float> normal_cdf(Batch<float> x) {
   using B = Batch<float>;
-  const B tail = gaussian(x, 0.5f) * detail::mills_ratio<float>(simd::min(xsimd::abs(x), B(14.6f)));
+  const B size = detail::at_most(xsimd::abs(x), 14.6f);
+  const B tail = detail::bounded_gaussian(size, 0.5f) * detail::mills_ratio(size);
   return xsimd::select(x > B(0), B(1) - tail, tail);
 }
 inline Batch<double> normal_cdf(Batch<double> x) {
@@ -214,10 +243,8 @@ inline Batch<double> erfinv(Batch<double> x) {
   return detail::within_1(size, detail::inverse_erf_of(size).high) ^ (x & Batch<double>(-0.0));
 }
 inline Batch<float> erfinv(Batch<float> x) {
-  return in_double(x, [](Batch<double> z) {
-    const Batch<double> size = xsimd::abs(z);
-    return detail::within_1(size, detail::short_inverse_erf_of(size).high) ^ (z & Batch<double>(-0.0));
-  });
+  const Batch<float> size = xsimd::abs(x), sign = x & Batch<float>(-0.0f);
+  return detail::within_1(size, in_double(x, detail::short_inverse_erf_of) ^ sign) ^ sign;
 }
 // The derivative of erfinv.
 inline Batch<double> erfinv_slope(Batch<double> x) {
@@ -227,7 +254,7 @@ inline Batch<double> erfinv_slope(Batch<double> x) {
 inline Batch<float> erfinv_slope(Batch<float> x) {
   return in_double(x, [](Batch<double> z) {
     const Batch<double> size = xsimd::abs(z);
-    return detail::inverse_erf_slope_of(size, detail::short_inverse_erf_of(size));
+    return detail::inverse_erf_slope_of(size, {detail::short_inverse_erf_of(size), Batch<double>(0)});
   });
 }
 

@@ -149,4 +149,35 @@ Batch<T> log1p(Batch<T> x) {
   return xsimd::select((x < B(infinity)) && !(x == B(0)), xsimd::select(x > B(-1), value, none), x);
 }
 
+namespace detail {
+
+// atanh(x) for 2^-16 <= x < 1, to 2e-11: e/2 log 2 + atanh(s), with 2^e near (1 + x) / (1 - x), where s, the difference
+// of 1 + x and 2^e (1 - x) over their sum, lies between -.18 and .17: s + s^3 p(s^2). Where x is small e is 0, and
+// nothing cancels.
+inline Batch<double> short_atanh_of(Batch<double> x) {
+  using B = Batch<double>;
+  constexpr std::array<double, 4> p{0.33333332585, 0.20000223715, 0.1426500291, 0.1186136663};
+  const B left = B(1) + x, right = B(1) - x;
+#if defined(__AVX512F__)
+  const B ratio = left * B(_mm512_rcp14_pd(right));
+#else
+  const B ratio = left / right;
+#endif
+  const B e = take_apart(ratio).e, scaled = scale(right, e);
+  const B s = quotient(left - scaled, left + scaled), square = s * s;
+  return fma(e, B(0.34657359027997265471), fma(s * square, polynomial(square, p), s));
+}
+
+}  // namespace detail
+
+// Computed in f64 and rounded once.
+inline Batch<float> atanh(Batch<float> x) {
+  using B = Batch<float>;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const B size = xsimd::abs(x), value = in_double(size, detail::short_atanh_of);
+  const B none = xsimd::select(size == B(1), B(infinity), B(std::numeric_limits<float>::quiet_NaN()));
+  const B near = xsimd::select(size < B(0x1p-16f), size, value);
+  return xsimd::select(size < B(1), near, none) ^ (x & B(-0.0f));
+}
+
 }  // namespace wengert::simd

@@ -284,6 +284,8 @@ inline Wide widen(Batch<float> x) {
 #if defined(__AVX512F__)
   const __m256i high = _mm512_extracti64x4_epi64(_mm512_castps_si512(x), 1);
   return {_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm256_castsi256_ps(high))};
+#elif defined(__AVX2__)
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};
 #else
   alignas(alignment) std::array<float, Batch<float>::size> singles;
   alignas(alignment) std::array<double, Batch<float>::size> doubles;
@@ -297,6 +299,8 @@ inline Batch<float> narrow(const Wide& x) {
   const __m256 high = _mm512_cvtpd_ps(x[1]);
   const __m512i low = _mm512_castsi256_si512(_mm256_castps_si256(_mm512_cvtpd_ps(x[0])));
   return _mm512_castsi512_ps(_mm512_inserti64x4(low, _mm256_castps_si256(high), 1));
+#elif defined(__AVX2__)
+  return _mm256_set_m128(_mm256_cvtpd_ps(x[1]), _mm256_cvtpd_ps(x[0]));
 #else
   alignas(alignment) std::array<double, Batch<float>::size> doubles;
   alignas(alignment) std::array<float, Batch<float>::size> singles;

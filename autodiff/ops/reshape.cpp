@@ -6,6 +6,7 @@
 
 #include "autodiff/ops/axes.hpp"
 #include "autodiff/ops/known.hpp"
+#include "autodiff/parallel.hpp"
 
 namespace wengert {
 namespace {
@@ -26,7 +27,12 @@ struct Reshape final : OpWith<ReshapeArguments> {
       reject(fmt::format("{} has {} elements, {} has {}", to_string(x), x.size(), to_string(target), target.size()));
     return {s.dtype(0), x.leading(x.rank() - last.rank()).followed_by(target)};
   }
-  void run(const Kernel& k) const override { std::memcpy(k.output, k.operands[0], k.type.bytes()); }
+  void run(const Kernel& k) const override {
+    parallel_pieces(static_cast<Index>(k.type.bytes()), Index{1} << 19, [&](Index begin, Index end) {
+      std::memcpy(static_cast<std::byte*>(k.output) + begin, static_cast<const std::byte*>(k.operands[0]) + begin,
+                  static_cast<std::size_t>(end - begin));
+    });
+  }
   Var vjp(const Call& c, int, Var g) const override { return reshape(g, c.shape(0)); }
   Var jvp(const Call& c, std::span<const Var> t) const override {  // linear, but its extents want every axis in full
     return record(*this, {broadcast_to(t[0], c.shape(0).prepended(t[0].extent(0)))}, c.attributes());

@@ -62,22 +62,22 @@ class Lines {
   simd::Part<T> rest_;
 };
 
-// The largest element and the sum of exp(x - largest) of each line; lanes are added last. keep(i, exponentials) may
-// keep them.
+// The largest element and the sum of exp(x - largest) of each line; lanes are added last. larger(a, b) may drop a NaN
+// where that of the sum is enough. keep(i, exponentials) may keep them.
 template <class T>
 struct Weight {
   simd::Batch<T> largest, sum;
 
-  template <class Keep>
-  Weight(const Lines<T>& lines, const Keep& keep) : largest(static_cast<T>(-infinity)) {
+  template <class Larger, class Keep>
+  Weight(const Lines<T>& lines, const Larger& larger, const Keep& keep) : largest(static_cast<T>(-infinity)) {
     std::array<simd::Batch<T>, 4> each{largest, largest, largest, largest};  // none waits for the one before
     Index at = 0;
     for (; at + 4 <= lines.steps(); at += 4)
 #pragma GCC unroll 4
-      for (std::size_t k = 0; k < 4; ++k) each[k] = simd::max(each[k], lines.at(at + static_cast<Index>(k)));
-    for (; at < lines.steps(); ++at) each[0] = simd::max(each[0], lines.at(at));
-    largest = simd::max(simd::max(each[0], each[1]), simd::max(each[2], each[3]));
-    if (lines.along()) largest = simd::fold_with<T>(largest, simd::max<T>);
+      for (std::size_t k = 0; k < 4; ++k) each[k] = larger(each[k], lines.at(at + static_cast<Index>(k)));
+    for (; at < lines.steps(); ++at) each[0] = larger(each[0], lines.at(at));
+    largest = larger(larger(each[0], each[1]), larger(each[2], each[3]));
+    if (lines.along()) largest = simd::fold_with<T>(largest, larger);
     const auto term = [&](Index i, std::size_t) {
       const simd::Batch<T> weight = simd::exp(lines.at(i) - largest);
       keep(i, weight);
@@ -86,8 +86,9 @@ struct Weight {
     sum = sum_pairwise<T, 1>(lines.steps(), term)[0];
     if (lines.along()) sum = simd::fold_with<T>(sum, [](simd::Batch<T> a, simd::Batch<T> b) { return a + b; });
   }
-  explicit Weight(const Lines<T>& lines) : Weight(lines, [](Index, simd::Batch<T>) {}) {}
 };
+
+constexpr auto nothing_kept = [](Index, auto) {};
 
 // f(lines, where they start, relative to the array) for all lines of an array seen as [outer, n, inner].
 template <class T, class F>
@@ -114,7 +115,7 @@ struct LogSumExp final : Reduction {
     dispatch_float(k.type.dtype, [&]<class T>() {
       reduce_runs<T>(k, [](const Run& run, const T* from, T* to) {
         for_lines(from, run, [&](const Lines<T>& lines, Index o, Index j) {
-          const Weight<T> w(lines);
+          const Weight<T> w(lines, simd::max<T>, nothing_kept);
           const auto finite = xsimd::abs(w.largest) < simd::Batch<T>(static_cast<T>(infinity));
           const auto value = xsimd::select(finite, w.largest + simd::log(w.sum), w.largest);
           lines.store(to + o * run.inner + j, value);
@@ -234,6 +235,8 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
             along({3, -infinity, 3}, masked, Log ? std::vector<double>{-0.5, 1, -0.5} : std::vector<double>{0, 0, 0}),
             along({-infinity, -infinity}, undefined, undefined),
             along({infinity, 0}, undefined, undefined),
+            along({nan, 1}, undefined, undefined),
+            along({1, nan}, undefined, undefined),
             along({5}, {1}, {0})};
   }
   std::vector<InvalidInput> invalid_inputs() const override {
@@ -256,12 +259,13 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
   // Whatever it calls is inlined, so that the constants of exp stay in registers.
   template <class T>
   [[gnu::flatten]] static void weigh(const Lines<T>& lines, T* out) {
+    const auto larger = [](simd::Batch<T> a, simd::Batch<T> b) { return xsimd::max(a, b); };
     if constexpr (Log) {
-      const Weight<T> w(lines);
+      const Weight<T> w(lines, larger, nothing_kept);
       const auto shift = simd::log(w.sum);
       for (Index i = 0; i < lines.steps(); ++i) lines.store(out, i, lines.at(i) - w.largest - shift);
     } else {
-      const Weight<T> w(lines, [&](Index i, simd::Batch<T> weight) { lines.store(out, i, weight); });
+      const Weight<T> w(lines, larger, [&](Index i, simd::Batch<T> weight) { lines.store(out, i, weight); });
       const simd::Divisor<T> sum(w.sum);
       for (Index i = 0; i < lines.steps(); ++i) lines.store(out, i, sum.under(lines.at(i, out)));
     }

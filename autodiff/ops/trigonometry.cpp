@@ -149,15 +149,7 @@ Var atanh_slope(Var x) { return record(atanh_slope_op, {x}); }
     },
     [](Var t, Var x, Var) { return t * acosh_slope(x); });
 
-// f32: in f64, -log((1 - |x|) / (1 + |x|)) / 2, which has 29 bits to spare and loses 20 of them.
-simd::Batch<float> atanh_of(simd::Batch<float> x) {
-  return simd::in_double(x, [](simd::Batch<double> z) {
-    using B = simd::Batch<double>;
-    const B size = xsimd::abs(z), ratio = simd::quotient(B(1) - size, B(1) + size);
-    const B value = B(-0.5) * simd::log(ratio) ^ (z & B(-0.0));
-    return xsimd::select(size < B(0x1p-20), z, value);
-  });
-}
+simd::Batch<float> atanh_of(simd::Batch<float> x) { return simd::atanh(x); }
 simd::Batch<double> atanh_of(simd::Batch<double> x) {
   return xsimd::select(x == simd::Batch<double>(0), x, xsimd::atanh(x));  // keeps the sign of zero
 }

@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/kernels/groups.hpp"
+#include "autodiff/kernels/sums.hpp"
 #include "autodiff/ops/known.hpp"
 #include "tests/autodiff/helpers.hpp"
 
@@ -228,6 +230,36 @@ BOOST_AUTO_TEST_CASE(nor_does_it_on_a_tape) {
     const Var number = reshape(slice(column, 0, i, i + 1), {});
     const Array one = (maximum(row, number) - row / number).value();
     BOOST_TEST(same_bits(one, reshape(slice(stretched, 0, i, i + 1), {700}).value()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nor_does_it_where_results_go_past_the_caches) {
+  Tape tape;
+  const Index n = 2'100'003;  // more than 8 MiB, and no whole registers
+  const Var x = random_on(tape, {n}, 4), y = random_on(tape, {n, 1}, 5);
+  const Var whole = sin(x) * 0.3, row = tape.input(Array::of<float>({1}, {0.7F}));
+  const Var stretched = y - reshape(row, {1, 1});
+  for (const auto& [start, end] :
+       {std::pair<Index, Index>{0, 5}, {65'530, 65'541}, {1'000'000, 1'001'000}, {n - 20, n}}) {
+    BOOST_TEST(same_bits((sin(slice(x, 0, start, end)) * 0.3).value(), slice(whole, 0, start, end).value()));
+    BOOST_TEST(same_bits((slice(y, 0, start, end) - 0.7F).value(), slice(stretched, 0, start, end).value()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_sum_of_neighbours_is_that_of_its_groups) {
+  for (const Shape& shape : {Shape{1000}, Shape{100'003}, Shape{1'000'003}, Shape{300'000, 3}, Shape{5'000, 700}}) {
+    Tape tape;
+    const Var x = random_on(tape, shape, 6);
+    const Index rows = shape[0], unit = shape.size() / rows;
+    const Grouping grouping = group_rows(rows, sizeof(float));
+    std::vector<float> partials(static_cast<std::size_t>(grouping.slots()));
+    for (Index share = 0; share < grouping.shares; ++share)
+      sum_share(grouping, share, 1, partials.data(), [&](Index g, float* to) {
+        const Index begin = group_begin(g, grouping.groups, rows), end = group_begin(g + 1, grouping.groups, rows);
+        sum_rows(x.data<float>().data() + begin * unit, (end - begin) * unit, 1, to);
+      });
+    combine(partials.data(), grouping.shares, 1);
+    BOOST_TEST(same_bits(sum(x).value(), Array::of<float>(Shape{}, {partials[0]})));
   }
 }
 
