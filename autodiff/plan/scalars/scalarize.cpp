@@ -10,7 +10,9 @@
 namespace wengert::plan::scalars {
 namespace {
 
-// Larger values lose little by steps. What only moves elements costs nothing, or little.
+// On packs, code took less time than steps at every size up to 2048 numbers of f64: a chain of six ops about half, what
+// calls elementwise ops 0.8 to 1. What it computes is limited so that code stays in the caches, and is soon written.
+// Moving elements costs nothing, or little.
 struct Limit {
   Index usual, most;  // of a value, on average and at all
 };
