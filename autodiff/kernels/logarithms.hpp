@@ -201,7 +201,8 @@ Batch<T> atanh_where(Batch<T> x, Batch<T> value) {
 
 // Within 1.4 ulp in f64; f32 is computed in f64 and rounded once.
 inline Batch<float> atanh(Batch<float> x) {
-  return detail::atanh_where(x, in_double(Batch<float>(xsimd::abs(x)), detail::short_atanh_of));
+  return detail::atanh_where(
+      x, in_double(Batch<float>(xsimd::abs(x)), [](Batch<double> z) { return detail::short_atanh_of(z); }));
 }
 inline Batch<double> atanh(Batch<double> x) { return detail::atanh_where(x, detail::atanh_of(xsimd::abs(x))); }
 
