@@ -244,7 +244,8 @@ inline Batch<double> erfinv(Batch<double> x) {
 }
 inline Batch<float> erfinv(Batch<float> x) {
   const Batch<float> size = xsimd::abs(x), sign = x & Batch<float>(-0.0f);
-  return detail::within_1(size, in_double(x, detail::short_inverse_erf_of) ^ sign) ^ sign;
+  return detail::within_1(size, in_double(x, [](Batch<double> z) { return detail::short_inverse_erf_of(z); }) ^ sign) ^
+         sign;
 }
 // The derivative of erfinv.
 inline Batch<double> erfinv_slope(Batch<double> x) {

@@ -1,4 +1,4 @@
-// log, log1p, log2 and log10 on SIMD batches: x = 2^e (1 + f) with .695 <= 1 + f < 1.391, e ln 2 + log(1 + f).
+// log, log1p, log2, log10 and atanh on SIMD batches: x = 2^e (1 + f) with .695 <= 1 + f < 1.391, e ln 2 + log(1 + f).
 #pragma once
 #include "autodiff/kernels/bits.hpp"
 #include "autodiff/kernels/two_words.hpp"
@@ -151,33 +151,59 @@ Batch<T> log1p(Batch<T> x) {
 
 namespace detail {
 
-// atanh(x) for 2^-16 <= x < 1, to 2e-11: e/2 log 2 + atanh(s), with 2^e near (1 + x) / (1 - x), where s, the difference
-// of 1 + x and 2^e (1 - x) over their sum, lies between -.18 and .17: s + s^3 p(s^2). Where x is small e is 0, and
-// nothing cancels.
+// e where 2^e is near (1 + x) / (1 - x), and k = 2^e: atanh(x) = e/2 log 2 + atanh(s), where s, the difference of 1 + x
+// and k (1 - x) over their sum, lies between -.18 and .17. With 1 + k and 1 - k, which are exact up to k = 2^52, a
+// difference or a sum is one operation and is rounded once; where x is small e is 0 and s is x.
+struct TangentParts {
+  Batch<double> e, k;
+};
+inline TangentParts tangent_parts_of(Batch<double> x) {
+  using B = Batch<double>;
+#if defined(__AVX512F__)
+  const B ratio = (B(1) + x) * B(_mm512_rcp14_pd(B(1) - x));
+#else
+  const B ratio = (B(1) + x) / (B(1) - x);
+#endif
+  const B e = take_apart(ratio).e;
+  return {e, scale(B(1), e)};
+}
+// atanh(x) to 2e-11 for 0 <= x < 1 of f32
 inline Batch<double> short_atanh_of(Batch<double> x) {
   using B = Batch<double>;
   constexpr std::array<double, 4> p{0.33333332585, 0.20000223715, 0.1426500291, 0.1186136663};
-  const B left = B(1) + x, right = B(1) - x;
-#if defined(__AVX512F__)
-  const B ratio = left * B(_mm512_rcp14_pd(right));
-#else
-  const B ratio = left / right;
-#endif
-  const B e = take_apart(ratio).e, scaled = scale(right, e);
-  const B s = quotient(left - scaled, left + scaled), square = s * s;
+  const auto [e, k] = tangent_parts_of(x);
+  const B over = B(1) + k, under = B(1) - k, s = quotient(fma(x, over, under), fma(x, under, over)), square = s * s;
   return fma(e, B(0.34657359027997265471), fma(s * square, polynomial(square, p), s));
+}
+// atanh(x) for 0 <= x < 1. From 1/2 on 1 - x is exact.
+inline Batch<double> atanh_of(Batch<double> x) {
+  using B = Batch<double>;
+  const auto [e, k] = tangent_parts_of(x);
+  const B over = B(1) + k, under = B(1) - k, left = B(1) + x, right = B(1) - x;
+  const auto large = x >= B(0.5);
+  const B difference = xsimd::select(large, fnma(k, right, left), fma(x, over, under));
+  const B sum = xsimd::select(large, fma(k, right, left), fma(x, under, over));
+  const B inverted = inverse(sum), s = difference * inverted, square = s * s, half = B(0.5) * s;
+  const B low = fma(fnma(s, sum, difference), inverted, e * B(ln2_low<double> / 2));
+  const B beyond = fma(half * square, polynomial_by_pairs(square, square * square, beyond_ratio_f64), low);
+  return fma(e, B(ln2_high<double> / 2), s + beyond);
+}
+// value, infinity or NaN, with the sign of x.
+template <class T>
+Batch<T> atanh_where(Batch<T> x, Batch<T> value) {
+  using B = Batch<T>;
+  const B size = xsimd::abs(x), infinity(std::numeric_limits<T>::infinity());
+  const B none = xsimd::select(size == B(1), infinity, B(std::numeric_limits<T>::quiet_NaN()));
+  return xsimd::select(size < B(1), value, none) ^ (x & B(T(-0.0)));
 }
 
 }  // namespace detail
 
-// Computed in f64 and rounded once.
+// Within 1.4 ulp in f64; f32 is computed in f64 and rounded once.
 inline Batch<float> atanh(Batch<float> x) {
-  using B = Batch<float>;
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  const B size = xsimd::abs(x), value = in_double(size, detail::short_atanh_of);
-  const B none = xsimd::select(size == B(1), B(infinity), B(std::numeric_limits<float>::quiet_NaN()));
-  const B near = xsimd::select(size < B(0x1p-16f), size, value);
-  return xsimd::select(size < B(1), near, none) ^ (x & B(-0.0f));
+  return detail::atanh_where(
+      x, in_double(Batch<float>(xsimd::abs(x)), [](Batch<double> z) { return detail::short_atanh_of(z); }));
 }
+inline Batch<double> atanh(Batch<double> x) { return detail::atanh_where(x, detail::atanh_of(xsimd::abs(x))); }
 
 }  // namespace wengert::simd

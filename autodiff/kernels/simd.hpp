@@ -127,9 +127,10 @@ class Part {
 #endif
 };
 
-// The lanes with those half a register, a quarter, ... further on in their place, and those with them; the last by one.
+// All lanes folded by f, upper half onto lower half until one is left: its value in every lane. f must not mind the
+// order of its operands.
 template <class T, class F>
-Batch<T> fold_with(Batch<T> x, F f) {  // in every lane
+Batch<T> fold_with(Batch<T> x, F f) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == 4) {
     x = f(x, Batch<T>(_mm512_shuffle_f32x4(x, x, 0x4e)));
@@ -311,7 +312,8 @@ inline Batch<float> narrow(const Wide& x) {
 #endif
 }
 
-// f, a function of batches of f64: of f32, it is computed in f64 and rounded once.
+// f, a function of batches of f64: of f32, it is computed in f64 and rounded once. (A lambda: a pointer to a function is
+// called, and its constants are loaded anew.)
 template <class F>
 Batch<double> in_double(Batch<double> x, F f) {
   return f(x);

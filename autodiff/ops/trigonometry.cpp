@@ -149,10 +149,6 @@ Var atanh_slope(Var x) { return record(atanh_slope_op, {x}); }
     },
     [](Var t, Var x, Var) { return t * acosh_slope(x); });
 
-simd::Batch<float> atanh_of(simd::Batch<float> x) { return simd::atanh(x); }
-simd::Batch<double> atanh_of(simd::Batch<double> x) {
-  return xsimd::select(x == simd::Batch<double>(0), x, xsimd::atanh(x));  // keeps the sign of zero
-}
 [[gnu::init_priority(library_ops)]] const Unary atanh_op(
     {.name = "atanh",
      .reference = [](double x) { return std::atanh(x); },
@@ -160,7 +156,7 @@ simd::Batch<double> atanh_of(simd::Batch<double> x) {
      .high = 0.9,
      .points = {{0, 0, 1}, {1, infinity, infinity}, {-1, -infinity, infinity}, {1.5, nan, -0.8}, {nan, nan, nan}},
      .accuracy = {.ulp = {2, 8, 16}}},
-    [](auto x) { return atanh_of(x); }, [](Var t, Var x, Var) { return t * atanh_slope(x); });
+    [](auto x) { return simd::atanh(x); }, [](Var t, Var x, Var) { return t * atanh_slope(x); });
 
 // The derivatives of sin(pi x) / (pi x), whose closed forms lose all digits at 0. With u = pi x,
 // g_k(u) = d^k/du^k (sin u / u) obeys u g_k = sin(u + k pi/2) - k g_(k-1): upwards where u >= k, downwards from an
