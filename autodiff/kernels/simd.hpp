@@ -312,8 +312,8 @@ inline Batch<float> narrow(const Wide& x) {
 #endif
 }
 
-// f, a function of batches of f64: of f32, it is computed in f64 and rounded once. (A lambda: a pointer to a function is
-// called, and its constants are loaded anew.)
+// f, a function of batches of f64: of f32, it is computed in f64 and rounded once. (A lambda: a pointer to a function
+// is called, and its constants are loaded anew.)
 template <class F>
 Batch<double> in_double(Batch<double> x, F f) {
   return f(x);
