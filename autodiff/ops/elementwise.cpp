@@ -15,7 +15,8 @@ constexpr Index piece_size = 8 * block_size;    // what a thread takes at a time
 constexpr Index shared_from = 32 * block_size;  // elements; of fewer, threads take longer to start than to compute
 // Results of so many bytes are written past the caches, from which they would drive each other: to write what is not in
 // the cache is to read it first. Smaller ones are there when the next op reads them.
-constexpr std::size_t streamed_from = std::size_t{1} << 23;
+// Several threads gain from 16 MiB on: below that they read the cache that they share faster than memory.
+constexpr std::size_t streamed_from = std::size_t{1} << 23, streamed_by_several_from = std::size_t{1} << 24;
 constexpr Index streamed_piece = 128 * block_size;
 
 // The source of a block of one operand: in place, or from a buffer that broadcasts it, by a walk if it is no single
@@ -98,7 +99,8 @@ void ElementwiseOp::run(const Kernel& k) const {
     readers[i].direct = direct;
     if (!direct && shape.size() != 1) readers[i].walk = broadcast_walk(shape, k.out_shape());
   }
-  const bool streamed = k.type.bytes() >= streamed_from && reinterpret_cast<std::uintptr_t>(k.output) % alignment == 0;
+  const bool large = k.type.bytes() >= (threads() > 1 ? streamed_by_several_from : streamed_from);
+  const bool streamed = large && reinterpret_cast<std::uintptr_t>(k.output) % alignment == 0;
   dispatch_float(k.type.dtype, [&]<class T>() {
     const auto piece = [&](Index begin, Index end) {
       run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), streamed, begin, end);

@@ -28,7 +28,10 @@ struct Reshape final : OpWith<ReshapeArguments> {
     return {s.dtype(0), x.leading(x.rank() - last.rank()).followed_by(target)};
   }
   void run(const Kernel& k) const override {
-    parallel_pieces(static_cast<Index>(k.type.bytes()), Index{1} << 19, [&](Index begin, Index end) {
+    const auto bytes = static_cast<Index>(k.type.bytes());
+    // Shared as an elementwise op's elements are: whoever reads a part next has it in its cache.
+    const Index piece = bytes < Index{1} << 17 ? std::max<Index>(1, bytes) : Index{1} << 14;
+    parallel_pieces(bytes, piece, [&](Index begin, Index end) {
       std::memcpy(static_cast<std::byte*>(k.output) + begin, static_cast<const std::byte*>(k.operands[0]) + begin,
                   static_cast<std::size_t>(end - begin));
     });

@@ -235,7 +235,7 @@ BOOST_AUTO_TEST_CASE(nor_does_it_on_a_tape) {
 
 BOOST_AUTO_TEST_CASE(nor_does_it_where_results_go_past_the_caches) {
   Tape tape;
-  const Index n = 2'100'003;  // more than 8 MiB, and no whole registers
+  const Index n = 4'300'003;  // more than 16 MiB, and no whole registers
   const Var x = random_on(tape, {n}, 4), y = random_on(tape, {n, 1}, 5);
   const Var whole = sin(x) * 0.3, row = tape.input(Array::of<float>({1}, {0.7F}));
   const Var stretched = y - reshape(row, {1, 1});
