@@ -74,6 +74,20 @@ void best_rows(const T* x, Index n, Index inner, T* out) {
     simd::map<2, T>(inner, {out, x + r * inner}, out, [](auto a, auto b) { return better_lanes<Largest>(a, b); });
 }
 
+// A long line is cut into as many pieces whatever the number of threads, of which the best is the best of all.
+constexpr Index pieces = 32, cut_from = Index{1} << 16;  // elements
+constexpr Index widest_cut = 64;                         // inner elements whose pieces' best have room on the stack
+
+template <bool Largest, class T>
+void best_of_pieces(const T* x, Index n, Index inner, T* out) {
+  std::array<T, static_cast<std::size_t>(pieces * widest_cut)> best;
+  parallel_for(pieces, [&](Index piece) {
+    const Index begin = n * piece / pieces, end = n * (piece + 1) / pieces;
+    best_rows<Largest>(x + begin * inner, end - begin, inner, best.data() + piece * inner);
+  });
+  best_rows<Largest>(best.data(), pieces, inner, out);
+}
+
 // x -> its largest or smallest elements over axes
 template <bool Largest>
 struct Extremum final : SharedReduction {
@@ -92,6 +106,11 @@ struct Extremum final : SharedReduction {
     dispatch_float(k.type.dtype, [&]<class T>() {
       reduce_runs<T>(k, [](const Run& run, const T* from, T* to) {
         const Index n = run.reduced();
+        if (n * run.inner >= cut_from && run.inner <= widest_cut && run.outer < pieces) {
+          for (Index o = 0; o < run.outer; ++o)
+            best_of_pieces<Largest>(from + o * n * run.inner, n, run.inner, to + o * run.inner);
+          return;
+        }
         parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
           for (Index o = begin; o < end; ++o)
             best_rows<Largest>(from + o * n * run.inner, n, run.inner, to + o * run.inner);

@@ -16,6 +16,9 @@ using namespace wengert::testing;
 
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity(),
+                 not_a_number = std::numeric_limits<double>::quiet_NaN();
+
 // Records with one thread, then with more, and compares every value by its bits.
 template <class F>
 void same_on_any_threads(const char* what, F&& compute) {
@@ -64,6 +67,35 @@ BOOST_AUTO_TEST_CASE(threads_do_not_show_in_sums) {
     const Var x = random_on(tape, {1000003}, 1);
     return std::vector<Var>{sum(x), mean(reshape(slice(x, 0, 0, 1000000), {100, 10000}), 0)};
   });
+}
+
+// Long lines, which are cut into pieces: the first or last element may be the extremum, or one is NaN; of zeros of both
+// signs it is the same on any number of threads.
+BOOST_AUTO_TEST_CASE(extrema_of_long_lines) {
+  for (const Shape& shape : {Shape{1, 100'003, 1}, Shape{3, 70'001, 1}, Shape{1, 40'000, 3}, Shape{2, 1100, 64}}) {
+    const Index outer = shape[0], n = shape[1], inner = shape[2];
+    Array x = random_array(Dtype::f32, shape, 1);
+    x.set((outer - 1) * n * inner, 9);  // of the last line of a column the first, of the first line the last
+    x.set(n * inner - 1, -9);
+    Tape tape;
+    const Array largest = max(tape.input(x), 1).value(), smallest = min(tape.input(x), 1).value();
+    for (Index o = 0; o < outer; ++o)
+      for (Index i = 0; i < inner; ++i) {
+        double high = -infinity, low = infinity;
+        for (Index r = 0; r < n; ++r) {
+          high = std::max(high, x.at((o * n + r) * inner + i));
+          low = std::min(low, x.at((o * n + r) * inner + i));
+        }
+        BOOST_TEST(largest.at(o * inner + i) == high);
+        BOOST_TEST(smallest.at(o * inner + i) == low);
+      }
+    x.set(n * inner / 2, not_a_number);
+    BOOST_TEST(std::isnan(max(tape.input(x), 1).value().at(n * inner / 2 % inner)));
+    same_on_any_threads("extremum", [&](Tape& other) {
+      const Var zeros = round(random_on(other, shape, 2)) * 0;
+      return std::vector<Var>{max(zeros, 1), min(zeros, 1), max(zeros)};
+    });
+  }
 }
 
 BOOST_AUTO_TEST_CASE(sums_are_right) {
