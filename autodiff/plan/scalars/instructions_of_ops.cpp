@@ -116,7 +116,7 @@ Elements InstructionsOfOps::combined(Code code, Dtype dtype, std::initializer_li
 std::optional<Elements> InstructionsOfOps::product(const MatmulOptions& options, const Shape& a, const Shape& b,
                                                    std::span<const Elements> operands, Dtype dtype) {
   if (a.rank() != 2 || b.rank() != 2) return {};
-  const auto [ta, tb] = options;
+  const bool ta = options.transpose_a, tb = options.transpose_b;  // Clang's lambdas capture no structured bindings
   const Index m = ta ? a[1] : a[0], n = tb ? b[0] : b[1], k = ta ? a[0] : a[1];
   const bool by_columns = ta && tb;
   const Index lines = by_columns ? n : m, length = by_columns ? m : n;
