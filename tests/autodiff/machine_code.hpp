@@ -75,6 +75,37 @@ inline const std::vector<double> specials{0,
                                           -std::numeric_limits<double>::infinity(),
                                           std::numeric_limits<double>::quiet_NaN()};
 
+// Every op that is an instruction or a few, choices by each kind of mask, and a derivative.
+inline std::vector<Var> arithmetic_of(Var a, Var b) {
+  return {a + b,
+          a - b,
+          a * b,
+          a / b,
+          -a,
+          abs(a),
+          square(a),
+          sqrt(a),
+          rsqrt(a),
+          reciprocal(a),
+          maximum(a, b),
+          minimum(a, b),
+          relu(a),
+          equal(a, b),
+          not_equal(a, b),
+          less(a, b),
+          less_equal(a, b),
+          greater(a, b),
+          greater_equal(a, b),
+          logical_and(a, b),
+          logical_or(a, b),
+          logical_xor(a, b),
+          logical_not(a),
+          where(a, b, a),
+          where(less(a, b), a, b),
+          where(logical_and(less(a, b), b), b, -a),
+          grad(sum(relu(b) * a), b)};
+}
+
 inline Array array_of(Dtype dtype, const std::vector<double>& values) {
   Array array(dtype, {static_cast<Index>(values.size())});
   for (std::size_t i = 0; i < values.size(); ++i) array.set(static_cast<Index>(i), values[i]);
