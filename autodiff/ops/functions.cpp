@@ -17,7 +17,7 @@ namespace {
      .points = {{0, 0, 0}, {-infinity, infinity, -1}}},
     [](auto x) { return xsimd::abs(x); }, [](Var t, Var x, Var) { return t * sign(x); });
 
-[[gnu::init_priority(library_ops)]] const Unary sign_op(
+[[gnu::init_priority(library_ops)]] const Unary sign_instance(
     {.name = "sign",
      .reference = [](double x) { return x > 0   ? 1.0
                                         : x < 0 ? -1.0
@@ -197,6 +197,7 @@ struct ClipArguments {
 
 }  // namespace
 
+const Op& sign_op() { return sign_instance; }
 const Op& abs_op() { return abs_instance; }
 const Op& square_op() { return square_instance; }
 const Op& sqrt_op() { return sqrt_instance; }
@@ -204,7 +205,7 @@ const Op& rsqrt_op() { return rsqrt_instance; }
 const Op& reciprocal_op() { return reciprocal_instance; }
 
 Var abs(Operand x) { return record(abs_op(), {x}); }
-Var sign(Operand x) { return record(sign_op, {x}); }
+Var sign(Operand x) { return record(sign_op(), {x}); }
 Var square(Operand x) { return record(square_op(), {x}); }
 Var sqrt(Operand x) { return record(sqrt_op(), {x}); }
 Var exp(Operand x) { return record(exp_op, {x}); }

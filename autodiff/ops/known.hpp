@@ -22,6 +22,7 @@ const Op& mul_op();
 const Op& div_op();
 const Op& neg_op();
 const Op& abs_op();
+const Op& sign_op();
 const Op& square_op();
 const Op& sqrt_op();
 const Op& rsqrt_op();

@@ -1,5 +1,7 @@
 #include "autodiff/plan/fused_kernel.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace wengert::plan {
@@ -14,7 +16,18 @@ FusedKernel::FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shap
   for (const Source& source : sources_) reaches_.push_back(source.reach);
   at_once_ = size_ <= block &&
              std::none_of(sources_.begin(), sources_.end(), [](const Source& s) { return s.reach == Reach::in_place; });
+  std::vector<bool> numbers;
+  for (Reach reach : reaches_) numbers.push_back(reach == Reach::single);
+  phases_ = fused_phases(dtype, numbers, instructions_);
+  for (const FusedPhase& phase : phases_)
+    if (phase.code != nullptr) code_bytes_ = std::max(code_bytes_, phase.code->frame_bytes());
   share_registers();
+}
+
+std::string FusedKernel::text() const {
+  std::size_t in_code = instructions_.size();
+  for (const FusedPhase& phase : phases_) in_code -= phase.call >= 0 ? 1 : 0;
+  return fmt::format("{} ops{}", instructions_.size(), in_code > 0 ? fmt::format(", {} in code", in_code) : "");
 }
 
 // A value that repeats after fewer elements would cut blocks too short.
@@ -44,43 +57,69 @@ FusedKernel::Source FusedKernel::source_of(const Shape& own, const Shape& shape)
   return {reach, reach == Reach::column ? rows.size() : own.size(), row_length, broadcast_walk(own, shape), row_walk};
 }
 
-// A register is free again after its last reader.
+// A register is free again after the last phase that reads it. (Ops and code may write over what they read.)
 void FusedKernel::share_registers() {
   const std::size_t count = instructions_.size();
   std::vector<std::size_t> last(count, 0);
-  for (std::size_t i = 0; i < count; ++i)
-    for (int operand : instructions_[i].operands)
-      if (operand < 0) last[static_cast<std::size_t>(~operand)] = i;
+  const auto reads = [&](std::size_t phase, int value) {
+    if (value < 0) last[static_cast<std::size_t>(~value)] = phase;
+  };
+  for (std::size_t p = 0; p < phases_.size(); ++p) {
+    for (int value : phases_[p].reads) reads(p, value);
+    if (phases_[p].call >= 0)
+      for (int value : instructions_[static_cast<std::size_t>(phases_[p].call)].operands) reads(p, value);
+  }
   register_of_.assign(count, -1);
   std::vector<int> free;
-  for (std::size_t i = 0; i < count; ++i) {
-    // Elementwise ops may write over what they read.
-    for (std::size_t j = 0; j < i; ++j)
-      if (last[j] == i && register_of_[j] >= 0) free.push_back(register_of_[j]);
-    if (instructions_[i].output >= 0) continue;
-    if (free.empty()) {
-      register_of_[i] = static_cast<int>(registers_++);
-    } else {
-      register_of_[i] = free.back();
+  for (std::size_t p = 0; p < phases_.size(); ++p) {
+    for (std::size_t j = 0; j < count; ++j)
+      if (last[j] == p && register_of_[j] >= 0) free.push_back(register_of_[j]);
+    for (int i : phases_[p].writes) {
+      if (instructions_[static_cast<std::size_t>(i)].output >= 0) continue;
+      if (free.empty()) free.push_back(static_cast<int>(registers_++));
+      register_of_[static_cast<std::size_t>(i)] = free.back();
       free.pop_back();
     }
   }
 }
 
 template <class T>
-void FusedKernel::compute(const void** operands, void* const* outputs, Index at, Index n, T* registers) const {
+void FusedKernel::compute(const void* const* from, const void** operands, void* const* outputs, Index at, Index n,
+                          T* buffers) const {
   std::array<const void*, most_arity> in;
+  T* registers = buffers + static_cast<Index>(sources_.size()) * block;
   const void** results = operands + sources_.size();
-  for (std::size_t i = 0; i < instructions_.size(); ++i) {
-    const Instruction& each = instructions_[i];
+  for (const FusedPhase& phase : phases_) {
+    for (int i : phase.writes) {
+      const int output = instructions_[static_cast<std::size_t>(i)].output;
+      results[i] = output >= 0 ? static_cast<T*>(outputs[output]) + at : registers + register_of_[i] * block;
+    }
+    if (phase.call < 0) {
+      run_code(phase, from, operands, n, buffers);
+      continue;
+    }
+    const Instruction& each = instructions_[static_cast<std::size_t>(phase.call)];
     for (std::size_t k = 0; k < each.operands.size(); ++k) {
       const int operand = each.operands[k];
       in[k] = operand >= 0 ? operands[operand] : results[~operand];
     }
-    T* to = each.output >= 0 ? static_cast<T*>(outputs[each.output]) + at : registers + register_of_[i] * block;
-    each.op->block(n, in.data(), to, dtype_, *each.attributes);
-    results[i] = to;
+    each.op->block(n, in.data(), const_cast<void*>(results[phase.call]), dtype_, *each.attributes);
   }
+}
+
+template <class T>
+void FusedKernel::run_code(const FusedPhase& phase, const void* const* from, const void** operands, Index n,
+                           T* buffers) const {
+  std::array<const void*, most_values> arrays;
+  const void** results = operands + sources_.size();
+  std::size_t count = 0;
+  for (int value : phase.reads) {
+    const bool number = value >= 0 && reaches_[static_cast<std::size_t>(value)] == Reach::single;
+    arrays[count++] = number ? from[value] : value >= 0 ? operands[value] : results[~value];
+  }
+  for (int i : phase.writes) arrays[count++] = results[i];
+  phase.code->run(arrays.data(), reinterpret_cast<std::byte*>(buffers) + buffer_bytes(),
+                  static_cast<std::size_t>(n) * sizeof(T));
 }
 
 // Fills the buffers that are the same in every block; blocks begin with a row where that matters.
@@ -118,23 +157,24 @@ const T* FusedKernel::block_of(const Source& source, const T* data, Index at, In
 
 // Small values, of which a plan may run very many: nothing is asked that their shapes have decided.
 template <class T>
-void FusedKernel::run_at_once(const void* const* from, void* const* outputs, T* buffers, T* registers) const {
+void FusedKernel::run_at_once(const void* const* from, void* const* outputs, T* buffers) const {
   std::array<const void*, most_values> operands;
-  for (std::size_t s = 0; s < reaches_.size(); ++s, buffers += block) {
+  for (std::size_t s = 0; s < reaches_.size(); ++s) {
     const T* data = static_cast<const T*>(from[s]);
-    operands[s] = reaches_[s] == Reach::whole ? data : buffers;
+    T* buffer = buffers + static_cast<Index>(s) * block;
+    operands[s] = reaches_[s] == Reach::whole ? data : buffer;
     if (reaches_[s] == Reach::single)
-      std::fill_n(buffers, size_, *data);
+      std::fill_n(buffer, size_, *data);
     else if (reaches_[s] != Reach::whole)
-      gather(sources_[s].walk, data, 0, size_, buffers);
+      gather(sources_[s].walk, data, 0, size_, buffer);
   }
-  compute<T>(operands.data(), outputs, 0, size_, registers);
+  compute<T>(from, operands.data(), outputs, 0, size_, buffers);
 }
 
 void FusedKernel::run(const void* const* from, void* const* outputs, Index begin, Index end, std::byte* scratch) const {
   dispatch_float(dtype_, [&]<class T>() {
-    T *buffers = reinterpret_cast<T*>(scratch), *registers = buffers + static_cast<Index>(sources_.size()) * block;
-    if (at_once_ && end - begin == size_) return run_at_once<T>(from, outputs, buffers, registers);
+    T* buffers = reinterpret_cast<T*>(scratch);
+    if (at_once_ && end - begin == size_) return run_at_once<T>(from, outputs, buffers);
     lay_out(from, begin, std::min(block, end - begin), buffers);
     std::array<const void*, most_values> operands;
     for (Index at = begin; at < end;) {
@@ -144,7 +184,7 @@ void FusedKernel::run(const void* const* from, void* const* outputs, Index begin
       for (std::size_t s = 0; s < sources_.size(); ++s)
         operands[s] =
             block_of(sources_[s], static_cast<const T*>(from[s]), at, n, buffers + static_cast<Index>(s) * block);
-      compute<T>(operands.data(), outputs, at, n, registers);
+      compute<T>(from, operands.data(), outputs, at, n, buffers);
       at += n;
     }
   });
@@ -166,8 +206,7 @@ void FusedKernel::run_block(const void* const* from, void* const* outputs, Index
           operands[s] = stretched ? buffer : data + column;
           if (stretched) std::fill_n(buffer, n, *data);
         }
-        compute<T>(operands.data(), outputs, row * columns_ + column, n,
-                   buffers + static_cast<Index>(sources_.size()) * block);
+        compute<T>(from, operands.data(), outputs, row * columns_ + column, n, buffers);
       }
   });
 }

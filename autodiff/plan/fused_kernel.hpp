@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "autodiff/kernels/strided.hpp"
-#include "autodiff/plan/fusion.hpp"
+#include "autodiff/plan/fused_phases.hpp"
 
 namespace wengert::plan {
 
@@ -18,15 +18,7 @@ class FusedKernel {
   static constexpr std::size_t most_operands = most_members * (most_arity - 1) + 2, most_outputs = most_members;
   static constexpr std::size_t most_values = most_operands + most_members;
 
-  struct Instruction {
-    const Op* op;
-    const Attributes* attributes;
-    SmallList<int, most_arity> operands{};  // a value from outside by its number, or an instruction's result
-    int output = -1;                        // its number among the outputs; -1 where only the kernel reads it
-    std::shared_ptr<const void> owner{};    // of the op and the attributes
-
-    static constexpr int result(int instruction) { return ~instruction; }
-  };
+  using Instruction = FusedInstruction;
 
   // `from` are the shapes of the values from outside; what has fewer elements than `shape` is broadcast.
   FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shape>& from, std::vector<Instruction> instructions);
@@ -38,10 +30,11 @@ class FusedKernel {
   void run_block(const void* const* from, void* const* outputs, Index top, Index bottom, Index left, Index right,
                  std::byte* scratch) const;
 
-  std::size_t scratch_bytes() const { return (sources_.size() + registers_) * block * size_of(dtype_); }
+  std::size_t scratch_bytes() const { return buffer_bytes() + code_bytes_; }
   Index size() const { return size_; }
   Index columns() const { return columns_; }
   std::size_t instructions() const { return instructions_.size(); }
+  std::string text() const;  // "7 ops, 6 in code"
 
  private:
   // The way in which a block of an external value is made contiguous.
@@ -61,14 +54,19 @@ class FusedKernel {
   };
   static Source source_of(const Shape& own, const Shape& shape);
   template <class T>
-  void run_at_once(const void* const* from, void* const* outputs, T* buffers, T* registers) const;
+  void run_at_once(const void* const* from, void* const* outputs, T* buffers) const;
   template <class T>
   void lay_out(const void* const* from, Index begin, Index n, T* buffers) const;
   template <class T>
   const T* block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const;
+  // The operands are followed by the results of instructions.
   template <class T>
-  void compute(const void** operands, void* const* outputs, Index at, Index n, T* registers) const;
+  void compute(const void* const* from, const void** operands, void* const* outputs, Index at, Index n,
+               T* buffers) const;
+  template <class T>
+  void run_code(const FusedPhase& phase, const void* const* from, const void** operands, Index n, T* buffers) const;
   void share_registers();
+  std::size_t buffer_bytes() const { return (sources_.size() + registers_) * block * size_of(dtype_); }
 
   Dtype dtype_;
   Index size_, columns_;
@@ -76,8 +74,9 @@ class FusedKernel {
   std::vector<Reach> reaches_;  // of the sources, side by side
   bool at_once_ = true;         // one block holds all elements, and no source begins anew in it
   std::vector<Instruction> instructions_;
+  std::vector<FusedPhase> phases_;
   std::vector<int> register_of_;  // of an instruction's result; -1: it lies in an output
-  std::size_t registers_ = 0;
+  std::size_t registers_ = 0, code_bytes_ = 0;
 };
 
 }  // namespace wengert::plan

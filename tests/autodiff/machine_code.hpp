@@ -83,6 +83,7 @@ inline std::vector<Var> arithmetic_of(Var a, Var b) {
           a / b,
           -a,
           abs(a),
+          sign(a),
           square(a),
           sqrt(a),
           rsqrt(a),

@@ -39,6 +39,13 @@ Number InstructionsOfOps::elementwise(const Op& op, Dtype dtype, std::span<const
     return to_.indicator(to_.compute(code->second, dtype, to_.mask_of(x[0]), to_.mask_of(x[1])));
   if (is(logical_not_op())) return to_.indicator(to_.compute(mask_not, dtype, to_.mask_of(x[0])));
   if (is(where_op())) return to_.compute(choose, dtype, to_.mask_of(x[0]), x[1], x[2]);
+  if (is(sign_op())) {
+    const auto where = [&](Code compare, Number yes, Number no) {
+      return to_.compute(choose, dtype, to_.compute(compare, dtype, x[0], number(0)), yes, no);
+    };
+    const Number of_a_number = where(greater, number(1), where(less, number(-1), number(0)));
+    return to_.compute(choose, dtype, to_.compute(unordered, dtype, x[0], x[0]), x[0], of_a_number);
+  }
   if (is(square_op())) return to_.compute(mul, dtype, x[0], x[0]);
   if (is(reciprocal_op())) return to_.compute(div, dtype, number(1), x[0]);
   if (is(rsqrt_op())) return to_.compute(div, dtype, number(1), to_.compute(sqrt, dtype, x[0]));

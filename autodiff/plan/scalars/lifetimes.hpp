@@ -15,6 +15,7 @@ class Lifetimes {
   bool outlives(Number number, std::size_t at) const { return last_[static_cast<std::size_t>(number)] > at; }
   // The next instruction from `at` on that reads it, further down; `never` if there is none.
   std::size_t next_use(Number number, std::size_t at);
+  void restart() { passed_.assign(passed_.size(), 0); }
   static constexpr std::size_t never = std::numeric_limits<std::size_t>::max();
 
  private:

@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 
+#include <algorithm>
+
 #include "autodiff/plan/scalars/callee.hpp"
 #include "autodiff/plan/scalars/operands.hpp"
 
@@ -19,10 +21,7 @@ class Assembler : private Operands {
     for (std::size_t i = 0; i < before_entry; ++i) db(0xcc);
     push(rbx), push(rbp), push(r12);  // which leaves the stack as a call wants it
     mov(rbx, rdi), mov(rbp, rsi), mov(r12, reinterpret_cast<std::uint64_t>(constants()));
-    for (std::size_t i = 0; i < program.instructions.size(); ++i) {
-      go_to(i);
-      emit(program.instructions[i]);
-    }
+    program.over_arrays ? loop_over_arrays() : emit_all();
     xor_(eax, eax);
     L(end_);
     forget_packs();
@@ -31,7 +30,7 @@ class Assembler : private Operands {
     setProtectModeRE();
   }
 
-  using Entry = int (*)(const void* const* arrays, std::byte* memory);
+  using Entry = int (*)(const void* const* arrays, std::byte* memory, std::size_t bytes);
   Entry entry() const { return reinterpret_cast<Entry>(reinterpret_cast<std::uintptr_t>(getCode() + before_entry)); }
   std::size_t bytes() const { return getSize(); }
   using Operands::frame_bytes;
@@ -222,6 +221,58 @@ class Assembler : private Operands {
     loops_.pop_back();
   }
 
+  void emit_all() {
+    for (std::size_t i = 0; i < program().instructions.size(); ++i) {
+      go_to(i);
+      emit(program().instructions[i]);
+    }
+  }
+  // What is the same in all rounds, and most often read.
+  std::vector<Number> kept() const {
+    std::vector<std::size_t> uses(program().definitions.size(), 0);
+    std::vector<Number> all;
+    for (const Instruction& i : program().instructions) {
+      if (i.code == Code::spread) all.push_back(i.to);
+      for (Number operand : {i.a, i.b, i.c})
+        if (operand != none && uses[static_cast<std::size_t>(operand)]++ == 0 &&
+            definition(operand).kind == Definition::Kind::constant)
+          all.push_back(operand);
+    }
+    std::stable_sort(all.begin(), all.end(), [&](Number a, Number b) {
+      return uses[static_cast<std::size_t>(a)] > uses[static_cast<std::size_t>(b)];
+    });
+    all.resize(std::min(all.size(), most_kept));
+    return all;
+  }
+  void loop_over_arrays() {
+    push(r13), push(r14), push(r15);
+    mov(r14, rdx), mov(r15, rdx), and_(r14, -static_cast<int>(pack_bytes)), and_(r15, pack_bytes - 1);
+    for (Number n : kept()) {
+      const Definition& what = definition(n);
+      if (what.kind == Definition::Kind::constant) {
+        in_register(n);
+      } else {
+        for (const Instruction& i : program().instructions)
+          if (i.to == n && i.code == Code::spread) emit(i);
+      }
+      keep(n);
+    }
+    keep_pointers(program().reads.size() + program().writes.size());
+    Xbyak::Label round, rest, end;
+    xor_(r13, r13);
+    test(r14, r14), jz(rest, T_NEAR);
+    L(round);
+    begin_round(false), emit_all();
+    add(r13, static_cast<int>(pack_bytes)), cmp(r13, r14), jb(round, T_NEAR);
+    L(rest);
+    test(r15, r15), jz(end, T_NEAR);
+    shr(r15d, size_of(program().instructions.back().dtype) == 8 ? 3 : 2);
+    mov(eax, -1), bzhi(eax, eax, r15d), kmovw(k1, eax);
+    begin_round(true), emit_all();
+    L(end);
+    pop(r15), pop(r14), pop(r13);
+  }
+
   void emit(const Instruction& i);
 
   const std::vector<Callee> callees_;  // whose addresses are in the code
@@ -282,7 +333,7 @@ void Assembler::emit(const Instruction& i) {
     case Code::lane:
       return lane(i);
     case Code::spread:
-      return spread(i);
+      return is_kept(i.to) ? void() : spread(i);
     case Code::permute:
       return permute(i);
     case Code::f32_to_f64:
@@ -314,8 +365,8 @@ void Assembler::emit(const Instruction& i) {
       return load(i.to, put(i.to, take(i.to)), ptr[rbp + i.at]);
     case Code::write: {
       in_register(i.a);
-      const std::size_t array = program().reads.size() + static_cast<std::size_t>(i.to);
-      store(i.a, ptr[pointer_to(static_cast<std::uint32_t>(array)) + i.at], i.lanes);
+      const auto array = static_cast<std::uint32_t>(program().reads.size() + static_cast<std::size_t>(i.to));
+      store(i.a, program().over_arrays ? in_array(array, i.at) : ptr[pointer_to(array) + i.at], i.lanes);
       return release(i.a);
     }
   }
@@ -324,8 +375,8 @@ void Assembler::emit(const Instruction& i) {
 class Assembled final : public MachineCode {
  public:
   explicit Assembled(Program program) : program_(std::move(program)), code_(program_) {}
-  void run(const void* const* arrays, std::byte* memory) const override {
-    if (code_.entry()(arrays, memory) != 0) rethrow();
+  void run(const void* const* arrays, std::byte* memory, std::size_t bytes) const override {
+    if (code_.entry()(arrays, memory, bytes) != 0) rethrow();
   }
   const Program& program() const override { return program_; }
   std::size_t frame_bytes() const override { return code_.frame_bytes(); }

@@ -10,8 +10,8 @@ class MachineCode {
  public:
   virtual ~MachineCode() = default;
   // `arrays` are those that the program reads and then those that it writes; `memory` is frame_bytes(), from a cache
-  // line on. Throws what an op that it calls throws.
-  virtual void run(const void* const* arrays, std::byte* memory) const = 0;
+  // line on; `bytes` those of each array that a loop over arrays goes through. Throws what an op that it calls throws.
+  virtual void run(const void* const* arrays, std::byte* memory, std::size_t bytes = 0) const = 0;
   virtual const Program& program() const = 0;
   virtual std::size_t frame_bytes() const = 0;
   virtual std::size_t bytes() const = 0;  // of the code

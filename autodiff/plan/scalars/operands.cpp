@@ -14,16 +14,20 @@ using Kind = Definition::Kind;
 constexpr std::size_t number_bytes = 16, specials = 4;  // of a constant; of those in each dtype
 
 // Of an instruction with what it loads and stores.
-std::size_t most_bytes(const Program& program) { return program.has_packs() ? 256 : 128; }
+std::size_t most_bytes(const Program& program) {
+  const std::size_t one = program.has_packs() ? 256 : 128;
+  return program.over_arrays ? 2 * one : one;  // once for whole packs, once for the rest
+}
 
 }  // namespace
 
 Operands::Operands(const Program& program)
-    : CodeGenerator(512 + most_bytes(program) * program.instructions.size(), Xbyak::DontSetProtectRWE),
+    : CodeGenerator(1024 + most_bytes(program) * program.instructions.size(), Xbyak::DontSetProtectRWE),
       program_(program),
       lifetimes_(program),
       places_(program.definitions.size()),
-      frame_bytes_((program.call_bytes + 63) / 64 * 64) {
+      frame_bytes_((program.call_bytes + 63) / 64 * 64),
+      kept_(program.definitions.size(), false) {
   held_.fill(none);
   pointers_.fill(no_array);
   make_constants();
@@ -58,19 +62,27 @@ Xbyak::Address Operands::special(Special which, Number of) {
   return is_pack(of) ? ptr_b[r12 + at] : ptr[r12 + at];
 }
 
-Xbyak::Reg64 Operands::pointer_to(std::uint32_t array) {
-  static const std::array<Xbyak::Reg64, pointers> general{rcx, rdx, rsi, rdi, r8, r9, r10, r11};
-  const auto known = std::find(pointers_.begin(), pointers_.end(), array);
-  if (known != pointers_.end()) return general[static_cast<std::size_t>(known - pointers_.begin())];
-  const std::size_t which = next_pointer_++ % pointers;
-  mov(general[which], ptr[rbx + 8 * array]);
+Xbyak::Reg64 Operands::general(std::size_t which) const {
+  return std::array{rcx, rdx, rsi, rdi, r8, r9, r10, r11}[which];
+}
+
+Xbyak::Reg64 Operands::load_pointer(std::uint32_t array, std::size_t which) {
+  mov(general(which), ptr[rbx + 8 * array]);
   pointers_[which] = array;
-  return general[which];
+  return general(which);
+}
+
+Xbyak::Reg64 Operands::pointer_to(std::uint32_t array) {
+  const auto known = std::find(pointers_.begin(), pointers_.end(), array);
+  if (known != pointers_.end()) return general(static_cast<std::size_t>(known - pointers_.begin()));
+  const std::size_t which = kept_pointers_ + next_pointer_++ % (pointers - kept_pointers_);
+  return load_pointer(array, which);
 }
 
 Xbyak::Address Operands::memory_of(Number n, std::size_t offset) {
   const Definition& from = definition(n);
   if (from.kind == Kind::constant) return ptr[r12 + constant_[static_cast<std::size_t>(n)] + offset];
+  if (from.kind == Kind::read && program_.over_arrays && is_pack(n)) return in_array(from.array, from.bits + offset);
   if (from.kind == Kind::read) return ptr[pointer_to(from.array) + from.bits + offset];
   return ptr[rbp + place(n).slot + offset];
 }
@@ -88,16 +100,18 @@ Xbyak::Opmask Operands::mask_of(std::size_t lanes) {
 void Operands::load(Number n, int to, const Xbyak::Address& from) {
   const Definition& what = definition(n);
   if (!is_pack(n)) return is_wide(n) ? vmovsd(number(to), from) : vmovss(number(to), from);
-  if (what.kind != Kind::read || what.lanes == lanes_of(what.dtype)) return vmovups(pack(to), from);
-  const Xbyak::Opmask mask = mask_of(what.lanes);
+  const bool whole = what.lanes == lanes_of(what.dtype) && !partial_;
+  if (what.kind != Kind::read || whole) return vmovups(pack(to), from);
+  const Xbyak::Opmask mask = partial_ ? k1 : mask_of(what.lanes);
   is_wide(n) ? vmovupd(pack(to) | mask | T_z, from) : vmovups(pack(to) | mask | T_z, from);
 }
 
 void Operands::store(Number n, const Xbyak::Address& to, std::size_t lanes) {
   const int from = place(n).in;
   if (!is_pack(n)) return is_wide(n) ? vmovsd(to, number(from)) : vmovss(to, number(from));
-  if (lanes == 0 || lanes == lanes_of(definition(n).dtype)) return vmovups(to, pack(from));
-  const Xbyak::Opmask mask = mask_of(lanes);
+  const bool partial = partial_ && lanes > 0;
+  if (lanes == 0 || (lanes == lanes_of(definition(n).dtype) && !partial)) return vmovups(to, pack(from));
+  const Xbyak::Opmask mask = partial ? k1 : mask_of(lanes);
   is_wide(n) ? vmovupd(to | mask, pack(from)) : vmovups(to | mask, pack(from));
 }
 
@@ -150,6 +164,7 @@ int Operands::take(Number n, Registers not_of) {
     if (std::find(not_of.begin(), not_of.end(), r) != not_of.end()) continue;
     const Number held = held_[static_cast<std::size_t>(r)];
     if (held == none) return r;
+    if (is_kept(held)) continue;
     const std::size_t next = lifetimes_.next_use(held, at_);
     if (best >= 0 && next < latest) continue;
     best = r;
@@ -177,7 +192,7 @@ int Operands::in_register(Number n, Registers not_of) {
 // It is not read again soon. (What is read in part would be read beyond its end.)
 bool Operands::stays_in_memory(Number n) {
   const Definition& from = definition(n);
-  if (from.kind == Kind::read && is_pack(n) && from.lanes < lanes_of(from.dtype)) return false;
+  if (from.kind == Kind::read && is_pack(n) && (partial_ || from.lanes < lanes_of(from.dtype))) return false;
   return place(n).in < 0 && in_memory(n) &&
          (from.kind != Kind::computed || lifetimes_.next_use(n, at_ + 1) == Lifetimes::never);
 }
@@ -185,6 +200,23 @@ bool Operands::stays_in_memory(Number n) {
 void Operands::save_all() {
   for (Number n : held_)
     if (n != none && outlives(n)) save(n);
+}
+
+void Operands::keep_pointers(std::size_t arrays) {
+  kept_pointers_ = std::min<std::size_t>(arrays, pointers - 1);
+  for (std::size_t i = 0; i < kept_pointers_; ++i) load_pointer(static_cast<std::uint32_t>(i), i);
+}
+
+void Operands::begin_round(bool partial) {
+  partial_ = partial;
+  lifetimes_.restart();
+  for (std::size_t i = kept_pointers_; i < pointers; ++i) pointers_[i] = no_array;
+  for (int r = 0; r < pack_registers; ++r)
+    if (const Number n = held_[static_cast<std::size_t>(r)]; n != none && !is_kept(n)) drop_register(r);
+}
+
+Xbyak::Address Operands::in_array(std::uint32_t array, std::size_t bytes) {
+  return ptr[pointer_to(array) + r13 + bytes];
 }
 
 void Operands::empty_registers() {

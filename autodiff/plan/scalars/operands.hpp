@@ -35,7 +35,7 @@ class Operands : public Xbyak::CodeGenerator {
 
   // The instruction at hand, which decides what is read once more.
   void go_to(std::size_t instruction) { at_ = instruction; }
-  bool outlives(Number n) const { return lifetimes_.outlives(n, at_); }
+  bool outlives(Number n) const { return is_kept(n) || lifetimes_.outlives(n, at_); }
 
   // In a register for the instruction at hand; not in one of these.
   using Registers = std::initializer_list<int>;
@@ -59,6 +59,17 @@ class Operands : public Xbyak::CodeGenerator {
   // The pointer to an array, in a general register.
   Xbyak::Reg64 pointer_to(std::uint32_t array);
 
+  // Loops over arrays. keep() is for what is the same in all rounds, as far as registers are left for the rest: it
+  // stays where it is put. A round begins with nothing else in registers; in the last one, k1 has the mask of the
+  // elements that are left.
+  static constexpr std::size_t most_kept = 12;
+  bool is_kept(Number n) const { return kept_[static_cast<std::size_t>(n)]; }
+  void keep(Number n) { kept_[static_cast<std::size_t>(n)] = true; }
+  void keep_pointers(std::size_t arrays);
+  void begin_round(bool partial);
+  // Where an array is read or written in this round.
+  Xbyak::Address in_array(std::uint32_t array, std::size_t bytes);
+
  private:
   // Instructions on numbers know the lower half of the registers alone.
   static constexpr int number_registers = 16, pack_registers = 32, pointers = 8;
@@ -71,6 +82,8 @@ class Operands : public Xbyak::CodeGenerator {
     std::size_t slot = no_slot;
     bool stored = false;
   };
+  Xbyak::Reg64 general(std::size_t which) const;
+  Xbyak::Reg64 load_pointer(std::uint32_t array, std::size_t which);
   void make_constants();
   std::vector<std::size_t>& free_slots(Number n) { return is_pack(n) ? free_lines_ : free_words_; }
   Place& place(Number n) { return places_[static_cast<std::size_t>(n)]; }
@@ -87,7 +100,10 @@ class Operands : public Xbyak::CodeGenerator {
   std::size_t frame_bytes_;
   std::vector<std::size_t> free_words_, free_lines_;  // slots of 8 and of 64 bytes
   std::array<std::uint32_t, pointers> pointers_;      // arrays whose pointers are in general registers
-  std::size_t next_pointer_ = 0, masked_ = 0;         // lanes of the mask in k1
+  std::size_t next_pointer_ = 0, kept_pointers_ = 0;
+  std::size_t masked_ = 0;  // lanes of the mask in k1
+  bool partial_ = false;    // k1 is the mask of all that is read and written
+  std::vector<bool> kept_;  // in registers, in all rounds of a loop over arrays
   struct alignas(64) Aligned {
     Line line;
   };

@@ -131,6 +131,9 @@ struct Program {
   std::vector<CallSite> sites;
   std::size_t call_bytes = 0;                      // of the memory of calls
   std::vector<std::shared_ptr<const void>> owned;  // ops and memory of stores
+  // The instructions are those of one round of a loop over arrays: packs that are read or written move on with each
+  // round, a number that is read is the same in all. There are no calls and no other loops in it.
+  bool over_arrays = false;
 
   bool has_packs() const;
   std::size_t loops() const;

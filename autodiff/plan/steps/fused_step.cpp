@@ -19,9 +19,7 @@ class FusedStep final : public Step {
   }
   Index tasks() const override { return std::max<Index>(1, (kernel_.size() + piece - 1) / piece); }
   std::size_t scratch_bytes() const override { return kernel_.scratch_bytes(); }
-  std::string kernel() const override {
-    return fmt::format("chain of {} ops, {}", kernel_.instructions(), to_string(type_));
-  }
+  std::string kernel() const override { return fmt::format("chain of {}, {}", kernel_.text(), to_string(type_)); }
   void run(const Frame& frame, Index task) const override {
     const Pointers pointers(frame, from_, to_);
     kernel_.run(pointers.operands.data(), pointers.outputs.data(), task * piece,

@@ -64,7 +64,7 @@ class ProductStep final : public Step {
   }
   std::string kernel() const override {
     return fmt::format("product {}x{}x{}{}{}", m_, n_, k_, p_.transposed ? " of the transposed" : "",
-                       has_kernel_ ? fmt::format(", then {} ops", kernel_.instructions()) : "");
+                       has_kernel_ ? ", then " + kernel_.text() : "");
   }
 
   void run(const Frame& frame, Index task) const override {
