@@ -2,6 +2,8 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 #include "autodiff/kernels/transpose.hpp"
 #include "autodiff/parallel.hpp"
@@ -70,6 +72,29 @@ void repeat_row(const T* row, Index extent, Index start, Index n, T* out) {
   }
 }
 
+// f(n) with n as a constant that loops are unrolled by, for 1 <= n <= 8: the extents of points and of narrow layers.
+inline constexpr Index most_unrolled = 8;
+template <class F>
+void with_constant(Index n, const F& f) {
+  [&]<Index... i>(std::integer_sequence<Index, i...>) {
+    ((n == i + 1 ? f(std::integral_constant<Index, i + 1>()) : void()), ...);
+  }
+  (std::make_integer_sequence<Index, most_unrolled>());
+}
+
+// Each of `count` elements `times` times.
+template <class T>
+void repeat_each(const T* from, Index count, Index times, T* out) {
+  if (times > most_unrolled) {
+    for (Index i = 0; i < count; ++i) std::fill_n(out + i * times, times, from[i]);
+    return;
+  }
+  with_constant(times, [&](auto constant) {
+    for (Index i = 0; i < count; ++i)
+      for (Index j = 0; j < constant; ++j) out[i * constant + j] = from[i];
+  });
+}
+
 // Copies elements [start, start + n) of the walk to `out`.
 template <class T>
 void gather(const Walk& walk, const T* source, Index start, Index n, T* out) {
@@ -82,6 +107,9 @@ void gather(const Walk& walk, const T* source, Index start, Index n, T* out) {
   }
   if (rank == 2 && walk.strides[0] == 0 && walk.strides[1] == 1)
     return repeat_row(base, walk.extents[1], start, n, out);
+  if (const Index times = walk.extents[rank - 1];
+      rank == 2 && walk.strides[0] == 1 && walk.strides[1] == 0 && start % times == 0 && n % times == 0)
+    return repeat_each(base + start / times, n / times, times, out);
   // Position of `start`.
   SmallList<Index, max_rank> at = walk.extents;
   Index rest = start, position = 0;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/strided.hpp"
 
 namespace wengert {
 
@@ -107,6 +108,19 @@ void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin
             : detail::fold_neighbours<T>(detail::chain<T, 4>(0, terms, detail::register_of(x + at)), x + at, n);
     at = end;
   }
+}
+
+// out[i] = the sum of the n neighbours of line i, n <= 8: sum_neighbours() of each, without calls and with n known.
+template <class T>
+void sum_short_lines(const T* x, Index lines, Index n, T* out) {
+  if (n == 0) std::fill_n(out, lines, T(0));
+  with_constant(n, [&](auto constant) {
+    for (Index i = 0; i < lines; ++i) {
+      T total = 0;
+      for (Index j = 0; j < constant; ++j) total += x[i * constant + j];
+      out[i] = total;
+    }
+  });
 }
 
 // out[inner] = sum of n rows of `inner` elements.

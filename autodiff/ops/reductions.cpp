@@ -36,6 +36,8 @@ void sum_run(const Run& run, const T* x, T* out, T* partials) {
   const Index reduced = run.reduced();
   if (grouping.groups == 1) {
     parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+      if (run.inner == 1 && reduced <= most_unrolled)
+        return sum_short_lines(x + begin * reduced, end - begin, reduced, out + begin);
       for (Index o = begin; o < end; ++o)
         sum_rows(x + o * reduced * run.inner, reduced, run.inner, out + o * run.inner);
     });

@@ -135,20 +135,27 @@ void FusedKernel::lay_out(const void* const* from, Index begin, Index n, T* buff
   }
 }
 
+// Elements [at, at + n) of a value with one number a row.
+template <class T>
+void FusedKernel::repeat_rows(const Source& source, const T* data, Index at, Index n, T* buffer) const {
+  Index row = at / columns_ % source.period, passed = at % columns_;
+  while (n > 0) {
+    const bool whole = passed == 0 && n >= columns_;
+    const Index rows = whole ? std::min(n / columns_, source.period - row) : 1;
+    const Index count = whole ? rows * columns_ : std::min(n, columns_ - passed);
+    whole ? repeat_each(data + row, rows, columns_, buffer) : void(std::fill_n(buffer, count, data[row]));
+    buffer += count, n -= count;
+    row = (row + rows) % source.period, passed = 0;
+  }
+}
+
 // Elements [at, at + n) of a value, in its buffer or where they lie.
 template <class T>
 const T* FusedKernel::block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const {
   if (source.reach == Reach::whole) return data + at;
   if (source.reach == Reach::in_place) return data + at % source.period;
   if (source.reach == Reach::column) {
-    Index row = at / columns_, left = columns_ - at % columns_;
-    row %= source.period;
-    for (Index done = 0; done < n; left = columns_) {
-      const Index count = std::min(left, n - done);
-      std::fill_n(buffer + done, count, data[row]);
-      done += count;
-      if (++row == source.period) row = 0;
-    }
+    repeat_rows(source, data, at, n, buffer);
   } else if (source.reach == Reach::walk) {
     gather(source.walk, data, at, n, buffer);
   }

@@ -59,6 +59,8 @@ class FusedKernel {
   void lay_out(const void* const* from, Index begin, Index n, T* buffers) const;
   template <class T>
   const T* block_of(const Source& source, const T* data, Index at, Index n, T* buffer) const;
+  template <class T>
+  void repeat_rows(const Source& source, const T* data, Index at, Index n, T* buffer) const;
   // The operands are followed by the results of instructions.
   template <class T>
   void compute(const void* const* from, const void** operands, void* const* outputs, Index at, Index n,
