@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "autodiff/kernels/simd.hpp"
 #include "autodiff/kernels/strided.hpp"
@@ -63,49 +64,72 @@ std::array<simd::Batch<T>, N> sum_pairwise(Index n, const Term& term) {
   return n <= chain_length ? detail::chain<T, N>(0, n, term) : detail::tree<T, N>(n, term);
 }
 
+// What sums add up: the elements of an array, or what a function of another kind makes of a register of them, which
+// begins in this column of a row (of neighbours: in column 0). Lanes of a part that mean nothing are to be 0.
+template <class T>
+struct PlainTerms {
+  simd::Batch<T> operator()(const T* x, Index /*column*/) const { return simd::load(x); }
+  simd::Batch<T> operator()(const simd::Part<T>& part, const T* x, Index /*column*/) const { return part.load(x); }
+};
+
 namespace detail {
 
 // The sum over the lanes of terms of four registers that were added to `sums`, and of the rest of n neighbours, the
 // last register of which may be filled in part.
-template <class T>
-[[gnu::always_inline]] inline T fold_neighbours(const Registers<T, 4>& sums, const T* x, Index n) {
+template <class T, class Terms>
+[[gnu::always_inline]] inline T fold_neighbours(const Registers<T, 4>& sums, const T* x, Index n, const Terms& terms) {
   constexpr Index width = simd::lanes<T>;
   const simd::Batch<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   simd::Batch<T> rest(0);
   Index i = n / (4 * width) * (4 * width);
-  for (; i + width <= n; i += width) rest += simd::load(x + i);
-  if (i < n) rest += simd::Part<T>(n - i).load(x + i);
+  for (; i + width <= n; i += width) rest += terms(x + i, 0);
+  if (i < n) rest += terms(simd::Part<T>(n - i), x + i, 0);
   return simd::fold<T>(total + rest);
 }
-template <class T>
-[[gnu::always_inline]] inline auto register_of(const T* x) {
-  return [x](Index i, std::size_t v) { return simd::load(x + (i * 4 + static_cast<Index>(v)) * simd::lanes<T>); };
+template <class T, class Terms>
+[[gnu::always_inline]] inline auto register_of(const T* x, const Terms& terms) {
+  return [x, &terms](Index i, std::size_t v) { return terms(x + (i * 4 + static_cast<Index>(v)) * simd::lanes<T>, 0); };
+}
+// One after the other: a network's outputs, say.
+template <class T, class Terms>
+T sum_few(const T* x, Index n, const Terms& terms) {
+  T total = 0;
+  if constexpr (std::is_same_v<Terms, PlainTerms<T>>) {
+    for (Index i = 0; i < n; ++i) total += x[i];
+  } else {
+    alignas(alignment) std::array<T, simd::Batch<T>::size> values;
+    for (Index i = 0, count = 0; i < n; i += count) {
+      count = std::min(n - i, simd::lanes<T>);
+      simd::store(values.data(), terms(simd::Part<T>(count), x + i, 0));
+      for (Index j = 0; j < count; ++j) total += values[static_cast<std::size_t>(j)];
+    }
+  }
+  return total;
 }
 
 }  // namespace detail
 
 // The sum of n neighbours: of terms of four registers, then over the lanes. A function of the values and n alone.
-template <class T>
-T sum_neighbours(const T* x, Index n) {
-  if (n <= 8) {  // a network's outputs, say
-    T total = 0;
-    for (Index i = 0; i < n; ++i) total += x[i];
-    return total;
-  }
-  return detail::fold_neighbours<T>(sum_pairwise<T, 4>(n / (4 * simd::lanes<T>), detail::register_of(x)), x, n);
+template <class T, class Terms = PlainTerms<T>>
+T sum_neighbours(const T* x, Index n, const Terms& terms = {}) {
+  if (n <= 8) return detail::sum_few(x, n, terms);
+  const auto sums = sum_pairwise<T, 4>(n / (4 * simd::lanes<T>), detail::register_of(x, terms));
+  return detail::fold_neighbours<T>(sums, x, n, terms);
 }
 
 // sums[g] = the sum of neighbours [begin(g), begin(g + 1)), for g in [from, to). Short ones of a chain each are not
 // left to calls, which would take longer than the additions do.
-template <class T, class Begin>
-void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin, T* sums) {
+template <class T, class Begin, class Terms = PlainTerms<T>>
+void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin, T* sums, const Terms& terms = {}) {
   Index at = begin(from);
   for (Index g = from; g < to; ++g) {
-    const Index end = begin(g + 1), n = end - at, terms = n / (4 * simd::lanes<T>);
-    sums[g - from] =
-        n <= 8 || terms > chain_length
-            ? sum_neighbours(x + at, n)
-            : detail::fold_neighbours<T>(detail::chain<T, 4>(0, terms, detail::register_of(x + at)), x + at, n);
+    const Index end = begin(g + 1), n = end - at, length = n / (4 * simd::lanes<T>);
+    if (n <= 8 || length > chain_length) {
+      sums[g - from] = sum_neighbours(x + at, n, terms);
+    } else {
+      const auto chain = detail::chain<T, 4>(0, length, detail::register_of(x + at, terms));
+      sums[g - from] = detail::fold_neighbours<T>(chain, x + at, n, terms);
+    }
     at = end;
   }
 }
@@ -124,24 +148,25 @@ void sum_short_lines(const T* x, Index lines, Index n, T* out) {
 }
 
 // out[inner] = sum of n rows of `inner` elements.
-template <class T>
-void sum_rows(const T* x, Index n, Index inner, T* out) {
+template <class T, class Terms = PlainTerms<T>>
+void sum_rows(const T* x, Index n, Index inner, T* out, const Terms& terms = {}) {
   if (inner == 1) {
-    *out = sum_neighbours(x, n);
+    *out = sum_neighbours(x, n, terms);
     return;
   }
   constexpr Index width = simd::lanes<T>;
   Index j = 0;
   for (; j + 4 * width <= inner; j += 4 * width) {  // several registers at a time: an addition takes a while
-    const auto sums = sum_pairwise<T, 4>(n, [x = x + j, inner](Index r, std::size_t v) {
-      return simd::load(x + r * inner + static_cast<Index>(v) * width);
+    const auto sums = sum_pairwise<T, 4>(n, [x = x + j, j, inner, &terms](Index r, std::size_t v) {
+      const Index column = static_cast<Index>(v) * width;
+      return terms(x + r * inner + column, j + column);
     });
     for (std::size_t v = 0; v < 4; ++v) simd::store(out + j + static_cast<Index>(v) * width, sums[v]);
   }
   for (; j < inner; j += width) {
     const simd::Part<T> part(std::min(width, inner - j));
-    const auto sum =
-        sum_pairwise<T, 1>(n, [x = x + j, inner, &part](Index r, std::size_t) { return part.load(x + r * inner); });
+    const auto sum = sum_pairwise<T, 1>(
+        n, [x = x + j, j, inner, &part, &terms](Index r, std::size_t) { return terms(part, x + r * inner, j); });
     part.store(out + j, sum[0]);
   }
 }

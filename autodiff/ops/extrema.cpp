@@ -164,7 +164,7 @@ struct Extremum final : SharedReduction {
     return result;
   }
 };
-[[gnu::init_priority(library_ops)]] const Extremum<true> max_op;
+[[gnu::init_priority(library_ops)]] const Extremum<true> max_instance;
 [[gnu::init_priority(library_ops)]] const Extremum<false> min_op;
 
 // x -> the index along an axis of its first largest or smallest element
@@ -245,7 +245,9 @@ Operand flat(const Operand& x, const char* op) { return {reshape(x, {x.shape(op)
 
 }  // namespace
 
-Var max(Operand x, Axes axes, Reduce options) { return over_axes(max_op, x, axes_of(x, axes, "max"), options); }
+const Op& max_op() { return max_instance; }
+
+Var max(Operand x, Axes axes, Reduce options) { return over_axes(max_op(), x, axes_of(x, axes, "max"), options); }
 Var min(Operand x, Axes axes, Reduce options) { return over_axes(min_op, x, axes_of(x, axes, "min"), options); }
 Var argmax(Operand x) { return over_axis(argmax_op, flat(x, "argmax"), 0, {}); }
 Var argmax(Operand x, Axis axis, Reduce options) { return over_axis(argmax_op, x, axis, options); }

@@ -59,7 +59,7 @@ namespace {
      .accuracy = {.ulp = {2, 4, 8}}},
     [](auto x) { return decltype(x)(1) / x; }, [](Var t, Var, Var y) { return -(t * square(y)); });
 
-[[gnu::init_priority(library_ops)]] const Unary exp_op(
+[[gnu::init_priority(library_ops)]] const Unary exp_instance(
     {.name = "exp",
      .reference = [](double x) { return std::exp(x); },
      .points = {{0, 1, 1}, {-infinity, 0, 0}, {infinity, infinity, infinity}, {nan, nan, nan}}},
@@ -82,7 +82,7 @@ namespace {
      .accuracy = {.ulp = {2, 8, 16}}},
     [](auto x) { return simd::exp2(x); }, [](Var t, Var, Var y) { return t * (std::numbers::ln2 * y); });
 
-[[gnu::init_priority(library_ops)]] const Unary log_op(
+[[gnu::init_priority(library_ops)]] const Unary log_instance(
     {.name = "log",
      .reference = [](double x) { return std::log(x); },
      .low = 0.3,
@@ -198,6 +198,8 @@ struct ClipArguments {
 }  // namespace
 
 const Op& sign_op() { return sign_instance; }
+const Op& exp_op() { return exp_instance; }
+const Op& log_op() { return log_instance; }
 const Op& abs_op() { return abs_instance; }
 const Op& square_op() { return square_instance; }
 const Op& sqrt_op() { return sqrt_instance; }
@@ -208,14 +210,14 @@ Var abs(Operand x) { return record(abs_op(), {x}); }
 Var sign(Operand x) { return record(sign_op(), {x}); }
 Var square(Operand x) { return record(square_op(), {x}); }
 Var sqrt(Operand x) { return record(sqrt_op(), {x}); }
-Var exp(Operand x) { return record(exp_op, {x}); }
+Var exp(Operand x) { return record(exp_op(), {x}); }
 Var rsqrt(Operand x) { return record(rsqrt_op(), {x}); }
 Var reciprocal(Operand x) { return record(reciprocal_op(), {x}); }
 Var exp2(Operand x) { return record(exp2_op, {x}); }
 Var log2(Operand x) { return record(log2_op, {x}); }
 Var log10(Operand x) { return record(log10_op, {x}); }
 Var expm1(Operand x) { return record(expm1_op, {x}); }
-Var log(Operand x) { return record(log_op, {x}); }
+Var log(Operand x) { return record(log_op(), {x}); }
 Var log1p(Operand x) { return record(log1p_op, {x}); }
 Var sin(Operand x) { return record(sin_op, {x}); }
 Var cos(Operand x) { return record(cos_op, {x}); }

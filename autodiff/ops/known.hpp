@@ -43,10 +43,14 @@ const Op& logical_xor_op();
 const Op& logical_not_op();
 const Op& where_op();
 
+const Op& exp_op();
+const Op& log_op();
 const Op& sigmoid_op();
 const Op& silu_op();
 const Op& matmul_op();  // MatmulOptions
 const Op& sum_op();     // ReductionArguments
+const Op& max_op();
+const Op& logsumexp_op();  // as well, both
 const Op& softmax_op();
 const Op& log_softmax_op();  // AxisArgument, both
 

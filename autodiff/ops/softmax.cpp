@@ -7,8 +7,8 @@
 
 #include "autodiff/kernels/exponentials.hpp"
 #include "autodiff/kernels/logarithms.hpp"
-#include "autodiff/kernels/sums.hpp"
-#include "autodiff/ops/reduction.hpp"
+#include "autodiff/ops/known.hpp"
+#include "autodiff/ops/sum_runs.hpp"
 
 namespace wengert {
 namespace {
@@ -62,6 +62,20 @@ class Lines {
   simd::Part<T> rest_;
 };
 
+// The largest element of each line.
+template <class T, class Larger>
+simd::Batch<T> largest_of(const Lines<T>& lines, const Larger& larger) {
+  std::array<simd::Batch<T>, 4> each;  // none waits for the one before
+  each.fill(simd::Batch<T>(static_cast<T>(-infinity)));
+  Index at = 0;
+  for (; at + 4 <= lines.steps(); at += 4)
+#pragma GCC unroll 4
+    for (std::size_t k = 0; k < 4; ++k) each[k] = larger(each[k], lines.at(at + static_cast<Index>(k)));
+  for (; at < lines.steps(); ++at) each[0] = larger(each[0], lines.at(at));
+  const simd::Batch<T> largest = larger(larger(each[0], each[1]), larger(each[2], each[3]));
+  return lines.along() ? simd::fold_with<T>(largest, larger) : largest;
+}
+
 // The largest element and the sum of exp(x - largest) of each line; lanes are added last. larger(a, b) may drop a NaN
 // where that of the sum is enough. keep(i, exponentials) may keep them.
 template <class T>
@@ -69,15 +83,7 @@ struct Weight {
   simd::Batch<T> largest, sum;
 
   template <class Larger, class Keep>
-  Weight(const Lines<T>& lines, const Larger& larger, const Keep& keep) : largest(static_cast<T>(-infinity)) {
-    std::array<simd::Batch<T>, 4> each{largest, largest, largest, largest};  // none waits for the one before
-    Index at = 0;
-    for (; at + 4 <= lines.steps(); at += 4)
-#pragma GCC unroll 4
-      for (std::size_t k = 0; k < 4; ++k) each[k] = larger(each[k], lines.at(at + static_cast<Index>(k)));
-    for (; at < lines.steps(); ++at) each[0] = larger(each[0], lines.at(at));
-    largest = larger(larger(each[0], each[1]), larger(each[2], each[3]));
-    if (lines.along()) largest = simd::fold_with<T>(largest, larger);
+  Weight(const Lines<T>& lines, const Larger& larger, const Keep& keep) : largest(largest_of(lines, larger)) {
     const auto term = [&](Index i, std::size_t) {
       const simd::Batch<T> weight = simd::exp(lines.at(i) - largest);
       keep(i, weight);
@@ -104,28 +110,60 @@ void for_lines(const T* x, const Run& run, F&& f) {
   });
 }
 
+// exp(x - centre), of which a centre belongs to each column of a row, or one to all neighbours: terms of sums.
+template <class T>
+struct Exponentials {
+  const T* centres;
+  bool one;
+
+  simd::Batch<T> operator()(const T* x, Index column) const {
+    return simd::exp(simd::load(x) - (one ? simd::Batch<T>(*centres) : simd::load(centres + column)));
+  }
+  simd::Batch<T> operator()(const simd::Part<T>& part, const T* x, Index column) const {
+    const simd::Batch<T> centre = one ? simd::Batch<T>(*centres) : part.load(centres + column);
+    return simd::exp(part.load(x, static_cast<T>(-infinity)) - centre);
+  }
+};
+
+// The order is that of sum(), so that plans may add up exponentials that the derivative needs as well.
+template <class T>
+void log_of_sums(const Run& run, const T* x, T* out, T* scratch) {
+  T *centres = scratch, *partials = scratch + run.outer * run.inner;
+  for_lines(x, run, [&](const Lines<T>& lines, Index o, Index j) {
+    const simd::Batch<T> largest = largest_of(lines, simd::max<T>);
+    const auto none = largest == simd::Batch<T>(static_cast<T>(-infinity));
+    lines.store(centres + o * run.inner + j, xsimd::select(none, simd::Batch<T>(0), largest));
+  });
+  sum_run(run, x, out, partials, [&](Index o) { return Exponentials<T>{centres + o * run.inner, run.inner == 1}; });
+  const auto value = [](simd::Batch<T> sum, simd::Batch<T> centre) {
+    const auto finite = xsimd::abs(centre) < simd::Batch<T>(static_cast<T>(infinity));
+    return xsimd::select(finite, centre + simd::log(sum), centre);
+  };
+  simd::map<2>(run.outer * run.inner, {out, centres}, out, value);
+}
+
 // x -> log of the sum of exp(x) over axes
 struct LogSumExp final : Reduction {
   LogSumExp() : Reduction({.name = "logsumexp", .linearity = Linearity::custom_jvp}) {}
 
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    return static_cast<std::size_t>(2 * buffer_size(arguments(s).axes, s.shape(0))) * size_of(out.dtype);
+    const AxisList axes = arguments(s).axes;
+    Index rest = 0;  // the largest of each sum, and partial sums
+    visit_runs(axes, s.shape(0), [&](const Run& run, bool) {
+      rest = std::max(rest, run.outer * run.inner + run.partial_sums(out.dtype).slots() * run.inner);
+    });
+    return static_cast<std::size_t>(2 * buffer_size(axes, s.shape(0)) + rest) * size_of(out.dtype);
   }
+  Grouping partial_sums(const Signature& s, const Type& out) const override { return sum_op().partial_sums(s, out); }
   void run(const Kernel& k) const override {
     dispatch_float(k.type.dtype, [&]<class T>() {
-      reduce_runs<T>(k, [](const Run& run, const T* from, T* to) {
-        for_lines(from, run, [&](const Lines<T>& lines, Index o, Index j) {
-          const Weight<T> w(lines, simd::max<T>, nothing_kept);
-          const auto finite = xsimd::abs(w.largest) < simd::Batch<T>(static_cast<T>(infinity));
-          const auto value = xsimd::select(finite, w.largest + simd::log(w.sum), w.largest);
-          lines.store(to + o * run.inner + j, value);
-        });
-      });
+      T* largest = static_cast<T*>(k.scratch) + 2 * buffer_size(arguments(k).axes, k.shape(0));
+      reduce_runs<T>(k, [&](const Run& run, const T* from, T* to) { log_of_sums(run, from, to, largest); });
     });
   }
 
-  // The derivative by x is exp(x - y), made to add up to 1: so the rounding of y, a part of |y|, cancels. It is the
-  // cotangent that is divided, of which there is one for each y. 0 where y is -infinity.
+  // The derivative by x is exp(x - max x), made to add up to 1. It is the cotangent that is divided, of which there is
+  // one for each y. 0 where y is -infinity. In plans y comes of the same exponentials: plan/passes.hpp.
   Var vjp(const Call& c, int, Var g) const override {
     const Var w = weights(c);
     return w * (kept(c, g) / total(c, w, true));
@@ -173,15 +211,16 @@ struct LogSumExp final : Reduction {
 
  private:
   static Var weights(const Call& c) {
-    const Var y = stop_gradient(kept(c, c.out()));
-    return exp(c.in(0) - where(equal(y, -infinity), 0, y));
+    if (c.shape(0).size() == 0) return exp(c.in(0));
+    const Var largest = stop_gradient(max(c.in(0), arguments(c).axes, {.keepdims = true}));
+    return exp(c.in(0) - where(equal(largest, -infinity), 0, largest));
   }
   static Var total(const Call& c, Var weights, bool keepdims) {
     const Var y = keepdims ? kept(c, c.out()) : c.out();
     return sum(weights, arguments(c).axes, {.keepdims = keepdims}) + equal(y, -infinity);
   }
 };
-[[gnu::init_priority(library_ops)]] const LogSumExp logsumexp_op;
+[[gnu::init_priority(library_ops)]] const LogSumExp logsumexp_instance;
 
 // x -> exp(x) / sum of exp(x) along an axis, or its logarithm
 template <bool Log>
@@ -280,11 +319,12 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
 
 }  // namespace
 
+const Op& logsumexp_op() { return logsumexp_instance; }
 const Op& softmax_op() { return softmax_instance; }
 const Op& log_softmax_op() { return log_softmax_instance; }
 
 Var logsumexp(Operand x, Axes axes, Reduce options) {
-  return record(logsumexp_op, {x}, LogSumExp::with({axes_of(x, axes, "logsumexp"), options.keepdims}));
+  return record(logsumexp_op(), {x}, LogSumExp::with({axes_of(x, axes, "logsumexp"), options.keepdims}));
 }
 Var softmax(Operand x, Axis axis) {
   return record(softmax_op(), {x}, to_attributes(AxisArgument{axis_of(x, axis, "softmax")}));

@@ -25,6 +25,7 @@ class GraphRewriter {
     for (Id& operand : value.operands) operand = now_[operand];
     return value;
   }
+  Id moved_id(Id id) const { return now_[id]; }
   Id add(Value value) {
     to.nodes.push_back(std::move(value));
     return static_cast<Id>(to.nodes.size() - 1);

@@ -16,7 +16,8 @@ constexpr Pass table[] = {
     {.name = "loop invariants hoisted", .run = hoist_loop_invariants},
     {.name = "dead code", .run = eliminate_dead_code},
     {.name = "sigmoids shared", .run = share_sigmoids},
-    {.name = "common subexpressions", .run = eliminate_common_subexpressions},  // the sigmoids, what was hoisted
+    {.name = "exponentials shared", .run = share_exponentials},
+    {.name = "common subexpressions", .run = eliminate_common_subexpressions},  // what was shared, what was hoisted
     {.name = "barriers removed", .run = remove_barriers},
 };
 

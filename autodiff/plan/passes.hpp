@@ -67,6 +67,11 @@ Graph hoist_loop_invariants(const Graph& graph);
 // to be merged.
 Graph share_sigmoids(const Graph& graph);
 
+// Shared exponentials: logsumexp(x) where exp(x - max x) is needed as well (by its derivative) is max x + log of the
+// sum of these. So there is one exponential an element, which goes by rows. Leaves copies of the exponentials to be
+// merged.
+Graph share_exponentials(const Graph& graph);
+
 // Rematerialisation barriers: what a checkpoint's derivative computes again was kept apart until here; now its operands
 // are those of the first time. It comes last: merging afterwards would undo it.
 Graph remove_barriers(const Graph& graph);

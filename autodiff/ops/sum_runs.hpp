@@ -1,0 +1,70 @@
+// Sums over a run of axes, in the order of kernels/sums.hpp and kernels/groups.hpp, on all threads.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "autodiff/kernels/sums.hpp"
+#include "autodiff/ops/reduction.hpp"
+
+namespace wengert {
+
+// The share of a sum of neighbours, the sums of whose groups are added as Grouping has it: pairwise.
+template <class T, class Terms>
+T sum_share_of_neighbours(const Run& run, const Grouping& grouping, Index share, const T* x, const Terms& terms) {
+  constexpr Index some = 64;
+  std::array<T, some> sums;
+  const Index groups = grouping.groups_of_share(), first = share * groups;
+  const auto begin = [&](Index g) { return group_begin(g, grouping.groups, run.rows) * run.unit; };
+  std::array<T, 32> waiting;  // sums of 1, 2, 4, ... times as many groups
+  std::size_t top = 0;
+  for (Index g = 0; g < groups; g += some) {
+    const Index count = std::min(some, groups - g);
+    sum_runs_of_neighbours(x, first + g, first + g + count, begin, sums.data(), terms);
+    combine(sums.data(), count, 1, 0, 1);
+    waiting[top++] = sums[0];
+    for (Index before = g / some; before % 2 != 0; before /= 2, --top) waiting[top - 2] += waiting[top - 1];
+  }
+  return waiting[0];
+}
+
+// The sums of a run, [outer, inner], of what terms(o) makes of the elements at outer index o; `partials` are
+// run.partial_sums() slots of [inner].
+template <class T, class TermsAt>
+void sum_run(const Run& run, const T* x, T* out, T* partials, const TermsAt& terms_at) {
+  constexpr bool plain = std::is_same_v<std::invoke_result_t<TermsAt, Index>, PlainTerms<T>>;
+  const Grouping grouping = run.partial_sums(dtype_of<T>);
+  const Index reduced = run.reduced();
+  if (grouping.groups == 1) {
+    parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+      if (plain && run.inner == 1 && reduced <= most_unrolled)
+        return sum_short_lines(x + begin * reduced, end - begin, reduced, out + begin);
+      for (Index o = begin; o < end; ++o)
+        sum_rows(x + o * reduced * run.inner, reduced, run.inner, out + o * run.inner, terms_at(o));
+    });
+    return;
+  }
+  for (Index o = 0; o < run.outer; ++o) {
+    const T* from = x + o * reduced * run.inner;
+    const auto terms = terms_at(o);
+    const auto share = [&](Index which) {
+      if (run.inner == 1) {
+        partials[which] = sum_share_of_neighbours(run, grouping, which, from, terms);
+        return;
+      }
+      sum_share(grouping, which, run.inner, partials, [&](Index g, T* to) {
+        const Index begin = group_begin(g, grouping.groups, run.rows) * run.unit,
+                    end = group_begin(g + 1, grouping.groups, run.rows) * run.unit;
+        sum_rows(from + begin * run.inner, end - begin, run.inner, to, terms);
+      });
+    };
+    if (reduced * run.inner < Index{1} << 14)
+      for (Index which = 0; which < grouping.shares; ++which) share(which);
+    else
+      parallel_for(grouping.shares, share);
+    combine(partials, grouping.shares, run.inner);
+    std::copy(partials, partials + run.inner, out + o * run.inner);
+  }
+}
+
+}  // namespace wengert
