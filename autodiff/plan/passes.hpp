@@ -68,8 +68,8 @@ Graph hoist_loop_invariants(const Graph& graph);
 Graph share_sigmoids(const Graph& graph);
 
 // Shared exponentials: logsumexp(x) where exp(x - max x) is needed as well (by its derivative) is max x + log of the
-// sum of these. So there is one exponential an element, which goes by rows. Leaves copies of the exponentials to be
-// merged.
+// sum of these. So there is one exponential an element, which goes by rows. Wants repeats gone; leaves copies of the
+// exponentials to be merged.
 Graph share_exponentials(const Graph& graph);
 
 // Rematerialisation barriers: what a checkpoint's derivative computes again was kept apart until here; now its operands
