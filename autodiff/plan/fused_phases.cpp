@@ -2,16 +2,16 @@
 
 #include <algorithm>
 
-#include "autodiff/plan/scalars/instructions_of_ops.hpp"
-#include "autodiff/plan/scalars/shared_code.hpp"
+#include "autodiff/plan/code/instructions_of_ops.hpp"
+#include "autodiff/plan/code/shared_code.hpp"
 
 namespace wengert::plan {
 namespace {
 
-using scalars::Builder;
-using scalars::InstructionsOfOps;
-using scalars::Number;
-using scalars::Packs;
+using code::Builder;
+using code::InstructionsOfOps;
+using code::Number;
+using code::Packs;
 using Instructions = std::vector<FusedInstruction>;
 
 // Code pays from this many ops on: what it saves is between them.
@@ -21,11 +21,11 @@ std::size_t at(int result) { return static_cast<std::size_t>(~result); }
 
 // True if the processor has instructions for an op.
 bool is_coded(const Op& op, Dtype dtype) {
-  if (scalars::pack_bytes == 0) return false;
+  if (code::pack_bytes == 0) return false;
   Builder builder;
   Packs packs(builder);
   const std::vector<Number> operands(static_cast<std::size_t>(op.arity()), builder.constant(1, dtype));
-  return InstructionsOfOps(builder, packs).elementwise(op, dtype, operands) != scalars::none;
+  return InstructionsOfOps(builder, packs).elementwise(op, dtype, operands) != code::none;
 }
 
 // Ops by phases, of code and of calls in turns, each as large as can be.
@@ -86,7 +86,7 @@ class Order {
 class Coder {
  public:
   Coder(Dtype dtype, const std::vector<bool>& numbers, const Instructions& instructions)
-      : dtype_(dtype), numbers_(numbers), instructions_(instructions), results_(instructions.size(), scalars::none) {}
+      : dtype_(dtype), numbers_(numbers), instructions_(instructions), results_(instructions.size(), code::none) {}
 
   FusedPhase run(const std::vector<int>& members, const std::vector<bool>& written) {
     for (int i : members) {
@@ -96,25 +96,25 @@ class Coder {
       results_[static_cast<std::size_t>(i)] = ops_.elementwise(*each.op, dtype_, operands);
     }
     for (int i : members) {
-      const std::size_t lanes = scalars::lanes_of(dtype_);
+      const std::size_t lanes = code::lanes_of(dtype_);
       if (!written[static_cast<std::size_t>(i)]) continue;
       to_.write({}, std::array{to_.spread(results_[static_cast<std::size_t>(i)])}, lanes);
       phase_.writes.push_back(i);
     }
-    scalars::Program program = to_.finish();
+    code::Program program = to_.finish();
     program.over_arrays = true;
-    phase_.code = scalars::shared_code(std::move(program));
+    phase_.code = code::shared_code(std::move(program));
     return std::move(phase_);
   }
 
  private:
   Number number_of(int value) {
-    if (value < 0 && results_[at(value)] != scalars::none) return results_[at(value)];
+    if (value < 0 && results_[at(value)] != code::none) return results_[at(value)];
     const auto known = std::find(phase_.reads.begin(), phase_.reads.end(), value);
     if (known != phase_.reads.end()) return read_[static_cast<std::size_t>(known - phase_.reads.begin())];
     const bool number = value >= 0 && numbers_[static_cast<std::size_t>(value)];
     const std::uint32_t array = to_.read_array({});
-    const Number read = to_.read(array, 0, dtype_, number ? 1 : scalars::lanes_of(dtype_));
+    const Number read = to_.read(array, 0, dtype_, number ? 1 : code::lanes_of(dtype_));
     phase_.reads.push_back(value);
     read_.push_back(to_.spread(read));
     return read_.back();

@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "autodiff/plan/code/machine_code.hpp"
 #include "autodiff/plan/fusion.hpp"
-#include "autodiff/plan/scalars/machine_code.hpp"
 
 namespace wengert::plan {
 
@@ -21,7 +21,7 @@ struct FusedInstruction {
 
 struct FusedPhase {
   int call = -1;  // the instruction, where there is no code
-  std::shared_ptr<const scalars::MachineCode> code{};
+  std::shared_ptr<const code::MachineCode> code{};
   std::vector<int> reads{};   // by code: values as instructions name them
   std::vector<int> writes{};  // by code or a call: the instructions whose results are outputs or read in other phases
 };

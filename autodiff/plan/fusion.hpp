@@ -4,16 +4,16 @@
 
 namespace wengert::plan {
 
-namespace scalars {
+namespace code {
 class MachineCode;
 }
 
 // Elementwise ops of one type, after a product where there is one; any node by itself; or nodes that are machine code.
 struct FusionGroup {
-  std::vector<Id> members;   // in an order in which they can be computed
-  bool elementwise = false;  // the members, or those after the product
-  bool product = false;      // the first member is a product with a matrix that all rows share
-  std::shared_ptr<const scalars::MachineCode> code{};  // of all members, element by element
+  std::vector<Id> members;                          // in an order in which they can be computed
+  bool elementwise = false;                         // the members, or those after the product
+  bool product = false;                             // the first member is a product with a matrix that all rows share
+  std::shared_ptr<const code::MachineCode> code{};  // of all members, element by element
 
   Id first() const { return members[0]; }
 };

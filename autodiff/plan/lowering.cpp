@@ -4,7 +4,7 @@ namespace wengert::plan {
 namespace {
 
 // The most special first.
-constexpr StepMaker* kinds[] = {scalar_step,  loop_step,  sum_over_rows_step, product_over_rows_step,
+constexpr StepMaker* kinds[] = {code_step,    loop_step,  sum_over_rows_step, product_over_rows_step,
                                 product_step, fused_step, moving_step,        op_step};
 
 }  // namespace

@@ -24,7 +24,7 @@ std::unique_ptr<Step> make_step(const Lowering& lowering, const FusionGroup& gro
 
 // Each null where it does not serve the group.
 using StepMaker = std::unique_ptr<Step>(const Lowering&, const FusionGroup&, Index count);
-StepMaker scalar_step;             // machine code on the elements of small values
+StepMaker code_step;               // machine code on the elements of small values
 StepMaker loop_step;               // a loop
 StepMaker sum_over_rows_step;      // partial sums over rows
 StepMaker product_over_rows_step;  // a' b, summed over rows

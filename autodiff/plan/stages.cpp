@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "autodiff/plan/code/small_graphs.hpp"
 #include "autodiff/plan/lowering.hpp"
-#include "autodiff/plan/scalars/scalars.hpp"
 
 namespace wengert::plan {
 namespace {
@@ -22,7 +22,7 @@ class Scheduler {
  public:
   Scheduler(const Graph& graph, const CompileOptions& options)
       : graph_(graph),
-        code_(options.rewrites ? scalars::machine_code_of(graph) : nullptr),
+        code_(options.rewrites ? code::machine_code_of(graph) : nullptr),
         rows_(find_rows(graph, options.split_rows && !code_)),
         groups_(make_groups(options)),
         liveness_(graph, rows_, groups_),
@@ -42,9 +42,9 @@ class Scheduler {
 
  private:
   std::vector<FusionGroup> make_groups(const CompileOptions& options) const {
-    if (code_) return {{.members = scalars::computed_nodes(graph_), .code = code_}};
+    if (code_) return {{.members = code::computed_nodes(graph_), .code = code_}};
     std::vector<FusionGroup> groups = fusion_groups(graph_, rows_, options.rewrites);
-    if (options.rewrites) scalars::give_loops_code(graph_, rows_, groups);
+    if (options.rewrites) code::give_loops_code(graph_, rows_, groups);
     return groups;
   }
   std::vector<std::vector<std::size_t>> groups_by_stage() const {
@@ -125,7 +125,7 @@ class Scheduler {
 
   const Graph& graph_;
   Schedule schedule_;
-  const std::shared_ptr<const scalars::MachineCode> code_;  // of all nodes; null where they are steps
+  const std::shared_ptr<const code::MachineCode> code_;  // of all nodes; null where they are steps
   const RowPlan rows_;
   const std::vector<FusionGroup> groups_;
   const Liveness liveness_;

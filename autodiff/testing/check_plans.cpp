@@ -12,7 +12,7 @@
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan/executor.hpp"
-#include "autodiff/plan/scalars/scalars.hpp"
+#include "autodiff/plan/code/small_graphs.hpp"
 #include "autodiff/plan/stages.hpp"
 #include "autodiff/tape.hpp"
 
@@ -94,7 +94,7 @@ class PlanChecker {
       if (cut) check({.rewrites = rewrites, .split_rows = false});
     }
     if (report_.planned.contains(machine_code)) {
-      const plan::scalars::StepsAlone steps;
+      const plan::code::StepsAlone steps;
       check({});
     }
     if (!options_.rows.empty()) check({.rows = rows()});

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/scalars/scalars.hpp"
+#include "autodiff/plan/code/small_graphs.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/autodiff/plans.hpp"
 
@@ -17,7 +17,7 @@ inline constexpr bool served = true;  // the processor is one that code is made 
 #else
 inline constexpr bool served = false;
 #endif
-inline constexpr bool has_packs = plan::scalars::pack_bytes > 0;  // so that wide values are code as well
+inline constexpr bool has_packs = plan::code::pack_bytes > 0;  // so that wide values are code as well
 
 inline bool is_code(const Plan& plan) {
   const auto steps = plan.steps();
@@ -47,7 +47,7 @@ inline void check_bits(const Arrays& got, const Arrays& wanted, const std::strin
 }
 // Values on an eager tape, whose loops are steps as well.
 inline Arrays by_steps(const PlanFunction& f, const Arrays& given, Dtype dtype) {
-  const plan::scalars::StepsAlone alone;
+  const plan::code::StepsAlone alone;
   return eagerly(f, given, dtype);
 }
 // The plan is code, if it has to be, and gives the bits of an eager tape, in every one of three runs.

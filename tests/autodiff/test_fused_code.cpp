@@ -7,8 +7,8 @@
 
 #include <random>
 
-#include "autodiff/plan/scalars/builder.hpp"
-#include "autodiff/plan/scalars/shared_code.hpp"
+#include "autodiff/plan/code/builder.hpp"
+#include "autodiff/plan/code/shared_code.hpp"
 #include "tests/autodiff/machine_code.hpp"
 
 using namespace wengert;
@@ -18,7 +18,7 @@ namespace {
 
 // The plan is made of steps, some of them with code where there are packs, and gives the bits of an eager tape.
 void check_fused(const PlanFunction& f, const Arrays& given, const std::string& what, bool code = has_packs) {
-  const plan::scalars::StepsAlone alone;
+  const plan::code::StepsAlone alone;
   Plan plan = compile(f, types_of(given), {}, given[0].dtype());
   const auto steps = plan.steps();
   const bool has_code = std::any_of(steps.begin(), steps.end(), [](const Plan::StepInfo& step) {
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(lone_ops_and_calls_have_none) {
 }
 
 BOOST_AUTO_TEST_CASE(equal_programs_share_code) {
-  using namespace plan::scalars;
+  using namespace plan::code;
   if (!has_packs) return;
   const auto program = [](double factor) {
     Builder to;

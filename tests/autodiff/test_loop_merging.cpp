@@ -7,7 +7,7 @@
 #include <string>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/scalars/scalars.hpp"
+#include "autodiff/plan/code/small_graphs.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/autodiff/plans.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 
 // The steps of a plan of f that are loops. Its outputs have the eager tape's bits.
 std::ptrdiff_t loops_of(const PlanFunction& f, const Arrays& given) {
-  const plan::scalars::StepsAlone as_steps;
+  const plan::code::StepsAlone as_steps;
   Plan plan = compile(f, types_of(given));
   BOOST_TEST(same_bits(run(plan, given), eagerly(f, given, given[0].dtype())));
   const auto steps = plan.steps();

@@ -5,10 +5,10 @@
 #include <set>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/plan/code/small_graphs.hpp"
 #include "autodiff/plan/fusion.hpp"
 #include "autodiff/plan/memory.hpp"
 #include "autodiff/plan/passes.hpp"
-#include "autodiff/plan/scalars/scalars.hpp"
 #include "autodiff/plan/stages.hpp"
 #include "tests/autodiff/plans.hpp"
 
@@ -244,7 +244,7 @@ BOOST_AUTO_TEST_CASE(views_of_values_take_no_step) {
 
 // The step of a part writes it to where it belongs, unless others need it elsewhere or the whole would live too long.
 BOOST_AUTO_TEST_CASE(parts_of_a_concat_are_written_to_their_places) {
-  const plan::scalars::StepsAlone as_steps;
+  const plan::code::StepsAlone as_steps;
   const Arrays inputs{random_array(Dtype::f64, {6, 5}, 1), random_array(Dtype::f64, {5, 5}, 2)};
   const auto late = [](Var x) { return sum(cumsum(x, 0) * x); };  // reads it when all else has been written
   const struct {

@@ -4,9 +4,9 @@
 #pragma once
 #include <functional>
 
-#include "autodiff/plan/scalars/builder.hpp"
+#include "autodiff/plan/code/builder.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 // An element of a value: a number of its own, or a lane of a pack.
 struct Element {
@@ -50,4 +50,4 @@ class Packs {
   Builder& to_;
 };
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

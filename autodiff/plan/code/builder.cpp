@@ -1,10 +1,10 @@
-#include "autodiff/plan/scalars/builder.hpp"
+#include "autodiff/plan/code/builder.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 std::uint64_t bits_of(double value, Dtype dtype) {
@@ -298,4 +298,4 @@ std::size_t Program::results() const {
   return count;
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

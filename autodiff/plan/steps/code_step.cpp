@@ -2,22 +2,22 @@
 
 #include <algorithm>
 
+#include "autodiff/plan/code/machine_code.hpp"
 #include "autodiff/plan/lowering.hpp"
-#include "autodiff/plan/scalars/machine_code.hpp"
 
 namespace wengert::plan {
 namespace {
 
-using scalars::MachineCode;
-using scalars::Program;
+using code::MachineCode;
+using code::Program;
 
 // Machine code on the elements of small values.
-class ScalarStep final : public Step {
+class CodeStep final : public Step {
  public:
-  ScalarStep(std::shared_ptr<const MachineCode> code, const Placement& placement) : code_(std::move(code)) {
-    for (const scalars::Read& read : program().reads)
+  CodeStep(std::shared_ptr<const MachineCode> code, const Placement& placement) : code_(std::move(code)) {
+    for (const code::Read& read : program().reads)
       arrays_.push_back({read.fixed, read.fixed == nullptr ? placement.of(read.id) : Address{}});
-    for (const scalars::Write& write : program().writes)
+    for (const code::Write& write : program().writes)
       arrays_.push_back({nullptr, write.output ? placement.of_output(*write.output) : placement.of(write.id)});
     flops = static_cast<double>(program().results());
     microseconds = static_cast<double>(program().operations()) / element_flops_per_us;
@@ -54,8 +54,8 @@ class ScalarStep final : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> scalar_step(const Lowering& lowering, const FusionGroup& group, Index) {
-  return group.code ? std::make_unique<ScalarStep>(group.code, lowering.placement) : nullptr;
+std::unique_ptr<Step> code_step(const Lowering& lowering, const FusionGroup& group, Index) {
+  return group.code ? std::make_unique<CodeStep>(group.code, lowering.placement) : nullptr;
 }
 
 }  // namespace wengert::plan

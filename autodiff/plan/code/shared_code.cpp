@@ -1,9 +1,9 @@
-#include "autodiff/plan/scalars/shared_code.hpp"
+#include "autodiff/plan/code/shared_code.hpp"
 
 #include <map>
 #include <mutex>
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 constexpr std::size_t most_programs = 4096;
@@ -45,4 +45,4 @@ std::shared_ptr<const MachineCode> shared_code(Program program) {
   return shared.of(std::move(program));
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

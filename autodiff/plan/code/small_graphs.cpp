@@ -1,4 +1,4 @@
-#include "autodiff/plan/scalars/scalars.hpp"
+#include "autodiff/plan/code/small_graphs.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "autodiff/loops/loop_op.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 constexpr std::size_t fewest_nodes = 4;
@@ -51,4 +51,4 @@ void give_loops_code(const Graph& graph, const RowPlan& rows, std::vector<Fusion
 StepsAlone::StepsAlone() { ++steps_alone; }
 StepsAlone::~StepsAlone() { --steps_alone; }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

@@ -1,8 +1,8 @@
-#include "autodiff/plan/scalars/packs.hpp"
+#include "autodiff/plan/code/packs.hpp"
 
 #include <algorithm>
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 using Kind = Definition::Kind;
@@ -179,4 +179,4 @@ std::vector<Number> Packs::in_order(const Elements& elements, Dtype dtype, bool 
   return result;
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

@@ -1,4 +1,4 @@
-#include "autodiff/plan/scalars/instructions_of_ops.hpp"
+#include "autodiff/plan/code/instructions_of_ops.hpp"
 
 #include <algorithm>
 #include <map>
@@ -6,7 +6,7 @@
 #include "autodiff/kernels/sums.hpp"
 #include "autodiff/ops/known.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 constexpr Index most_terms = 256;  // of a product: multiply-adds of numbers or packs
@@ -148,4 +148,4 @@ std::optional<Elements> InstructionsOfOps::product(const MatmulOptions& options,
   return result;
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

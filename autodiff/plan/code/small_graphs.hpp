@@ -1,11 +1,11 @@
-// Scalars: which nodes of a graph become machine code on their elements, one by one or, where these are neighbours, in
-// vector registers. A step costs tens of ns beside its work, which is more than a few operations on numbers take; code
-// has none between them, and neither has a loop between its rounds.
+// Small graphs: which nodes of a graph become machine code on their elements, one by one or, where these are
+// neighbours, in vector registers. A step costs tens of ns beside its work, which is more than a few operations on
+// numbers take; code has none between them, and neither has a loop between its rounds.
 #pragma once
+#include "autodiff/plan/code/machine_code.hpp"
 #include "autodiff/plan/fusion.hpp"
-#include "autodiff/plan/scalars/machine_code.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 // The code of all nodes that are computed. Null where a value is too large, where the rows of a batch are told apart,
 // or where the processor is not one that assemble() serves.
@@ -24,4 +24,4 @@ class StepsAlone {
   StepsAlone& operator=(const StepsAlone&) = delete;
 };
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

@@ -1,4 +1,4 @@
-#include "autodiff/plan/scalars/callee.hpp"
+#include "autodiff/plan/code/callee.hpp"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "autodiff/error.hpp"
 #include "autodiff/op.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 thread_local std::exception_ptr thrown;
@@ -45,4 +45,4 @@ int call_from_code(const Callee* callee, std::byte* calls) noexcept {
 
 void rethrow() { std::rethrow_exception(std::exchange(thrown, nullptr)); }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

@@ -1,13 +1,11 @@
-#include "autodiff/plan/scalars/machine_code.hpp"
+#include "autodiff/plan/code/machine_code.hpp"
 
 #if defined(__x86_64__)
 
-#include <algorithm>
+#include "autodiff/plan/code/callee.hpp"
+#include "autodiff/plan/code/operands.hpp"
 
-#include "autodiff/plan/scalars/callee.hpp"
-#include "autodiff/plan/scalars/operands.hpp"
-
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 using Xbyak::Address;
@@ -227,36 +225,11 @@ class Assembler : private Operands {
       emit(program().instructions[i]);
     }
   }
-  // What is the same in all rounds, and most often read.
-  std::vector<Number> kept() const {
-    std::vector<std::size_t> uses(program().definitions.size(), 0);
-    std::vector<Number> all;
-    for (const Instruction& i : program().instructions) {
-      if (i.code == Code::spread) all.push_back(i.to);
-      for (Number operand : {i.a, i.b, i.c})
-        if (operand != none && uses[static_cast<std::size_t>(operand)]++ == 0 &&
-            definition(operand).kind == Definition::Kind::constant)
-          all.push_back(operand);
-    }
-    std::stable_sort(all.begin(), all.end(), [&](Number a, Number b) {
-      return uses[static_cast<std::size_t>(a)] > uses[static_cast<std::size_t>(b)];
-    });
-    all.resize(std::min(all.size(), most_kept));
-    return all;
-  }
+  // r13 counts the bytes that are done, of which r14 are in whole packs; r15 are left for the last round.
   void loop_over_arrays() {
     push(r13), push(r14), push(r15);
     mov(r14, rdx), mov(r15, rdx), and_(r14, -static_cast<int>(pack_bytes)), and_(r15, pack_bytes - 1);
-    for (Number n : kept()) {
-      const Definition& what = definition(n);
-      if (what.kind == Definition::Kind::constant) {
-        in_register(n);
-      } else {
-        for (const Instruction& i : program().instructions)
-          if (i.to == n && i.code == Code::spread) emit(i);
-      }
-      keep(n);
-    }
+    keep_invariants();
     keep_pointers(program().reads.size() + program().writes.size());
     Xbyak::Label round, rest, end;
     xor_(r13, r13);
@@ -271,6 +244,14 @@ class Assembler : private Operands {
     begin_round(true), emit_all();
     L(end);
     pop(r15), pop(r14), pop(r13);
+  }
+  void keep_invariants() {
+    for (Number n : invariants()) {
+      if (definition(n).kind == Definition::Kind::constant) in_register(n);
+      for (const Instruction& i : program().instructions)
+        if (i.to == n) emit(i);  // it spreads a number
+      keep(n);
+    }
   }
 
   void emit(const Instruction& i);
@@ -397,14 +378,14 @@ std::unique_ptr<const MachineCode> assemble(Program program) {
   }
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code
 
 #else
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 std::unique_ptr<const MachineCode> assemble(Program) { return nullptr; }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code
 
 #endif

@@ -2,9 +2,9 @@
 #pragma once
 #include <memory>
 
-#include "autodiff/plan/scalars/program.hpp"
+#include "autodiff/plan/code/program.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 class MachineCode {
  public:
@@ -20,4 +20,4 @@ class MachineCode {
 // Null where none can be made: on other processors than x86-64, and where the system grants no memory to be executed.
 std::unique_ptr<const MachineCode> assemble(Program program);
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

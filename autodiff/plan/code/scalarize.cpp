@@ -4,10 +4,10 @@
 #include "autodiff/loops/loop_op.hpp"
 #include "autodiff/ops/known.hpp"
 #include "autodiff/ops/reduction.hpp"
-#include "autodiff/plan/scalars/instructions_of_ops.hpp"
+#include "autodiff/plan/code/instructions_of_ops.hpp"
 #include "autodiff/plan/stages.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 // On packs, code took less time than steps at every size up to 2048 numbers of f64: a chain of six ops about half, what
@@ -281,4 +281,4 @@ std::optional<Program> scalarize(const Graph& graph, std::span<const Id> members
   }
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

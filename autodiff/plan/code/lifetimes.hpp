@@ -3,9 +3,9 @@
 #include <limits>
 #include <vector>
 
-#include "autodiff/plan/scalars/program.hpp"
+#include "autodiff/plan/code/program.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 class Lifetimes {
  public:
@@ -24,4 +24,4 @@ class Lifetimes {
   std::vector<std::uint32_t> passed_;  // how many uses lie before where next_use() was asked last
 };
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

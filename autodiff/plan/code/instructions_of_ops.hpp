@@ -4,9 +4,9 @@
 
 #include "autodiff/kernels/products.hpp"
 #include "autodiff/ops/reduction.hpp"
-#include "autodiff/plan/scalars/packs.hpp"
+#include "autodiff/plan/code/packs.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 class InstructionsOfOps {
  public:
@@ -30,4 +30,4 @@ class InstructionsOfOps {
   Packs& packs_;
 };
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

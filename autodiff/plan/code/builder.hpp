@@ -4,9 +4,9 @@
 #include <map>
 #include <unordered_map>
 
-#include "autodiff/plan/scalars/program.hpp"
+#include "autodiff/plan/code/program.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 class Builder {
  public:
@@ -77,4 +77,4 @@ class Builder {
   std::size_t size_ = 0;
 };
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

@@ -2,9 +2,9 @@
 #pragma once
 #include <vector>
 
-#include "autodiff/plan/scalars/program.hpp"
+#include "autodiff/plan/code/program.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 struct Callee {
   explicit Callee(const CallSite& called);
@@ -19,4 +19,4 @@ struct Callee {
 int call_from_code(const Callee* callee, std::byte* calls) noexcept;
 [[noreturn]] void rethrow();
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

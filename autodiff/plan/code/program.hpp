@@ -1,6 +1,7 @@
-// Program: a graph of small values as instructions on their elements, which assemble() turns into machine code: on
-// single numbers and, where the processor has AVX-512, on packs of them. Broadcasting, slices and the like are gone or
-// a permutation, since an element of a value may be any number or any lane of a pack.
+// Program: instructions on elements, which assemble() turns into machine code: on single numbers and, where the
+// processor has AVX-512, on packs of them. It is a graph of small values, of which broadcasting, slices and the like
+// are gone or a permutation, since an element may be any number or any lane of a pack; or a loop over arrays of any
+// size.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -11,7 +12,7 @@
 
 #include "autodiff/plan/graph.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 // What instructions compute with: a single number, or a pack of as many as a vector register holds. It is the place of
 // its definition in Program::definitions.
@@ -146,4 +147,4 @@ struct Program {
 // is large, or there are too many of them; or where it cannot be said: there is a scan.
 std::optional<Program> scalarize(const Graph& graph, std::span<const Id> members, std::span<const Write> writes);
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

@@ -1,12 +1,12 @@
 #if defined(__x86_64__)
 
-#include "autodiff/plan/scalars/operands.hpp"
+#include "autodiff/plan/code/operands.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 namespace {
 
 using Kind = Definition::Kind;
@@ -202,6 +202,24 @@ void Operands::save_all() {
     if (n != none && outlives(n)) save(n);
 }
 
+std::vector<Number> Operands::invariants() const {
+  std::vector<std::size_t> uses(program_.definitions.size(), 0);
+  std::vector<Number> all;
+  for (const Instruction& i : program_.instructions) {
+    if (i.code == Code::spread) all.push_back(i.to);
+    for (Number operand : {i.a, i.b, i.c}) {
+      if (operand == none) continue;
+      if (uses[static_cast<std::size_t>(operand)]++ == 0 && definition(operand).kind == Kind::constant)
+        all.push_back(operand);
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [&](Number a, Number b) {
+    return uses[static_cast<std::size_t>(a)] > uses[static_cast<std::size_t>(b)];
+  });
+  all.resize(std::min(all.size(), most_kept));
+  return all;
+}
+
 void Operands::keep_pointers(std::size_t arrays) {
   kept_pointers_ = std::min<std::size_t>(arrays, pointers - 1);
   for (std::size_t i = 0; i < kept_pointers_; ++i) load_pointer(static_cast<std::uint32_t>(i), i);
@@ -225,6 +243,6 @@ void Operands::empty_registers() {
   masked_ = 0;
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code
 
 #endif

@@ -5,9 +5,9 @@
 
 #include <array>
 
-#include "autodiff/plan/scalars/lifetimes.hpp"
+#include "autodiff/plan/code/lifetimes.hpp"
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 class Operands : public Xbyak::CodeGenerator {
  public:
@@ -63,6 +63,7 @@ class Operands : public Xbyak::CodeGenerator {
   // stays where it is put. A round begins with nothing else in registers; in the last one, k1 has the mask of the
   // elements that are left.
   static constexpr std::size_t most_kept = 12;
+  std::vector<Number> invariants() const;  // those that are read most often
   bool is_kept(Number n) const { return kept_[static_cast<std::size_t>(n)]; }
   void keep(Number n) { kept_[static_cast<std::size_t>(n)] = true; }
   void keep_pointers(std::size_t arrays);
@@ -111,4 +112,4 @@ class Operands : public Xbyak::CodeGenerator {
   std::vector<std::size_t> constant_;  // bytes into them, of each number
 };
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code

@@ -1,8 +1,8 @@
-#include "autodiff/plan/scalars/lifetimes.hpp"
+#include "autodiff/plan/code/lifetimes.hpp"
 
 #include <algorithm>
 
-namespace wengert::plan::scalars {
+namespace wengert::plan::code {
 
 Lifetimes::Lifetimes(const Program& program)
     : last_(program.definitions.size(), 0), uses_(program.definitions.size()), passed_(program.definitions.size(), 0) {
@@ -50,4 +50,4 @@ std::size_t Lifetimes::next_use(Number number, std::size_t at) {
   return passed_[s] < uses_[s].size() ? uses_[s][passed_[s]] : never;
 }
 
-}  // namespace wengert::plan::scalars
+}  // namespace wengert::plan::code
