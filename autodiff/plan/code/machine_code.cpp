@@ -249,7 +249,7 @@ class Assembler : private Operands {
     for (Number n : invariants()) {
       if (definition(n).kind == Definition::Kind::constant) in_register(n);
       for (const Instruction& i : program().instructions)
-        if (i.to == n) emit(i);  // it spreads a number
+        if (i.code == Code::spread && i.to == n) emit(i);
       keep(n);
     }
   }
