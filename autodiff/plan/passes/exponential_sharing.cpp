@@ -24,6 +24,7 @@ class Sharing {
   }
 
   Graph run() {
+    if (known_.empty()) return graph_;
     for (Id id = 0; id < graph_.nodes.size(); ++id) {
       const Value& value = graph_.nodes[id];
       const auto shared =
