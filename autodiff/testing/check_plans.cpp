@@ -11,8 +11,8 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
-#include "autodiff/plan/executor.hpp"
 #include "autodiff/plan/code/small_graphs.hpp"
+#include "autodiff/plan/executor.hpp"
 #include "autodiff/plan/stages.hpp"
 #include "autodiff/tape.hpp"
 
