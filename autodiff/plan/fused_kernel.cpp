@@ -92,7 +92,8 @@ void FusedKernel::compute(const void* const* from, const void** operands, void* 
   for (const FusedPhase& phase : phases_) {
     for (int i : phase.writes) {
       const int output = instructions_[static_cast<std::size_t>(i)].output;
-      results[i] = output >= 0 ? static_cast<T*>(outputs[output]) + at : registers + register_of_[i] * block;
+      results[i] = output >= 0 ? static_cast<T*>(outputs[output]) + at
+                               : registers + register_of_[static_cast<std::size_t>(i)] * block;
     }
     if (phase.call < 0) {
       run_code(phase, from, operands, n, buffers);

@@ -228,7 +228,7 @@ class Assembler : private Operands {
   // r13 counts the bytes that are done, of which r14 are in whole packs; r15 are left for the last round.
   void loop_over_arrays() {
     push(r13), push(r14), push(r15);
-    mov(r14, rdx), mov(r15, rdx), and_(r14, -static_cast<int>(pack_bytes)), and_(r15, pack_bytes - 1);
+    mov(r14, rdx), mov(r15, rdx), and_(r15, static_cast<std::uint32_t>(pack_bytes - 1)), sub(r14, r15);
     keep_invariants();
     keep_pointers(program().reads.size() + program().writes.size());
     Xbyak::Label round, rest, end;
@@ -236,11 +236,11 @@ class Assembler : private Operands {
     test(r14, r14), jz(rest, T_NEAR);
     L(round);
     begin_round(false), emit_all();
-    add(r13, static_cast<int>(pack_bytes)), cmp(r13, r14), jb(round, T_NEAR);
+    add(r13, static_cast<std::uint32_t>(pack_bytes)), cmp(r13, r14), jb(round, T_NEAR);
     L(rest);
     test(r15, r15), jz(end, T_NEAR);
     shr(r15d, size_of(program().instructions.back().dtype) == 8 ? 3 : 2);
-    mov(eax, -1), bzhi(eax, eax, r15d), kmovw(k1, eax);
+    mov(eax, ~std::uint32_t{0}), bzhi(eax, eax, r15d), kmovw(k1, eax);
     begin_round(true), emit_all();
     L(end);
     pop(r15), pop(r14), pop(r13);
