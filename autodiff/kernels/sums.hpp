@@ -13,6 +13,10 @@ namespace wengert {
 // The number of terms of a chain. It adds 16 roundings to those of the tree, which costs a sixteenth of what chains do.
 inline constexpr Index chain_length = 16;
 
+// Up to so many neighbours are added one after the other.
+inline constexpr Index few_terms = 8;
+static_assert(few_terms <= most_unrolled);
+
 namespace detail {
 
 template <class T, std::size_t N>
@@ -112,7 +116,7 @@ T sum_few(const T* x, Index n, const Terms& terms) {
 // The sum of n neighbours: of terms of four registers, then over the lanes. A function of the values and n alone.
 template <class T, class Terms = PlainTerms<T>>
 T sum_neighbours(const T* x, Index n, const Terms& terms = {}) {
-  if (n <= 8) return detail::sum_few(x, n, terms);
+  if (n <= few_terms) return detail::sum_few(x, n, terms);
   const auto sums = sum_pairwise<T, 4>(n / (4 * simd::lanes<T>), detail::register_of(x, terms));
   return detail::fold_neighbours<T>(sums, x, n, terms);
 }
@@ -124,7 +128,7 @@ void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin
   Index at = begin(from);
   for (Index g = from; g < to; ++g) {
     const Index end = begin(g + 1), n = end - at, length = n / (4 * simd::lanes<T>);
-    if (n <= 8 || length > chain_length) {
+    if (n <= few_terms || length > chain_length) {
       sums[g - from] = sum_neighbours(x + at, n, terms);
     } else {
       const auto chain = detail::chain<T, 4>(0, length, detail::register_of(x + at, terms));
@@ -134,7 +138,8 @@ void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin
   }
 }
 
-// out[i] = the sum of the n neighbours of line i, n <= 8: sum_neighbours() of each, without calls and with n known.
+// out[i] = the sum of the n neighbours of line i, n <= few_terms: sum_neighbours() of each, without calls and with n
+// known.
 template <class T>
 void sum_short_lines(const T* x, Index lines, Index n, T* out) {
   if (n == 0) std::fill_n(out, lines, T(0));

@@ -48,9 +48,9 @@ const Op& log_op();
 const Op& sigmoid_op();
 const Op& silu_op();
 const Op& matmul_op();  // MatmulOptions
-const Op& sum_op();     // ReductionArguments
+const Op& sum_op();
 const Op& max_op();
-const Op& logsumexp_op();  // as well, both
+const Op& logsumexp_op();  // ReductionArguments, all three
 const Op& softmax_op();
 const Op& log_softmax_op();  // AxisArgument, both
 

@@ -28,7 +28,7 @@ T sum_share_of_neighbours(const Run& run, const Grouping& grouping, Index share,
   return waiting[0];
 }
 
-// The sums of a run, [outer, inner], of what terms(o) makes of the elements at outer index o; `partials` are
+// The sums of a run, [outer, inner], of what terms_at(o) makes of the elements at outer index o; `partials` are
 // run.partial_sums() slots of [inner].
 template <class T, class TermsAt>
 void sum_run(const Run& run, const T* x, T* out, T* partials, const TermsAt& terms_at) {
@@ -37,7 +37,7 @@ void sum_run(const Run& run, const T* x, T* out, T* partials, const TermsAt& ter
   const Index reduced = run.reduced();
   if (grouping.groups == 1) {
     parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
-      if (plain && run.inner == 1 && reduced <= most_unrolled)
+      if (plain && run.inner == 1 && reduced <= few_terms)
         return sum_short_lines(x + begin * reduced, end - begin, reduced, out + begin);
       for (Index o = begin; o < end; ++o)
         sum_rows(x + o * reduced * run.inner, reduced, run.inner, out + o * run.inner, terms_at(o));

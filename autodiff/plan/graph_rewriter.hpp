@@ -25,7 +25,7 @@ class GraphRewriter {
     for (Id& operand : value.operands) operand = now_[operand];
     return value;
   }
-  Id moved_id(Id id) const { return now_[id]; }
+  Id now(Id old) const { return now_[old]; }  // where a node is that was put
   Id add(Value value) {
     to.nodes.push_back(std::move(value));
     return static_cast<Id>(to.nodes.size() - 1);

@@ -126,6 +126,8 @@ BOOST_AUTO_TEST_CASE(known_ops_state_their_arguments) {
   };
   check(matmul_op(), "matmul", MatmulOptions{});
   check(sum_op(), "sum", ReductionArguments{});
+  check(max_op(), "max", ReductionArguments{});
+  check(logsumexp_op(), "logsumexp", ReductionArguments{});
   check(softmax_op(), "softmax", AxisArgument{});
   check(log_softmax_op(), "log_softmax", AxisArgument{});
   check(cumsum_op(), "cumsum", CumsumArguments{});
@@ -143,6 +145,9 @@ BOOST_AUTO_TEST_CASE(known_ops_state_their_arguments) {
   check(draw_index_op(), "draw_index", DrawArguments<IndexSettings>{});
   check(add_op(), "add", NoArguments{});
   check(mul_op(), "mul", NoArguments{});
+  for (const auto& [op, name] :
+       {std::pair(&exp_op(), "exp"), std::pair(&log_op(), "log"), std::pair(&sign_op(), "sign")})
+    check(*op, name, NoArguments{});
   check(sigmoid_op(), "sigmoid", NoArguments{});
   check(silu_op(), "silu", NoArguments{});
   check(identity_op(), "identity", NoArguments{});

@@ -63,7 +63,7 @@ std::optional<Elements> InstructionsOfOps::sum(const AxisList& axes, const Shape
   const Index lanes = static_cast<Index>(lanes_of(dtype));
   bool chains = true;
   visit_runs(axes, shape, [&](const Run& run, bool) {
-    const Index longest = run.inner > 1 ? chain_length : std::max<Index>(8, 4 * lanes * chain_length);
+    const Index longest = run.inner > 1 ? chain_length : std::max<Index>(few_terms, 4 * lanes * chain_length);
     chains = chains && run.partial_sums(dtype).groups == 1 && run.reduced() <= longest;
   });
   if (!chains) return {};
@@ -71,7 +71,7 @@ std::optional<Elements> InstructionsOfOps::sum(const AxisList& axes, const Shape
     Elements sums;
     for (Index o = 0; o < run.outer; ++o) {
       const Elements terms = stretch(x, o * run.reduced() * run.inner, run.reduced() * run.inner);
-      const bool neighbours = run.inner == 1 && run.reduced() > 8;
+      const bool neighbours = run.inner == 1 && run.reduced() > few_terms;
       const Elements total =
           neighbours ? sum_of_neighbours(terms, dtype) : chain(terms, 0, run.inner, run.inner, dtype);
       sums.insert(sums.end(), total.begin(), total.end());
@@ -88,7 +88,7 @@ Elements InstructionsOfOps::chain(const Elements& x, Index at, Index count, Inde
     total = combined(Code::add, dtype, {total, stretch(x, at, count)});
   return total;
 }
-// sum_neighbours() of more than 8: four packs side by side, the packs after them, and the lanes of it all.
+// sum_neighbours() of more than few_terms: four packs side by side, the packs after them, and the lanes of it all.
 Elements InstructionsOfOps::sum_of_neighbours(const Elements& x, Dtype dtype) {
   const auto add = [&](const Elements& a, const Elements& b) { return combined(Code::add, dtype, {a, b}); };
   const Index n = static_cast<Index>(x.size()), lanes = static_cast<Index>(lanes_of(dtype)), whole = 4 * lanes;

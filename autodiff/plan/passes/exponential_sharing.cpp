@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
@@ -79,7 +77,7 @@ class Sharing {
   }
   // What `id` computes of x, which comes later in the graph, once more; equal nodes are merged afterwards.
   Id again(Id id, Id x) {
-    if (id == x) return result_.moved_id(x);
+    if (id == x) return result_.now(x);
     const Value& value = graph_.nodes[id];
     if (value.is_leaf()) return result_.add(value);
     std::vector<Id> operands;
