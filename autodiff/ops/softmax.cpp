@@ -125,7 +125,8 @@ struct Exponentials {
   }
 };
 
-// The order is that of sum(), so that plans may add up exponentials that the derivative needs as well.
+// The order is that of sum(), so that plans may add up exponentials that the derivative needs as well. `scratch` is
+// [outer, inner], and run.partial_sums() slots of [inner].
 template <class T>
 void log_of_sums(const Run& run, const T* x, T* out, T* scratch) {
   T *centres = scratch, *partials = scratch + run.outer * run.inner;
