@@ -19,14 +19,16 @@ namespace {
 // The plan is made of steps, some of them with code where there are packs, and gives the bits of an eager tape.
 void check_fused(const PlanFunction& f, const Arrays& given, const std::string& what, bool code = has_packs) {
   const plan::code::StepsAlone alone;
-  Plan plan = compile(f, types_of(given), {}, given[0].dtype());
-  const auto steps = plan.steps();
-  const bool has_code = std::any_of(steps.begin(), steps.end(), [](const Plan::StepInfo& step) {
-    return step.kernel.find("in code") != std::string::npos;
-  });
-  BOOST_TEST(has_code == code, what << (code ? " has no code" : " has code"));
   const Arrays wanted = eagerly(f, given, given[0].dtype());
-  for (int i = 0; i < 2; ++i) check_bits(run(plan, given), wanted, what);
+  for (bool split_rows : {true, false}) {
+    Plan plan = compile(f, types_of(given), {.split_rows = split_rows}, given[0].dtype());
+    const auto steps = plan.steps();
+    const bool has_code = std::any_of(steps.begin(), steps.end(), [](const Plan::StepInfo& step) {
+      return step.kernel.find("in code") != std::string::npos;
+    });
+    BOOST_TEST(has_code == code, what << (code ? " has no code" : " has code"));
+    for (int i = 0; i < 2; ++i) check_bits(run(plan, given), wanted, what);
+  }
 }
 
 std::vector<Index> sizes() {

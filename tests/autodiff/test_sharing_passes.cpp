@@ -47,6 +47,13 @@ BOOST_AUTO_TEST_CASE(logsumexp_shares_the_exponentials_of_its_derivative) {
                        exp(z - where(equal(largest, 0), 0, largest))};
   };
   BOOST_TEST(count(shared(others), "logsumexp") == 1);
+  // Over axes apart, where the op takes logarithms in between: neither, by the bits of both.
+  const PlanFunction apart = [](Vars in) {
+    const auto value = [](Var z) { return sum(logsumexp(z, {0, 2})); };
+    return std::vector{value(in[0]), grad(value(in[0]), in[0])};
+  };
+  const Array cube = random_array(Dtype::f64, {3, 5, 7}, 1);
+  BOOST_TEST(count(rewritten(graph_of(apart, {cube.type()}, Dtype::f64), {}, Keeps::bits), "logsumexp") == 1);
   // What infinities and NaN come to.
   const double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
   const Array rows =
