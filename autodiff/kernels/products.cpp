@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/kernels/tiles.hpp"
@@ -56,17 +57,17 @@ void narrow(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, S
 template <class T>
 inline constexpr Index deep_elements = 64 * 2 * 64 / static_cast<Index>(sizeof(T));
 
-// Terms of a chain that are added at a time: as many as let two registers' columns of b stay in half of the L1 cache.
+// Terms of a chain that are added at a time: a tile's rows of a stay in the L1 cache, and its sums wait seldom.
 template <class T>
-constexpr Index piece = 1024 / static_cast<Index>(sizeof(T));
+constexpr Index piece = 2048 / static_cast<Index>(sizeof(T));
 
 // True for products that read rows so far apart that tiles would wait for memory: a MB of rows a page or more apart, or
-// more than what a large L2 cache holds beside the result.
+// more than what a large L2 cache holds.
 template <class T>
 bool worth_copying(Index k, Strided<const T> a, Strided<const T> b) {
   constexpr Index page = 4096, megabyte = Index{1} << 20;
   const Index apart = std::max(b.row, a.column) * static_cast<Index>(sizeof(T));
-  return apart * k > (apart >= page ? megabyte : megabyte / 2 * 3);
+  return apart * k > (apart >= page ? megabyte : 2 * megabyte);
 }
 
 // Copies of a's rows and b's columns as tiles read them: those of one tile side by side, one tile after the other. Rows
@@ -115,30 +116,45 @@ void copy_right(Index n, Index k, Strided<const T> b, T* packed) {
   }
 }
 
-// A piece of k after the other, with copies of what its tiles read; sums wait in out, so that a chain goes on where it
-// stopped.
+// Room for copies of a few tiles' rows of a and of many columns of b. A thread keeps it: it is large for a stack.
+template <class T>
+struct Copies {
+  static constexpr Index rows = 4 * tiles::tile_rows<T, 2>, columns = 512;
+
+  alignas(alignment) std::array<T, static_cast<std::size_t>(rows* piece<T>)> left;
+  alignas(alignment) std::array<T, static_cast<std::size_t>(columns* piece<T>)> right;
+};
+template <class T>
+Copies<T>& copies_of_thread() {
+  thread_local const auto copies = std::make_unique_for_overwrite<Copies<T>>();
+  return *copies;
+}
+
+// Some columns after the other, of them a piece of k after the other; sums wait in out, so that a chain goes on where
+// it stopped. Tiles go along the rows of out, since these may lie pages apart.
 template <class T>
 void multiply_by_pieces(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
-  constexpr Index width = 2 * lanes<T>, height = tiles::tile_rows<T, 2>;
-  constexpr Index rows = large_block.rows / height * height, columns = 4 * width;
-  alignas(alignment) std::array<T, static_cast<std::size_t>(rows * piece<T>)> left;
-  alignas(alignment) std::array<T, static_cast<std::size_t>(columns * piece<T>)> right;
-  const Index pieces = (k + piece<T> - 1) / piece<T>, even = (k + pieces - 1) / pieces;
-  for (Index begin = 0; begin < k; begin += even)
-    for (Index top = 0; top < m; top += rows) {
-      const Index count = std::min(even, k - begin), bottom = std::min(m, top + rows);
-      copy_left(bottom - top, count, a.at(top, begin), left.data());
-      for (Index side = 0; side < n; side += columns) {
-        const Index end = std::min(n, side + columns);
-        copy_right(end - side, count, b.at(begin, side), right.data());
-        for (Index j = side; j < end; j += width)
-          for (Index i = top; i < bottom; i += height) {
-            for (Index next = i + height; next < std::min(i + 2 * height, bottom); ++next)
-              fetch_row<true>(out.at(next, j).data, width);
-            tiles::any_panel(std::min(height, bottom - i), std::min(width, end - j), count,
-                             Strided<const T>{left.data() + (i - top) * count, 1, height},
-                             right.data() + (j - side) * count, width, out.at(i, j).data, out.row, begin > 0);
-          }
+  constexpr Index width = 2 * lanes<T>, height = tiles::tile_rows<T, 2>, rows = Copies<T>::rows;
+  auto& [left, right] = copies_of_thread<T>();
+  const Index deep = even_part(k, piece<T>, 1), wide = even_part(n, Copies<T>::columns, width);
+  const auto row_of_tiles = [&](Index i, Index bottom, Index side, Index end, Index count, bool resume) {
+    const T* from = left.data() + i % rows * count;
+    for (Index j = side; j < end; j += width) {
+      if (j + width < end)
+        for (Index next = i; next < bottom; ++next) fetch_row<true>(out.at(next, j + width).data, width);
+      tiles::any_panel(bottom - i, std::min(width, end - j), count, Strided<const T>{from, 1, height},
+                       right.data() + (j - side) * count, width, out.at(i, j).data, out.row, resume);
+    }
+  };
+  for (Index side = 0; side < n; side += wide)
+    for (Index begin = 0; begin < k; begin += deep) {
+      const Index count = std::min(deep, k - begin), end = std::min(n, side + wide);
+      copy_right(end - side, count, b.at(begin, side), right.data());
+      for (Index top = 0; top < m; top += rows) {
+        const Index bottom = std::min(m, top + rows);
+        copy_left(bottom - top, count, a.at(top, begin), left.data());
+        for (Index i = top; i < bottom; i += height)
+          row_of_tiles(i, std::min(bottom, i + height), side, end, count, begin > 0);
       }
     }
 }
@@ -196,6 +212,13 @@ namespace {
 // Below this many multiply-adds a product is not worth waking the team for.
 constexpr Index serial_work = Index{1} << 16;
 
+// body(rectangle) on all threads, if there are so many multiply-adds, or on one.
+template <class Body>
+void share_out(const Slices& slices, Index work, Body&& body) {
+  const Index all = slices.count(), shares = work < serial_work ? 1 : std::min<Index>(threads(), all);
+  parallel_for(shares, [&](Index s) { body(slices.run(all * s / shares, all * (s + 1) / shares)); });
+}
+
 // Rows of b side by side, where its columns are.
 template <class T>
 void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
@@ -208,9 +231,9 @@ void pack_rows(Index n, Index k, Strided<const T> b, T* packed) {
 
 template <class T>
 ProductBlock product_block(Index m, Index n, Index k) {
-  constexpr Index cached = Index{1} << 20;  // bytes: half of a large L2 cache
-  if (m > 64 && n * k * static_cast<Index>(sizeof(T)) > cached) return large_block;
-  return {64, m >= 128 ? n : 128};
+  constexpr Index cache = Index{1} << 20;  // bytes of L2
+  if (m > 64 && n * k * static_cast<Index>(sizeof(T)) > cache) return large_block;
+  return {72, m >= 128 ? n : 128};
 }
 
 // Large blocks copy b as they read it, and exchange rows and columns on the way.
@@ -227,18 +250,12 @@ void multiply(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b,
     pack_rows(n, k, b, packed);
     b = {packed, n, 1};
   }
-  const ProductBlock size = product_block<T>(m, n, k);
-  const Index rows = size.rows, columns = size.columns;  // Clang's lambdas capture no structured bindings
-  const Index down = (m + rows - 1) / rows, across = (n + columns - 1) / columns;
-  const auto block = [&](Index task) {
-    const Index i = task % down * rows, j = task / down * columns;  // the same columns of b as long as possible
-    const Index height = std::min(rows, m - i), width = std::min(columns, n - j);
-    multiply_tiles(height, width, k, a.at(i, 0), b.at(0, j), out.at(i, j));
-  };
-  if (m * n * k < serial_work)
-    for (Index task = 0; task < down * across; ++task) block(task);
-  else
-    parallel_for(down * across, block);
+  share_out(Slices(m, n), m * n * k, [&](const Rectangle& part) {
+    for_each_block(part, product_block<T>(m, n, k), [&](const Rectangle& block) {
+      multiply_tiles(block.height(), block.width(), k, a.at(block.top, 0), b.at(0, block.left),
+                     out.at(block.top, block.left));
+    });
+  });
 }
 
 template <class T>
@@ -265,15 +282,12 @@ constexpr Index stack_rows = 64, stack_columns = 128;
 template <class T>
 void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Index b_step,
                     Strided<T> out, Index out_step, T* packed) {
-  const Index all = count * n, rows = stack_rows, columns = stack_columns / n * n;
+  const Index all = count * n, columns = stack_columns / n * n;
   for (Index s = 0; s < count; ++s)
     for (Index p = 0; p < k; ++p)
       for (Index j = 0; j < n; ++j) packed[p * all + s * n + j] = b.data[s * b_step + p * b.row + j * b.column];
-  const Index down = (m + rows - 1) / rows, across = (all + columns - 1) / columns;
-  const auto block = [&](Index task) {
+  const auto block = [&](Index i, Index height, Index left, Index width) {
     alignas(alignment) std::array<T, stack_rows * stack_columns> product;
-    const Index i = task / across * rows, left = task % across * columns;
-    const Index height = std::min(rows, m - i), width = std::min(columns, all - left);
     multiply_tiles(height, width, k, a.at(i, 0), Strided<const T>{packed + left, all, 1},
                    Strided<T>{product.data(), width, 1});
     T* to = out.at(i, 0).data + left / n * out_step;
@@ -281,10 +295,11 @@ void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, 
     for (Index s = 0; s < width / n; ++s)
       copy_columns(height, n, product.data() + s * n, width, to + s * out_step, out.row);
   };
-  if (m * all * k < serial_work)
-    for (Index task = 0; task < down * across; ++task) block(task);
-  else
-    parallel_for(down * across, block);
+  share_out(Slices(m, all, (16 + n - 1) / n * n), m * all * k, [&](const Rectangle& part) {
+    for (Index i = part.top; i < part.bottom; i += stack_rows)
+      for (Index left = part.left; left < part.right; left += columns)
+        block(i, std::min(stack_rows, part.bottom - i), left, std::min(columns, part.right - left));
+  });
 }
 
 template <class T>

@@ -6,6 +6,8 @@
 // block of one row sums in another order than the same row among others, so that a sample would depend on its batch. It
 // is at hand (multiply_blas) for what has no rows to keep apart, and as a second opinion in tests.
 #pragma once
+#include <algorithm>
+
 #include "autodiff/dtype.hpp"
 #include "autodiff/kernels/groups.hpp"
 
@@ -26,7 +28,7 @@ struct Strided {
 inline constexpr Index longest_chain = 4096, deep_chain = 512;
 
 // out[m,n] = a[m,k] b[k,n]; the rows of out are contiguous (out.column == 1) and the rows of b or, at the cost of an
-// exchange, its columns (b.column == 1 or b.row == 1). One thread, of whose stack large products take some 300 kB.
+// exchange, its columns (b.column == 1 or b.row == 1). One thread, which keeps 1.1 MB for its large products.
 template <class T>
 void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out);
 
@@ -34,15 +36,58 @@ void multiply_tiles(Index m, Index n, Index k, Strided<const T> a, Strided<const
 template <class T>
 void multiply_blas(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out);
 
-// Rows and columns of a product that a thread computes at a time: small enough to share out evenly and to keep its rows
-// of a and out in the L2 cache; of few rows some columns, so that each thread reads its part of b alone.
+// Elements of a result: rows [top, bottom), columns [left, right).
+struct Rectangle {
+  Index top, bottom, left, right;
+
+  Index height() const { return bottom - top; }
+  Index width() const { return right - left; }
+};
+
+// Slices of a result [m, n], in runs of which threads share it evenly: some columns each, so that a thread reads its
+// part of b alone; or, where there are more rows than columns, some rows.
+class Slices {
+ public:
+  // Of whole tiles and registers; `columns` is another number of columns of a slice.
+  Slices(Index m, Index n, Index columns = 16) : m_(m), n_(n), size_(m > n ? 12 : columns) {}
+  Index count() const { return m_ == 0 || n_ == 0 ? 0 : (std::max(m_, n_) + size_ - 1) / size_; }
+  // Slices [begin, end).
+  Rectangle run(Index begin, Index end) const {
+    if (m_ > n_) return {begin * size_, std::min(m_, end * size_), 0, n_};
+    return {0, m_, begin * size_, std::min(n_, end * size_)};
+  }
+
+ private:
+  Index m_, n_, size_;
+};
+
+// The most rows and columns of a product that a thread computes at a time: multiples of tile_block's, or all.
 struct ProductBlock {
   Index rows, columns;
 };
-// The block of products whose operands outgrow that cache: more rows, so that b is not read too often.
-inline constexpr ProductBlock large_block{132, 256};
+inline constexpr ProductBlock tile_block{12, 64}, large_block{528, 512};
+
+// About equal parts of a size, no larger than `most`, in steps of `step`: few elements are not left to a part of their
+// own.
+inline Index even_part(Index size, Index most, Index step) {
+  const Index count = std::max<Index>(1, (size + most - 1) / most), each = (size + count - 1) / count;
+  return std::max<Index>(1, (each + step - 1) / step * step);
+}
+
+// Blocks whose rows of a and out stay in the L2 cache; of few rows some columns, so that these of b stay there. Where b
+// outgrows it, multiply_tiles() copies it in pieces: the more rows and columns, the less often.
 template <class T>
 ProductBlock product_block(Index m, Index n, Index k);
+
+// body(block) for each block of a rectangle.
+template <class Body>
+void for_each_block(const Rectangle& all, ProductBlock most, Body&& body) {
+  const Index rows = even_part(all.height(), most.rows, tile_block.rows),
+              columns = even_part(all.width(), most.columns, tile_block.columns);
+  for (Index left = all.left; left < all.right; left += columns)  // the same columns of b as long as possible
+    for (Index top = all.top; top < all.bottom; top += rows)
+      body(Rectangle{top, std::min(all.bottom, top + rows), left, std::min(all.right, left + columns)});
+}
 
 // The product over all threads. `packed` holds pack_size(m, n, k, b) elements.
 template <class T>

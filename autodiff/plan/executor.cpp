@@ -102,14 +102,11 @@ Frame Executor::frame_of(int thread) {
 }
 
 void Executor::run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier) {
-  const auto run = [&](const Step& step, Index begin, Index end) {
-    for (Index task = begin; task < end; ++task) step.run(frame, task);
-  };
   bool together = true;  // whether all threads have seen what was written so far
   for (const auto& step : steps) {
     const Index tasks = step->tasks();
     if (threads == 1 || is_serial(*step, threads)) {
-      if (thread == 0) run(*step, 0, tasks);
+      if (thread == 0) step->run(frame);
       together = false;
       continue;
     }
@@ -117,7 +114,7 @@ void Executor::run_steps(const Steps& steps, const Frame& frame, int thread, int
     if (step->is_loop())
       step->run_together(frame, thread, threads, barrier);
     else
-      run(*step, tasks * thread / threads, tasks * (thread + 1) / threads);
+      step->run(frame, tasks * thread / threads, tasks * (thread + 1) / threads);
     barrier.wait();
     together = true;
   }
@@ -136,13 +133,12 @@ void Executor::run_ranges(const Stage& stage, Frame frame, int thread, int threa
       first = stage.shares * thread / threads * units, last = stage.shares * (thread + 1) / threads * units;
   for (Index unit = first; unit < last; ++unit) {
     const Variant& variant = range(stage, unit, frame.begin);
-    for (const auto& step : variant.steps)
-      for (Index task = 0, tasks = step->tasks(); task < tasks; ++task) step->run(frame, task);
+    for (const auto& step : variant.steps) step->run(frame);
   }
 }
 
 void Executor::work(int thread, int threads, Barrier& barrier) {
-  if (only_step_ != nullptr && threads == 1) return only_step_->run(frame_of(0), 0);
+  if (only_step_ != nullptr && threads == 1) return only_step_->run(frame_of(0));
   for (const Stage& stage : schedule_.stages) {
     Frame frame = frame_of(thread);
     run_steps(stage.whole, frame, thread, threads, barrier);

@@ -18,7 +18,7 @@ class Profile {
   void begin_run() { ++runs_; }
   void run(const Step& step, const Frame& frame) {
     const auto start = std::chrono::steady_clock::now();
-    for (Index task = 0, tasks = step.tasks(); task < tasks; ++task) step.run(frame, task);
+    step.run(frame);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     Entry& entry = kernels_[step.kernel()];
     entry.seconds.resize(runs_, 0);

@@ -51,12 +51,12 @@ struct Operand {
 class Step {
  public:
   virtual ~Step() = default;
-  // Tasks are independent and may go to different threads, in any order.
+  // Tasks are independent; neighbours go to one thread, which runs tasks [begin, end) as one where that is possible.
   virtual Index tasks() const = 0;
-  virtual void run(const Frame& frame, Index task) const = 0;
-  virtual void run_whole(const Frame& frame) const {  // all tasks, as one where that is possible
-    for (Index task = 0, count = tasks(); task < count; ++task) run(frame, task);
-  }
+  virtual void run(const Frame& frame, Index begin, Index end) const = 0;
+  void run(const Frame& frame) const { run(frame, 0, tasks()); }
+  // All of it on this thread, loops too as an eager tape would run them: after an error.
+  virtual void run_whole(const Frame& frame) const { run(frame); }
   // A loop: one task, which all threads of a team may run together instead, meeting at the barrier.
   virtual bool is_loop() const { return false; }
   virtual bool gains_from(int /*threads*/) const { return false; }

@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(wide_layers) {
     for (const bool transposed : {false, true}) {
       if (SANITIZED && (dtype == Dtype::f64) != transposed) continue;
       BOOST_CHECK_NO_THROW(check(
-          {500, 600, 610, {"tanh", tanh}, true, transposed, Layer::Weight::parameter, Layer::Mask::elements, dtype}));
+          {500, 1030, 610, {"tanh", tanh}, true, transposed, Layer::Weight::parameter, Layer::Mask::elements, dtype}));
     }
 }
 

@@ -191,6 +191,34 @@ BOOST_AUTO_TEST_CASE(blas_takes_rows_and_columns_of_one) {
   BOOST_TEST(dot[0] == 31);
 }
 
+BOOST_AUTO_TEST_CASE(threads_and_blocks_cover_a_result_once_and_evenly) {
+  for (const Index m : {1, 2, 11, 41, 64, 73, 325, 530})
+    for (const Index n : {1, 3, 16, 17, 127, 325, 1051})
+      for (const Index step : {16, 18})
+        for (Index threads = 1; threads <= 5; ++threads) {
+          const Slices slices(m, n, step);
+          std::vector<int> seen(static_cast<std::size_t>(m * n), 0);
+          Index least = m * n, most = 0;
+          for (Index t = 0; t < threads; ++t) {
+            const Rectangle part = slices.run(slices.count() * t / threads, slices.count() * (t + 1) / threads);
+            least = std::min(least, part.height() * part.width());
+            most = std::max(most, part.height() * part.width());
+            for_each_block(part, {72, 128}, [&](const Rectangle& block) {
+              BOOST_TEST((block.height() <= 72 && block.width() <= 128));
+              for (Index i = block.top; i < block.bottom; ++i)
+                for (Index j = block.left; j < block.right; ++j) ++seen[static_cast<std::size_t>(i * n + j)];
+            });
+          }
+          BOOST_TEST((std::count(seen.begin(), seen.end(), 1) == m * n), m << " x " << n << ", " << threads);
+          const Index slice = m > n ? 12 * n : step * m;  // and the last one may be short
+          BOOST_TEST(most - least <= 2 * slice, m << " x " << n << ", " << threads);
+        }
+  // Blocks of 512 columns at most: three of 351 rather than one of 27 after two.
+  std::vector<Index> widths;
+  for_each_block({0, 12, 0, 1051}, large_block, [&](const Rectangle& block) { widths.push_back(block.width()); });
+  BOOST_TEST(widths == (std::vector<Index>{384, 384, 283}));
+}
+
 BOOST_AUTO_TEST_CASE(groups_cover_the_rows_once) {
   for (Index rows = 0; rows < 100'000; rows += rows < 300 ? 1 : 53 + rows / 8)
     for (Index bytes : {Index{4}, Index{4096}, Index{1} << 17, Index{1} << 24}) {

@@ -104,3 +104,30 @@ BOOST_AUTO_TEST_CASE(a_little_work_is_one_range) {
   Plan plan = compile(f, {{Dtype::f32, {1000, 2}}});
   BOOST_TEST(ranges_of(plan) == 1);
 }
+
+// Sums over the rows of each of a stack, of networks that see one batch, say.
+BOOST_AUTO_TEST_CASE(stacks_are_summed_over_rows) {
+  const auto f = [](Vars in) {
+    const Var x = in[0], y = tanh(matmul(x, in[1])), z = sin(matmul(x, in[2]));
+    return std::vector<Var>{matmul(y, z, {.transpose_a = true}), sum(y, 1)};
+  };
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64})
+    for (const Index rows : {300, 1000})
+      for (const Index width : {3, 40}) {
+        const Arrays inputs{random_array(dtype, {rows, 4}, 1), random_array(dtype, {3, 4, width}, 2),
+                            random_array(dtype, {3, 4, width}, 3)};
+        Plan plan = compile(f, types_of(inputs), {}, dtype);
+        const auto steps = plan.steps();
+        BOOST_TEST(std::any_of(steps.begin(), steps.end(), [](const Plan::StepInfo& step) {
+          return step.kernel.find("product over rows") != std::string::npos;
+        }));
+        const Arrays wanted = eagerly(f, inputs, dtype);
+        for (const int threads : {1, 2, 3, 4}) {
+          const Threads team(threads);
+          const plan::ShareEveryStep every;
+          const Arrays got = run(plan, inputs);
+          for (std::size_t i = 0; i < wanted.size(); ++i)
+            BOOST_TEST(same_bits(got[i], wanted[i]), rows << " rows, output " << i << ", " << threads << " threads");
+        }
+      }
+}

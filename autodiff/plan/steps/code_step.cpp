@@ -33,7 +33,7 @@ class CodeStep final : public Step {
     return fmt::format("machine code of {} operations{}{}", program().operations(), also(program().loops(), "loop"),
                        also(program().sites.size(), "call"));
   }
-  void run(const Frame& frame, Index) const override {
+  void run(const Frame& frame, Index, Index) const override {
     auto* pointers = reinterpret_cast<const void**>(frame.scratch);
     for (std::size_t i = 0; i < arrays_.size(); ++i)
       pointers[i] = arrays_[i].fixed != nullptr ? arrays_[i].fixed : frame.at(arrays_[i].address);

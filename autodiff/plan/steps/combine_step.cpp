@@ -20,8 +20,8 @@ class CombineStep final : public Step {
   std::string kernel() const override {
     return fmt::format("tree of {} partial sums, {}", count_, to_string(output_.type));
   }
-  void run(const Frame& frame, Index task) const override {
-    const Index size = output_.type.shape.size(), begin = task * piece, end = std::min(size, begin + piece);
+  void run(const Frame& frame, Index first, Index last) const override {
+    const Index size = output_.type.shape.size(), begin = first * piece, end = std::min(size, last * piece);
     dispatch_float(output_.type.dtype, [&]<class T>() {
       T* from = partials_.in<T>(frame);
       combine(from, count_, size, begin, end);

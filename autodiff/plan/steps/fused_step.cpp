@@ -20,10 +20,10 @@ class FusedStep final : public Step {
   Index tasks() const override { return std::max<Index>(1, (kernel_.size() + piece - 1) / piece); }
   std::size_t scratch_bytes() const override { return kernel_.scratch_bytes(); }
   std::string kernel() const override { return fmt::format("chain of {}, {}", kernel_.text(), to_string(type_)); }
-  void run(const Frame& frame, Index task) const override {
+  void run(const Frame& frame, Index begin, Index end) const override {
     const Pointers pointers(frame, from_, to_);
-    kernel_.run(pointers.operands.data(), pointers.outputs.data(), task * piece,
-                std::min(kernel_.size(), (task + 1) * piece), frame.scratch);
+    kernel_.run(pointers.operands.data(), pointers.outputs.data(), begin * piece, std::min(kernel_.size(), end * piece),
+                frame.scratch);
   }
 
  private:

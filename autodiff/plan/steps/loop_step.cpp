@@ -28,7 +28,7 @@ class LoopStep final : public Step {
   std::string inside() const override { return run_->explain(); }
   std::size_t bytes() const override { return run_->bytes(); }
 
-  void run(const Frame& frame, Index) const override {
+  void run(const Frame& frame, Index, Index) const override {
     Barrier alone(1);
     run_together(frame, 0, 1, alone);
   }

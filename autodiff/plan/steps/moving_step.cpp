@@ -57,8 +57,8 @@ class MovingStep final : public Step {
   }
   Index tasks() const override { return std::max<Index>(1, (runs_ + grain_ - 1) / grain_); }
   std::string kernel() const override { return kernel_; }
-  void run(const Frame& frame, Index task) const override {
-    const Index first = task * grain_, count = std::min(grain_, runs_ - first);
+  void run(const Frame& frame, Index begin, Index end) const override {
+    const Index first = begin * grain_, count = std::min(end * grain_, runs_) - first;
     std::byte* to = frame.at(output_.address) + static_cast<std::size_t>(first) * run_;
     for (const Piece& piece : pieces_) {
       if (piece.operand) {

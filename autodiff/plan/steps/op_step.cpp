@@ -33,16 +33,10 @@ class OpStep final : public Step {
   std::size_t scratch_bytes() const override { return op_->scratch_bytes({types_, attributes_}, output_.type); }
   std::string kernel() const override { return op_->name() + " " + to_string(output_.type); }
 
-  void run(const Frame& frame, Index task) const override {
-    run_from(frame, tasks_ == 1 ? 0 : task * piece_, tasks_ == 1);
-  }
-  void run_whole(const Frame& frame) const override { run_from(frame, 0, true); }
-
- private:
-  static constexpr std::size_t few = 8;  // operands, for which nothing is allocated
-
-  void run_from(const Frame& frame, Index first, bool whole) const {
+  void run(const Frame& frame, Index begin, Index end) const override {
     if (output_.type.shape.size() == 0) return;
+    const bool whole = end - begin == tasks_;
+    const Index first = begin * piece_;
     const std::size_t count = operands_.size();
     std::array<const void*, few> some;
     std::vector<const void*> many(count > few ? count : 0);
@@ -51,8 +45,12 @@ class OpStep final : public Step {
     if (whole)
       compute(frame, first, types_, {data, count}, output_.type);
     else
-      compute_piece(frame, first, {data, count});
+      compute_rows(frame, first, std::min(end * piece_, output_.type.shape[0]) - first, {data, count});
   }
+
+ private:
+  static constexpr std::size_t few = 8;  // operands, for which nothing is allocated
+
   void compute(const Frame& frame, Index first, std::span<const Type* const> types, std::span<const void* const> data,
                const Type& output) const {
     const auto with = [&](const Attributes& attributes) {
@@ -68,7 +66,7 @@ class OpStep final : public Step {
     }
   }
   // Some rows alone, from `first` on.
-  void compute_piece(const Frame& frame, Index first, std::span<const void* const> data) const {
+  void compute_rows(const Frame& frame, Index first, Index rows, std::span<const void* const> data) const {
     const std::size_t count = operands_.size();
     std::array<Type, few> some;
     std::array<const Type*, few> some_pointers;
@@ -77,10 +75,10 @@ class OpStep final : public Step {
     Type* types = count > few ? many.data() : some.data();
     const Type** pointers = count > few ? many_pointers.data() : some_pointers.data();
     for (std::size_t i = 0; i < count; ++i) {
-      types[i] = operands_[i].axis != 0 ? taken(operands_[i], first) : operands_[i].type;
+      types[i] = operands_[i].axis != 0 ? taken(operands_[i], rows) : operands_[i].type;
       pointers[i] = &types[i];
     }
-    compute(frame, first, {pointers, count}, data, taken(output_, first));
+    compute(frame, first, {pointers, count}, data, taken(output_, rows));
   }
 
   // Rows come first in all that has rows.
@@ -88,9 +86,9 @@ class OpStep final : public Step {
     const auto leads = [](const Operand& o) { return o.axis == 0 || o.axis == -o.type.shape.rank(); };
     return output_.axis != 0 && leads(output_) && std::all_of(operands_.begin(), operands_.end(), leads);
   }
-  Type taken(const Operand& whole, Index first) const {
+  static Type taken(const Operand& whole, Index rows) {
     Type type = whole.type;
-    type.shape.set(whole.axis, std::min(piece_, whole.type.shape[whole.axis] - first));
+    type.shape.set(whole.axis, rows);
     return type;
   }
   static std::byte* moved(const Frame& frame, const Operand& operand, Index first) {

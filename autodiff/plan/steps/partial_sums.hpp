@@ -20,13 +20,12 @@ class PartialSumsStep : public Step {
  protected:
   Index held() const { return held_; }  // groups
   Index share_tasks() const { return held_ / groups_of_task_; }
-  // The groups of a task, one after the other: compute(begin, end, slot) is to write the sum of rows [begin, end),
-  // counted from the frame's first one, to a slot; add(to, from) adds a slot to another.
+  // The groups of share tasks [from, to), one after the other: compute(begin, end, slot) is to write the sum of rows
+  // [begin, end), counted from the frame's first one, to a slot; add(to, from) adds a slot to another.
   template <class Compute, class Add>
-  void add_groups(const Frame& frame, Index share_task, Compute&& compute, Add&& add) const {
+  void add_groups(const Frame& frame, Index from, Index to, Compute&& compute, Add&& add) const {
     const Index count = grouping_.groups, first = (frame.begin * count + extent_ - 1) / std::max<Index>(extent_, 1);
-    for (Index i = 0; i < groups_of_task_; ++i) {
-      const Index g = first + share_task * groups_of_task_ + i;
+    for (Index g = first + from * groups_of_task_; g < first + to * groups_of_task_; ++g) {
       const Index begin = group_begin(g, count, extent_) - frame.begin,
                   end = group_begin(g + 1, count, extent_) - frame.begin;
       grouping_.add_group(

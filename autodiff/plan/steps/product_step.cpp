@@ -11,8 +11,8 @@
 namespace wengert::plan {
 namespace {
 
-// A block of a product with a transposed matrix: as much as makes the exchange of rows and columns cheap.
-constexpr Index transposed_rows = 256, transposed_columns = 128;
+// Of a product with a transposed matrix: as much as makes the exchange of rows and columns cheap.
+constexpr ProductBlock transposed_block{252, 128};
 
 // Asks for values that another thread has just written: tiles would wait for them line by line.
 template <class T>
@@ -24,7 +24,7 @@ void fetch(const T* values, Index count) {
 struct Product {
   Operand a, b, output;
   bool transposed = false;  // b is given as [n, k]
-  bool shared = true;       // among threads: in several tasks
+  bool shared = true;       // among threads, in blocks
 };
 
 // [..., m, k] x [k, n] or x [n, k]', then elementwise ops.
@@ -37,29 +37,25 @@ class ProductStep final : public Step {
         k_(p.a.type.shape[-1]),
         n_(p.output.type.shape[-1]),
         m_(n_ == 0 ? 0 : p.output.type.shape.size() / n_),
-        flips_(p.transposed),
+        slices_(m_, n_),
         has_kernel_(!then.instructions.empty()),
         kernel_(p.output.type.dtype, p.output.type.shape, shapes_of(operands_), std::move(then.instructions)) {
     operands_[0].address = p.output.address;
-    ProductBlock block = dispatch_float(p.output.type.dtype, [&]<class T>() {
-      const ProductBlock best = product_block<T>(m_, n_, k_);
-      flips_ = flips_ && best.rows != large_block.rows;  // large blocks read a transposed matrix as it lies
-      return best;
+    dispatch_float(p.output.type.dtype, [&]<class T>() {
+      flips_ = p.transposed && pack_size<T>(m_, n_, k_, Strided<const T>{nullptr, 1, k_}) > 0;
+      block_ = flips_ ? transposed_block : product_block<T>(m_, n_, k_);
     });
-    if (flips_) block = {transposed_rows, transposed_columns};
-    if (!p_.shared) block = {m_, n_};
-    height_ = std::clamp<Index>(block.rows, 1, std::max<Index>(m_, 1));
-    block_columns_ = std::min(block.columns, n_);
-    down_ = (m_ + height_ - 1) / height_;
-    across_ = (n_ + block_columns_ - 1) / std::max<Index>(block_columns_, 1);
+    if (!p_.shared) block_ = {m_, n_};
+    block_ = {std::clamp<Index>(block_.rows, 1, std::max<Index>(m_, 1)),
+              std::clamp<Index>(block_.columns, 1, std::max<Index>(n_, 1))};
     flops = 2 * static_cast<double>(m_) * static_cast<double>(n_) * static_cast<double>(k_);
     microseconds = flops / product_flops_per_us + static_cast<double>(p_.b.type.bytes()) / weight_bytes_per_us +
                    static_cast<double>(m_ * n_) * static_cast<double>(kernel_.instructions()) / element_flops_per_us;
   }
 
-  Index tasks() const override { return down_ * across_; }
+  Index tasks() const override { return std::max<Index>(1, slices_.count()); }
   std::size_t scratch_bytes() const override {
-    const Index flipped = !flips_ ? 0 : packs_weights() ? block_columns_ * k_ : height_ * (k_ + block_columns_);
+    const Index flipped = !flips_ ? 0 : packs_weights() ? block_.columns * k_ : block_.rows * (k_ + block_.columns);
     return kernel_.scratch_bytes() + static_cast<std::size_t>(flipped) * size_of(p_.output.type.dtype) + alignment;
   }
   std::string kernel() const override {
@@ -67,38 +63,42 @@ class ProductStep final : public Step {
                        has_kernel_ ? ", then " + kernel_.text() : "");
   }
 
-  void run(const Frame& frame, Index task) const override {
-    const Index top = task / across_ * height_, left = task % across_ * block_columns_;
-    const Index right = std::min(n_, left + block_columns_), bottom = std::min(m_, top + height_);
+  void run(const Frame& frame, Index begin, Index end) const override {
+    const Rectangle part = slices_.run(begin, end);
     dispatch_float(p_.output.type.dtype, [&]<class T>() {
-      const Strided<const T> a{p_.a.in<const T>(frame), k_, 1};
-      const T* b = p_.b.in<const T>(frame);
-      const Strided<const T> weights = p_.transposed ? Strided<const T>{b, 1, k_} : Strided<const T>{b, n_, 1};
-      const Strided<T> out{p_.output.in<T>(frame), n_, 1};
-      if (across_ > 1) fetch(a.data, m_ * k_);
-      if (flips_) {
-        flipped(bottom - top, right - left, a.at(top, 0), b + left * k_, out.at(top, left),
-                reinterpret_cast<T*>(frame.scratch + kernel_.scratch_bytes()));
-        follow(frame, top, bottom, left, right);
-        return;
-      }
-      const Index strip = has_kernel_ && k_ <= deep ? strip_rows(right - left) : bottom - top;
-      for (Index i = top; i < bottom; i += strip) {
-        const Index height = std::min(strip, bottom - i);
-        multiply_tiles(height, right - left, k_, a.at(i, 0), weights.at(0, left), out.at(i, left));
-        follow(frame, i, i + height, left, right);
-      }
+      if (part.height() == m_ && part.width() < n_) fetch(p_.a.in<const T>(frame), m_ * k_);
+      for_each_block(part, block_, [&](const Rectangle& block) { multiply<T>(frame, block); });
     });
   }
 
  private:
-  void follow(const Frame& frame, Index top, Index bottom, Index left, Index right) const {
+  template <class T>
+  void multiply(const Frame& frame, const Rectangle& block) const {
+    const Strided<const T> a{p_.a.in<const T>(frame), k_, 1};
+    const T* b = p_.b.in<const T>(frame);
+    const Strided<const T> weights = p_.transposed ? Strided<const T>{b, 1, k_} : Strided<const T>{b, n_, 1};
+    const Strided<T> out{p_.output.in<T>(frame), n_, 1};
+    if (flips_) {
+      flipped(block.height(), block.width(), a.at(block.top, 0), b + block.left * k_, out.at(block.top, block.left),
+              reinterpret_cast<T*>(frame.scratch + kernel_.scratch_bytes()));
+      return follow(frame, block);
+    }
+    const Index strip = has_kernel_ && k_ <= deep ? strip_rows(block.width()) : block.height();
+    for (Index i = block.top; i < block.bottom; i += strip) {
+      const Rectangle rows{i, std::min(block.bottom, i + strip), block.left, block.right};
+      multiply_tiles(rows.height(), rows.width(), k_, a.at(i, 0), weights.at(0, rows.left), out.at(i, rows.left));
+      follow(frame, rows);
+    }
+  }
+
+  void follow(const Frame& frame, const Rectangle& part) const {
     if (!has_kernel_) return;
     const Pointers pointers(frame, operands_, outputs_);
-    if (left == 0 && right == n_)
-      kernel_.run(pointers.operands.data(), pointers.outputs.data(), top * n_, bottom * n_, frame.scratch);
+    if (part.width() == n_)
+      kernel_.run(pointers.operands.data(), pointers.outputs.data(), part.top * n_, part.bottom * n_, frame.scratch);
     else
-      kernel_.run_block(pointers.operands.data(), pointers.outputs.data(), top, bottom, left, right, frame.scratch);
+      kernel_.run_block(pointers.operands.data(), pointers.outputs.data(), part.top, part.bottom, part.left, part.right,
+                        frame.scratch);
   }
 
   // The ops take a strip of rows while it is in the L1 cache: some tiles of 6 or of 8 rows. What it would
@@ -126,16 +126,17 @@ class ProductStep final : public Step {
   // The cheaper way: to exchange b's rows and columns, or a's and the result's with registers that m fills in part. An
   // exchange takes about as long as seven multiply-adds.
   bool packs_weights() const {
-    const Index n = block_columns_, m = height_, filled = (m + 15) / 16 * 16;
+    const Index n = block_.columns, m = block_.rows, filled = (m + 15) / 16 * 16;
     return 7 * n * k_ < 7 * m * (k_ + n) + (filled - m) * n * k_;
   }
 
   Product p_;
   std::vector<Operand> operands_, outputs_;
   Index k_, n_, m_;
-  bool flips_, has_kernel_;
+  Slices slices_;
+  ProductBlock block_{};
+  bool flips_ = false, has_kernel_;  // a block of a transposed b is computed as one of b a'
   FusedKernel kernel_;
-  Index block_columns_ = 0, height_ = 0, down_ = 0, across_ = 0;
 };
 
 }  // namespace

@@ -24,13 +24,13 @@ class SumOverRowsStep final : public PartialSumsStep {
   }
   Index tasks() const override { return share_tasks(); }
   std::string kernel() const override { return fmt::format("sum over rows, {}", to_string(from_.type)); }
-  void run(const Frame& frame, Index task) const override {
+  void run(const Frame& frame, Index first, Index last) const override {
     dispatch_float(from_.type.dtype, [&]<class T>() {
       const T* from = from_.in<const T>(frame);
       T* partials = partials_.in<T>(frame);
       const Index size = outer_ * inner_;
       add_groups(
-          frame, task,
+          frame, first, last,
           [&](Index begin, Index end, Index slot) {
             for (Index o = 0; o < outer_; ++o)
               sum_rows(from + (o * rows_ + begin) * unit_ * inner_, (end - begin) * unit_, inner_,
