@@ -22,6 +22,7 @@ std::atomic<int> wanted{0};
 std::atomic<bool> team_at_work{false};
 std::atomic<bool> team_left_behind{false};  // in the parent process
 thread_local bool alone_in_region = false;  // what it calls stays on this thread
+thread_local Barrier* leads = nullptr;      // whose other threads take part in what it calls
 
 #if defined(__SSE2__)
 std::uint64_t control() { return _mm_getcsr(); }
@@ -77,6 +78,10 @@ class AloneInRegion {
   bool before_;
 };
 
+}  // namespace
+
+namespace detail {
+
 // The exception of the lowest place, of all that a team threw.
 class FirstError {
  public:
@@ -98,7 +103,9 @@ class FirstError {
   std::exception_ptr error_;
 };
 
-}  // namespace
+}  // namespace detail
+
+using detail::FirstError;
 
 FloatingPointMode::FloatingPointMode() : before_(control()) {
   if ((before_ & settings) != mode_bits) set_control((before_ & ~settings) | mode_bits);
@@ -142,19 +149,23 @@ void Barrier::wait() {
     round_.notify_all();
     return;
   }
-  // Half a millisecond: whoever sleeps waits for a slice of the processor afterwards, milliseconds where others are
-  // busy. Where there are more threads than processors, those who wait hold up the others: about as long as a wake-up
-  // takes.
+  sleep_while(round_, round);
+  go_on();
+}
+
+// Awake for half a millisecond: whoever sleeps waits for a slice of the processor afterwards, milliseconds where others
+// are busy. Where there are more threads than processors, those who wait hold up the others: about as long as a wake-up
+// takes.
+void Barrier::sleep_while(const std::atomic<std::uint32_t>& counter, std::uint32_t value) const {
   static const int processors = omp_get_num_procs();
-  const int spins = threads > processors ? 200 : 10000;
+  const int spins = threads_.load(std::memory_order_relaxed) > processors ? 200 : 10000;
   for (int i = 0; i < spins; ++i) {
-    if (round_.load(std::memory_order_acquire) != round) return go_on();
+    if (counter.load(std::memory_order_acquire) != value) return;
 #if defined(__SSE2__)
     _mm_pause();
 #endif
   }
-  while (round_.load(std::memory_order_acquire) == round) round_.wait(round, std::memory_order_acquire);
-  go_on();
+  while (counter.load(std::memory_order_acquire) == value) counter.wait(value, std::memory_order_acquire);
 }
 
 // Whoever waits, or comes later, is let go. The caller has left every round that it came to, so nobody ends one now.
@@ -164,6 +175,54 @@ void Barrier::abandon() {
   round_.notify_all();
 }
 
+// The calling thread's next parallel_for() is shared with those that wait for it.
+Barrier::Leader::Leader(Barrier& barrier) : barrier_(barrier) { leads = &barrier; }
+Barrier::Leader::~Leader() {
+  leads = nullptr;
+  barrier_.add({});
+}
+
+void Barrier::add(const Job& job) {
+  job_ = job;
+  jobs_.fetch_add(1, std::memory_order_release);
+  jobs_.notify_all();
+}
+
+void Barrier::run_part(int thread) const {
+  const Index threads = threads_.load(std::memory_order_relaxed);
+  for (Index i = job_.count * thread / threads; i < job_.count * (thread + 1) / threads; ++i) {
+    if (job_.error->before(i)) continue;
+    try {
+      job_.body(job_.context, i);
+    } catch (...) {
+      job_.error->keep(i);
+    }
+  }
+}
+
+void Barrier::share(Job job) {
+  FirstError error;
+  job.error = &error;
+  const auto helpers = static_cast<std::uint32_t>(threads_.load(std::memory_order_relaxed) - 1);
+  const std::uint32_t all = finished_.load(std::memory_order_relaxed) + helpers;
+  leads = nullptr;  // what a part calls stays on its thread
+  add(job);
+  run_part(0);
+  for (std::uint32_t now; (now = finished_.load(std::memory_order_acquire)) != all;) sleep_while(finished_, now);
+  leads = this;
+  error.rethrow();
+}
+
+void Barrier::help(int thread, std::uint32_t seen) {
+  while (true) {
+    sleep_while(jobs_, seen++);
+    if (job_.body == nullptr) return;
+    run_part(thread);
+    finished_.fetch_add(1, std::memory_order_release);
+    finished_.notify_one();
+  }
+}
+
 namespace detail {
 
 void parallel_for(Index count, void (*body)(void*, Index), void* context) {
@@ -171,6 +230,7 @@ void parallel_for(Index count, void (*body)(void*, Index), void* context) {
     const FloatingPointMode mode;
     return body(context, 0);
   }
+  if (leads != nullptr) return leads->share({count, body, context});
   const Team team(static_cast<int>(std::min<Index>(count, threads())));
   if (!team.taken()) {
     const FloatingPointMode mode;

@@ -74,8 +74,9 @@ void parallel_pieces(Index size, Index grain, Body&& body) {
 
 class Barrier;
 namespace detail {
+class FirstError;
 void parallel_region(int team, void (*body)(void*, int, int, Barrier&), void* context);
-}
+}  // namespace detail
 
 // A meeting point for all threads of a region, which wait at work for a while, then asleep, so that a busy machine is
 // not held up by those who wait.
@@ -87,21 +88,60 @@ class Barrier {
   // Throws Abandoned, no std::exception, where another thread left the region by an exception: let it pass.
   void wait();
   struct Abandoned {};
+  // work() on thread 0, while the others wait to take their part of each parallel_for() within it. All threads call
+  // this; when it returns, what was written is there for each of them.
+  template <class Work>
+  void together(int thread, Work&& work) {
+    const std::uint32_t jobs = jobs_.load(std::memory_order_relaxed);  // none is added before all have come
+    wait();
+    if (thread == 0) {
+      const Leader leader(*this);
+      work();
+    } else {
+      help(thread, jobs);
+    }
+    wait();
+  }
 
  private:
   friend void detail::parallel_region(int, void (*)(void*, int, int, Barrier&), void*);
+  friend void detail::parallel_for(Index, void (*)(void*, Index), void*);
+  // A parallel_for() of thread 0; one without a body says that no more follow.
+  struct Job {
+    Index count = 0;
+    void (*body)(void*, Index) = nullptr;
+    void* context = nullptr;
+    detail::FirstError* error = nullptr;
+  };
+  class Leader {
+   public:
+    explicit Leader(Barrier& barrier);
+    ~Leader();
+    Leader(const Leader&) = delete;
+    Leader& operator=(const Leader&) = delete;
+
+   private:
+    Barrier& barrier_;
+  };
   void abandon();
+  void add(const Job& job);
+  void share(Job job);
+  void help(int thread, std::uint32_t seen);
+  void run_part(int thread) const;
+  void sleep_while(const std::atomic<std::uint32_t>& counter, std::uint32_t value) const;
 
   std::atomic<int> threads_;
   std::atomic<int> arrived_{0};
   std::atomic<bool> abandoned_{false};
   std::atomic<std::uint32_t> round_{0};
+  Job job_;
+  std::atomic<std::uint32_t> jobs_{0}, finished_{0};  // jobs so far; helpers that have done their parts, of all jobs
 };
 
 // body(thread, threads, barrier) once on each of `team` threads (at most most_threads()), in FloatingPointMode;
-// parallel_for within it stays on its caller. An exception abandons the barrier, so that nobody waits for its thread,
-// and reaches the caller when all threads have ended; of several that of the first thread does. A call from within a
-// region or a parallel_for, or from a second thread meanwhile, has one thread.
+// parallel_for within it stays on its caller, but for Barrier::together(). An exception abandons the barrier, so that
+// nobody waits for its thread, and reaches the caller when all threads have ended; of several that of the first thread
+// does. A call from within a region or a parallel_for, or from a second thread meanwhile, has one thread.
 template <class Body>
 void parallel_region(int team, Body&& body) {
   using B = std::remove_reference_t<Body>;

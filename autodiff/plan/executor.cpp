@@ -19,7 +19,14 @@ std::atomic<int> sharing_every_step{0};
 
 bool is_short(double microseconds) { return microseconds < serial_microseconds && sharing_every_step == 0; }
 bool is_serial(const Step& step, int threads) {
-  return step.is_loop() ? !step.gains_from(threads) : step.tasks() == 1 || is_short(step.microseconds);
+  return step.is_loop() ? !step.gains_from(threads)
+                        : (step.tasks() == 1 && !step.spreads()) || is_short(step.microseconds);
+}
+
+// True if so many shares keep all threads about equally busy.
+bool balanced(Index shares, Index threads) {
+  const Index rounds = (shares + threads - 1) / threads;
+  return 10 * shares >= 8 * rounds * threads;
 }
 
 bool shared_out(const Steps& steps, int threads) {
@@ -91,9 +98,7 @@ void Executor::make_room(int threads, bool all_at_once) {
 }
 
 bool Executor::by_ranges(const Stage& stage, int threads) {
-  // All threads about equally busy, or one alone, which gains from ranges that fit into its cache.
-  const Index rounds = (stage.shares + threads - 1) / threads;
-  return stage.shares > 1 && 10 * stage.shares >= 8 * rounds * threads;
+  return stage.shares > 1 && balanced(stage.shares, threads);  // one thread gains, too: a range fits into its cache
 }
 
 Frame Executor::frame_of(int thread) {
@@ -108,6 +113,11 @@ void Executor::run_steps(const Steps& steps, const Frame& frame, int thread, int
     if (threads == 1 || is_serial(*step, threads)) {
       if (thread == 0) step->run(frame);
       together = false;
+      continue;
+    }
+    if (step->spreads() && !balanced(tasks, threads)) {
+      barrier.together(thread, [&] { step->run(frame); });
+      together = true;
       continue;
     }
     if (!together) barrier.wait();

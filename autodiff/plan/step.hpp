@@ -57,6 +57,8 @@ class Step {
   void run(const Frame& frame) const { run(frame, 0, tasks()); }
   // All of it on this thread, loops too as an eager tape would run them: after an error.
   virtual void run_whole(const Frame& frame) const { run(frame); }
+  // True if its kernel may spread its work by parallel_for(): threads take part in it where tasks leave some idle.
+  virtual bool spreads() const { return false; }
   // A loop: one task, which all threads of a team may run together instead, meeting at the barrier.
   virtual bool is_loop() const { return false; }
   virtual bool gains_from(int /*threads*/) const { return false; }

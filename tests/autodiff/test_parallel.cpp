@@ -333,3 +333,68 @@ BOOST_AUTO_TEST_CASE(nobody_passes_a_barrier_before_all_have_come) {
     BOOST_TEST(early.load() == 0);
   }
 }
+
+BOOST_AUTO_TEST_CASE(threads_of_a_region_take_part_in_the_loops_of_the_first) {
+  static thread_local int mine;
+  for (int count : {1, 2, 3, 7}) {
+    const Threads guard(count);
+    std::vector<int> visits(280);
+    std::vector<std::atomic<int>> within(280);
+    std::atomic<int> wrong{0};
+    const auto loop = [&](Index size, int threads) {
+      parallel_for(size, [&](Index i) {
+        ++visits[static_cast<std::size_t>(i)];
+        if (size > 1 && (i < size * mine / threads || i >= size * (mine + 1) / threads)) ++wrong;
+        parallel_for(3, [&, before = mine](Index) {  // stays on its thread, unless it is all there is
+          ++within[static_cast<std::size_t>(i)];
+          if (size > 1 && mine != before) ++wrong;
+        });
+      });
+    };
+    parallel_region(count, [&](int thread, int threads, Barrier& barrier) {
+      mine = thread;
+      for (Index round = 0; round < 40; ++round)
+        barrier.together(thread, [&] {
+          if (thread != 0) ++wrong;
+          for (const Index size : {7 * round, Index{1}, round}) loop(size, threads);
+        });
+    });
+    for (Index i = 0; i < 280; ++i) {
+      int wanted = i == 0 ? 40 : 0;
+      for (Index round = 0; round < 40; ++round) wanted += (i < 7 * round ? 1 : 0) + (i < round ? 1 : 0);
+      BOOST_TEST(visits[static_cast<std::size_t>(i)] == wanted);
+      BOOST_TEST(within[static_cast<std::size_t>(i)].load() == 3 * wanted);
+    }
+    BOOST_TEST(wrong.load() == 0);
+    check_team(count);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_exception_of_a_loop_that_threads_take_part_in_reaches_the_first) {
+  for (int count : {1, 2, 3, 7}) {
+    const Threads guard(count);
+    for (const Index bad : {0, 3, 99})
+      BOOST_TEST(error_of([&] {
+                   parallel_region(count, [&](int thread, int, Barrier& barrier) {
+                     barrier.together(thread, [&] {
+                       parallel_for(100, [&](Index i) {
+                         if (i >= bad) throw Error(std::to_string(i));
+                       });
+                     });
+                     barrier.wait();
+                   });
+                 }) == std::to_string(bad));
+    // One that the work lets pass, then one of its own.
+    BOOST_TEST(error_of([&] {
+                 parallel_region(count, [&](int thread, int, Barrier& barrier) {
+                   barrier.together(thread, [&] {
+                     const std::string first = error_of([] { parallel_for(9, [](Index) { throw Error("loop"); }); });
+                     parallel_for(9, [](Index) {});
+                     throw Error(first + ", work");
+                   });
+                   barrier.wait();
+                 });
+               }) == "loop, work");
+    check_team(count);
+  }
+}

@@ -10,6 +10,7 @@
 #include "autodiff/autodiff.hpp"
 #include "autodiff/ops/elementwise.hpp"
 #include "autodiff/plan/executor.hpp"
+#include "tests/autodiff/plans.hpp"
 #include "tests/autodiff/small_plans.hpp"
 
 using namespace wengert;
@@ -24,6 +25,25 @@ const Unary laggard_op({.name = "laggard", .reference = [](double x) { return x;
   return x;
 });
 Var laggard(Var x) { return record(laggard_op, {x}); }
+
+// How many threads are in its loop at once.
+struct Meeting final : OpOf<Meeting> {
+  Meeting() : OpOf({.name = "meeting"}) {}
+  Type infer(const Signature& s) const override { return *s.in[0]; }
+  std::vector<Example> examples() const override { return {}; }
+  Array reference(std::span<const Array> in, const Attributes&, const Type&) const override { return in[0]; }
+  template <class T>
+  void compute(const Kernel& k) const {
+    std::atomic<int> here = 0;
+    parallel_for(2, [&](Index) {
+      ++here;
+      for (int i = 0; i < 2000 && here < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+    std::fill_n(k.out<T>(), k.out_shape().size(), static_cast<T>(here));
+  }
+};
+const Meeting meeting_op;
+Var meeting(Var x) { return record(meeting_op, {x}); }
 
 Array run_alone(Plan& plan, const Array& x) {
   const Threads guard(1);
@@ -153,6 +173,36 @@ BOOST_AUTO_TEST_CASE(no_thread_reads_what_another_has_yet_to_write) {
         BOOST_TEST(same_bits(out[0], alone));
       }
     }
+}
+
+// Kernels that spread their work by themselves, where there are fewer rows than threads, or none: the bits of an eager
+// tape.
+BOOST_AUTO_TEST_CASE(threads_share_what_is_no_task_of_theirs) {
+  const plan::ShareEveryStep whole_teams;
+  const auto attention = [](Vars in) {
+    const Var scores = softmax(matmul(in[0], in[0], {.transpose_b = true}) / 4.0, -1), y = matmul(scores, in[0]);
+    return Outputs{y, grad(sum(square(y)), in[0])};
+  };
+  const auto ensemble = [](Vars in) {
+    const Var x = slice(in[0], 0, 0, 1);
+    return Outputs{matmul(squeeze(x, 0), in[0], {.transpose_a = true})};
+  };
+  const auto columns = [](Vars in) { return Outputs{softmax(in[0], 1), cumsum(in[0], 1), logsumexp(in[0], 1)}; };
+  const Array x = random_array(Dtype::f32, {3, 70, 50}, 1);
+  for (const PlanFunction& f : {PlanFunction(attention), PlanFunction(ensemble), PlanFunction(columns)})
+    for (const bool split_rows : {true, false}) {
+      Plan plan = compile(f, {x.type()}, {.split_rows = split_rows});
+      const Arrays wanted = eagerly(f, {x}, Dtype::f32);
+      for (int count : {1, 2, 3, 5}) {
+        const Threads guard(count);
+        const Arrays got = run(plan, {x});
+        for (std::size_t i = 0; i < wanted.size(); ++i)
+          BOOST_TEST(same_bits(got[i], wanted[i]), "output " << i << ", " << count << " threads");
+      }
+    }
+  Plan plan = compile([](Vars in) { return Outputs{meeting(in[0] + 1)}; }, {x.type()});
+  const Threads guard(2);
+  BOOST_TEST(run(plan, {x})[0].at(0) == 2);
 }
 
 BOOST_AUTO_TEST_CASE(one_plan_serves_one_run_at_a_time) {

@@ -22,7 +22,7 @@ class OpStep final : public Step {
     for (const Operand& operand : operands_) types_.push_back(&operand.type);
     if (splits()) {
       const Index row = output_.type.shape.size() / std::max<Index>(output_.type.shape[0], 1);
-      piece_ = std::max<Index>(16, 2048 / std::max<Index>(row, 1));
+      piece_ = std::max<Index>(1, 2048 / std::max<Index>(row, 1));
       tasks_ = std::max<Index>(1, (output_.type.shape[0] + piece_ - 1) / piece_);
     }
     flops = op_->cost({types_, attributes_}, output_.type).flops;
@@ -30,6 +30,7 @@ class OpStep final : public Step {
   }
 
   Index tasks() const override { return tasks_; }
+  bool spreads() const override { return true; }
   std::size_t scratch_bytes() const override { return op_->scratch_bytes({types_, attributes_}, output_.type); }
   std::string kernel() const override { return op_->name() + " " + to_string(output_.type); }
 
