@@ -135,24 +135,24 @@ Copies<T>& copies_of_thread() {
 template <class T>
 void multiply_by_pieces(Index m, Index n, Index k, Strided<const T> a, Strided<const T> b, Strided<T> out) {
   constexpr Index width = 2 * lanes<T>, height = tiles::tile_rows<T, 2>, rows = Copies<T>::rows;
-  auto& [left, right] = copies_of_thread<T>();
+  Copies<T>& copies = copies_of_thread<T>();
   const Index deep = even_part(k, piece<T>, 1), wide = even_part(n, Copies<T>::columns, width);
   const auto row_of_tiles = [&](Index i, Index bottom, Index side, Index end, Index count, bool resume) {
-    const T* from = left.data() + i % rows * count;
+    const T* from = copies.left.data() + i % rows * count;
     for (Index j = side; j < end; j += width) {
       if (j + width < end)
         for (Index next = i; next < bottom; ++next) fetch_row<true>(out.at(next, j + width).data, width);
       tiles::any_panel(bottom - i, std::min(width, end - j), count, Strided<const T>{from, 1, height},
-                       right.data() + (j - side) * count, width, out.at(i, j).data, out.row, resume);
+                       copies.right.data() + (j - side) * count, width, out.at(i, j).data, out.row, resume);
     }
   };
   for (Index side = 0; side < n; side += wide)
     for (Index begin = 0; begin < k; begin += deep) {
       const Index count = std::min(deep, k - begin), end = std::min(n, side + wide);
-      copy_right(end - side, count, b.at(begin, side), right.data());
+      copy_right(end - side, count, b.at(begin, side), copies.right.data());
       for (Index top = 0; top < m; top += rows) {
         const Index bottom = std::min(m, top + rows);
-        copy_left(bottom - top, count, a.at(top, begin), left.data());
+        copy_left(bottom - top, count, a.at(top, begin), copies.left.data());
         for (Index i = top; i < bottom; i += height)
           row_of_tiles(i, std::min(bottom, i + height), side, end, count, begin > 0);
       }
