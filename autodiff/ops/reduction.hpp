@@ -38,6 +38,11 @@ class Reduction : public OpWith<ReductionArguments> {
   using OpWith::OpWith;
   Type infer(const Signature& s) const override;
   Rows rows(const Signature& s, const Type& out, int operand, int axis) const override;
+  Cost cost(const Signature& s, const Type& out) const override {  // an operation for each element of x
+    Cost cost = Op::cost(s, out);
+    cost.flops = static_cast<double>(s.shape(0).size());
+    return cost;
+  }
   std::vector<Example> examples() const override;
 
  protected:
