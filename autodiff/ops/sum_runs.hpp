@@ -28,6 +28,16 @@ T sum_share_of_neighbours(const Run& run, const Grouping& grouping, Index share,
   return waiting[0];
 }
 
+// The sum of neighbours on one thread.
+template <class T, class Terms>
+T sum_line(const Run& run, const Grouping& grouping, const T* x, const Terms& terms) {
+  std::array<T, 32> shares;  // as many as group_rows() gives at most
+  for (Index which = 0; which < grouping.shares; ++which)
+    shares[static_cast<std::size_t>(which)] = sum_share_of_neighbours(run, grouping, which, x, terms);
+  combine(shares.data(), grouping.shares, 1, 0, 1);
+  return shares[0];
+}
+
 // The sums of a run, [outer, inner], of what terms_at(o) makes of the elements at outer index o; `partials` are
 // run.partial_sums() slots of [inner].
 template <class T, class TermsAt>
@@ -41,6 +51,13 @@ void sum_run(const Run& run, const T* x, T* out, T* partials, const TermsAt& ter
         return sum_short_lines(x + begin * reduced, end - begin, reduced, out + begin);
       for (Index o = begin; o < end; ++o)
         sum_rows(x + o * reduced * run.inner, reduced, run.inner, out + o * run.inner, terms_at(o));
+    });
+    return;
+  }
+  constexpr Index worth_sharing = Index{1} << 14;  // elements
+  if (run.inner == 1 && reduced < worth_sharing) {
+    parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+      for (Index o = begin; o < end; ++o) out[o] = sum_line(run, grouping, x + o * reduced, terms_at(o));
     });
     return;
   }
@@ -58,7 +75,7 @@ void sum_run(const Run& run, const T* x, T* out, T* partials, const TermsAt& ter
         sum_rows(from + begin * run.inner, end - begin, run.inner, to, terms);
       });
     };
-    if (reduced * run.inner < Index{1} << 14)
+    if (reduced * run.inner < worth_sharing)
       for (Index which = 0; which < grouping.shares; ++which) share(which);
     else
       parallel_for(grouping.shares, share);
