@@ -1,7 +1,8 @@
 // The largest and smallest elements over axes, and where they are.
 #include <fmt/format.h>
-#include <algorithm>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "autodiff/kernels/simd.hpp"
@@ -167,6 +168,43 @@ struct Extremum final : SharedReduction {
 [[gnu::init_priority(library_ops)]] const Extremum<true> max_instance;
 [[gnu::init_priority(library_ops)]] const Extremum<false> min_op;
 
+// The first of n neighbours that is the best, which `better` alone would find one by one.
+template <bool Largest, class T>
+Index place_of_best(const T* x, Index n) {
+  if constexpr (std::is_floating_point_v<T>) {
+    const T best = best_neighbour<Largest>(x, n);
+    if (std::isnan(best)) return std::find_if(x, x + n, [](T value) { return std::isnan(value); }) - x;
+    constexpr Index block = 64;
+    Index i = 0;
+    for (; i + block <= n; i += block) {
+      int found = 0;  // no branch: registers of elements are compared at once
+      for (Index j = 0; j < block; ++j) found |= x[i + j] == best ? 1 : 0;
+      if (found != 0) break;
+    }
+    return std::find(x + i, x + n, best) - x;
+  } else {
+    return (Largest ? std::max_element(x, x + n) : std::min_element(x, x + n)) - x;
+  }
+}
+
+// The rows in which each of a few columns has its first best; rows are `inner` elements apart.
+constexpr Index few_columns = 256;
+template <bool Largest, class T>
+void places_of_best(const T* x, Index rows, Index inner, Index columns, std::int32_t* places) {
+  std::array<T, static_cast<std::size_t>(few_columns)> best;
+  std::copy_n(x, columns, best.begin());
+  std::fill_n(places, columns, 0);
+  for (Index r = 1; r < rows; ++r) {
+    const T* row = x + r * inner;
+    T* so_far = best.data();
+    for (Index j = 0; j < columns; ++j) {
+      const bool takes = better<Largest>(row[j], so_far[j]);
+      so_far[j] = takes ? row[j] : so_far[j];
+      places[j] = takes ? static_cast<std::int32_t>(r) : places[j];
+    }
+  }
+}
+
 // x -> the index along an axis of its first largest or smallest element
 template <bool Largest>
 struct ArgExtremum final : Reduction {
@@ -184,15 +222,20 @@ struct ArgExtremum final : Reduction {
     const int axis = arguments(k).axes[0];
     const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
     dispatch(k.signature.dtype(0), [&]<class T>() {
-      parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
-        for (Index o = begin; o < end; ++o) {
-          const T* from = k.in<T>(0) + o * run.rows * run.inner;
-          std::int32_t* to = k.out<std::int32_t>() + o * run.inner;
-          for (Index j = 0; j < run.inner; ++j) to[j] = 0;
-          for (Index r = 1; r < run.rows; ++r)
-            for (Index j = 0; j < run.inner; ++j)
-              if (better<Largest>(from[r * run.inner + j], from[to[j] * run.inner + j]))
-                to[j] = static_cast<std::int32_t>(r);
+      const T* from = k.in<T>(0);
+      std::int32_t* to = k.out<std::int32_t>();
+      if (run.inner == 1)
+        return parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+          for (Index o = begin; o < end; ++o)
+            to[o] = static_cast<std::int32_t>(place_of_best<Largest>(from + o * run.rows, run.rows));
+        });
+      const Index across = (run.inner + few_columns - 1) / few_columns, columns = std::min(run.inner, few_columns);
+      const Run block{.outer = run.outer * across, .rows = run.rows, .inner = columns};
+      parallel_pieces(block.outer, block.grain(), [&](Index begin, Index end) {
+        for (Index b = begin; b < end; ++b) {
+          const Index o = b / across, left = b % across * few_columns;
+          places_of_best<Largest>(from + o * run.rows * run.inner + left, run.rows, run.inner,
+                                  std::min(few_columns, run.inner - left), to + o * run.inner + left);
         }
       });
     });

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <limits>
+#include <random>
 
 #include "autodiff/autodiff.hpp"
 #include "nn/activation.hpp"
@@ -47,6 +48,44 @@ BOOST_AUTO_TEST_CASE(functions_without_axes_and_of_any_dtype) {
   BOOST_TEST(argmin(whole, 0).item() == 1);
   check_close(softmax(x, 1).value(), exp(log_softmax(x, 1)).value(), 1e-15, "softmax and its logarithm");
   check_close(grad(sum(logsumexp(x, 1)), x).value(), softmax(x, 1).value(), 1e-15, "the derivative of logsumexp");
+}
+
+// Long lines and wide rows, which kernels cut into registers, beside one comparison after the other. Small integers
+// tie; of NaNs the first is the best.
+BOOST_AUTO_TEST_CASE(places_of_extremes_in_long_lines_and_wide_rows) {
+  const auto check = [](const Array& x, const char* what) {
+    Tape tape;
+    const Var in = tape.input(x);
+    const Array largest[] = {argmax(in, 0).value(), argmax(in, 1).value()},
+                smallest[] = {argmin(in, 0).value(), argmin(in, 1).value()};
+    const Index extents[] = {x.shape()[0], x.shape()[1]};
+    const auto at = [&](int axis, Index line, Index i) {
+      return axis == 0 ? x.at(i * extents[1] + line) : x.at(line * extents[1] + i);
+    };
+    for (const int axis : {0, 1})
+      for (Index line = 0; line < extents[1 - axis]; ++line) {
+        Index high = 0, low = 0;
+        for (Index i = 1; i < extents[axis]; ++i) {
+          const double value = at(axis, line, i), highest = at(axis, line, high), lowest = at(axis, line, low);
+          if (value > highest || (std::isnan(value) && !std::isnan(highest))) high = i;
+          if (value < lowest || (std::isnan(value) && !std::isnan(lowest))) low = i;
+        }
+        BOOST_TEST_REQUIRE(largest[axis].at(line) == static_cast<double>(high), what << ", axis " << axis);
+        BOOST_TEST_REQUIRE(smallest[axis].at(line) == static_cast<double>(low), what << ", axis " << axis);
+      }
+  };
+  for (const Dtype dtype : {Dtype::f32, Dtype::f64, Dtype::i32})
+    for (const Shape& shape : {Shape{3, 700}, Shape{129, 300}, Shape{513, 64}, Shape{70, 257}}) {
+      Array x(dtype, shape);
+      std::mt19937_64 random(static_cast<std::uint64_t>(shape[1]));
+      for (Index i = 0; i < x.size(); ++i)
+        x.set(i, static_cast<double>(std::uniform_int_distribution<int>(-40, 40)(random)));
+      check(x, "ties");
+      if (dtype == Dtype::i32) continue;
+      for (Index i = 0; i < x.size(); i += 1 + static_cast<Index>(random() % 900))
+        x.set(i, std::numeric_limits<double>::quiet_NaN());
+      check(x, "NaNs");
+    }
 }
 
 BOOST_AUTO_TEST_CASE(large_exponents_cost_no_accuracy_in_f32) {
