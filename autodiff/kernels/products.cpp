@@ -295,7 +295,7 @@ void multiply_stack(Index count, Index m, Index n, Index k, Strided<const T> a, 
     for (Index s = 0; s < width / n; ++s)
       copy_columns(height, n, product.data() + s * n, width, to + s * out_step, out.row);
   };
-  share_out(Slices(m, all, (16 + n - 1) / n * n), m * all * k, [&](const Rectangle& part) {
+  share_out(Slices(m, all, (Slices::columns + n - 1) / n * n), m * all * k, [&](const Rectangle& part) {
     for (Index i = part.top; i < part.bottom; i += stack_rows)
       for (Index left = part.left; left < part.right; left += columns)
         block(i, std::min(stack_rows, part.bottom - i), left, std::min(columns, part.right - left));

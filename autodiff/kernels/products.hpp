@@ -48,8 +48,9 @@ struct Rectangle {
 // part of b alone; or, where there are more rows than columns, some rows.
 class Slices {
  public:
-  // Of whole tiles and registers; `columns` is another number of columns of a slice.
-  Slices(Index m, Index n, Index columns = 16) : m_(m), n_(n), size_(m > n ? 12 : columns) {}
+  static constexpr Index rows = 12, columns = 16;  // of a slice: whole tiles, whole registers
+  // `wide` is another number of columns of a slice.
+  Slices(Index m, Index n, Index wide = columns) : m_(m), n_(n), size_(m > n ? rows : wide) {}
   Index count() const { return m_ == 0 || n_ == 0 ? 0 : (std::max(m_, n_) + size_ - 1) / size_; }
   // Slices [begin, end).
   Rectangle run(Index begin, Index end) const {
@@ -67,8 +68,8 @@ struct ProductBlock {
 };
 inline constexpr ProductBlock tile_block{12, 64}, large_block{528, 512};
 
-// About equal parts of a size, no larger than `most`, in steps of `step`: few elements are not left to a part of their
-// own.
+// About equal parts of a size, in steps of `step`, which divides `most`: no larger than `most`, and few elements are
+// seldom left to a part of their own.
 inline Index even_part(Index size, Index most, Index step) {
   const Index count = std::max<Index>(1, (size + most - 1) / most), each = (size + count - 1) / count;
   return std::max<Index>(1, (each + step - 1) / step * step);
