@@ -26,7 +26,7 @@ const Unary laggard_op({.name = "laggard", .reference = [](double x) { return x;
 });
 Var laggard(Var x) { return record(laggard_op, {x}); }
 
-// How many threads are in its loop at once.
+// How many of the two parts of its loop meet the other one.
 struct Meeting final : OpOf<Meeting> {
   Meeting() : OpOf({.name = "meeting"}) {}
   Type infer(const Signature& s) const override { return *s.in[0]; }
@@ -34,12 +34,13 @@ struct Meeting final : OpOf<Meeting> {
   Array reference(std::span<const Array> in, const Attributes&, const Type&) const override { return in[0]; }
   template <class T>
   void compute(const Kernel& k) const {
-    std::atomic<int> here = 0;
+    std::atomic<int> here = 0, met = 0;
     parallel_for(2, [&](Index) {
       ++here;
       for (int i = 0; i < 2000 && here < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      met += here == 2 ? 1 : 0;  // of parts one after the other, the first waits in vain
     });
-    std::fill_n(k.out<T>(), k.out_shape().size(), static_cast<T>(here));
+    std::fill_n(k.out<T>(), k.out_shape().size(), static_cast<T>(met));
   }
 };
 const Meeting meeting_op;
