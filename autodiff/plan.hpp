@@ -7,7 +7,7 @@
 //
 // Inputs, parameters (read where they lie, as they are at each run) and what follows from them change between runs;
 // all else is frozen when compile() records the function on a symbolic tape, which refuses to be read, so that
-// nothing is frozen by mistake.
+// nothing is frozen by mistake. What is computed of parameters alone is kept from run to run until they change.
 //
 // The work is cut by rows of the batch or by pieces of single steps, over at most threads() threads: a plan times its
 // runs to find how many are fastest, and explain() says what it found. The bits of a result depend neither on that nor
@@ -83,7 +83,8 @@ class Plan {
     bool changed = false;  // whether it did something; that dead nodes are gone counts for the pass for them alone
   };
   struct StepInfo {
-    enum class Part { whole, range, all_rows, combined };  // range, all_rows: one range of rows, or all at once
+    // lasting: when parameters have changed; range, all_rows: one range of rows, or all at once
+    enum class Part { lasting, whole, range, all_rows, combined };
     int stage = 0;
     Part part = Part::whole;
     std::string kernel;

@@ -277,14 +277,12 @@ void Optimizer::update(double loss, std::span<const Array> gradients, int thread
 void Optimizer::move(double loss, const Gradients& gradients, int thread, int threads, Barrier& barrier) {
   const std::optional<double> norm = judge(loss, gradients, thread, threads, barrier);
   if (!norm) return;
+  if (thread == 0) store_->touch();  // whether all of the update succeeds or not
   dispatch_float(dtype(), [&]<class T>() { apply<T>(*norm, gradients, thread, threads); });
 }
 
 StepOutcome Optimizer::finish() {
-  if (outcome_ == StepOutcome::updated) {
-    ++updates_;
-    store_->touch();
-  }
+  if (outcome_ == StepOutcome::updated) ++updates_;
   return outcome_;
 }
 

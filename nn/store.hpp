@@ -26,7 +26,7 @@ class Store {
     touch();
     return values_.data<T>();
   }
-  // Values for writers that touch() once they are done.
+  // Values for writers that touch() themselves.
   template <class T>
   std::span<T> mutable_values() {
     return values_.data<T>();

@@ -102,7 +102,7 @@ void check_that_plans_do_all_they_can() {
   const auto one = [](Vars in) { return std::vector<Var>(in.begin(), in.end()); };
   for (const Plan::PassInfo& pass : compile(one, {{Dtype::f32, {1}}}).passes())
     BOOST_TEST((pass.name == "recorded" || planned.count(pass.name) == 1U), "no plan needed the pass " << pass.name);
-  for (const char* what : {"fusion", "ranges of rows", "sums over rows", "tasks"})
+  for (const char* what : {"fusion", "ranges of rows", "sums over rows", "tasks", "lasting values"})
     BOOST_TEST(planned.count(what) == 1U, "no plan has " << what);
 #if defined(__x86_64__)
   BOOST_TEST(planned.count("machine code") == 1U, "no plan is machine code");

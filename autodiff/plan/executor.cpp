@@ -30,7 +30,8 @@ bool balanced(Index shares, Index threads) {
 }
 
 bool shared_out(const Steps& steps, int threads) {
-  return !std::all_of(steps.begin(), steps.end(), [&](const auto& step) { return is_serial(*step, threads); });
+  return !std::all_of(steps.begin(), steps.end(),
+                      [&](const auto& step) { return !step->due || is_serial(*step, threads); });
 }
 
 bool overlap(const Type& type, const void* data, const Array& output) {
@@ -41,7 +42,7 @@ bool overlap(const Type& type, const void* data, const Array& output) {
 
 // A body of machine code, mostly: it takes about as long as to look through lists that are empty.
 const Step* only_step_of(const Schedule& schedule) {
-  if (schedule.stages.size() != 1) return nullptr;
+  if (schedule.stages.size() != 1 || !schedule.lasting.empty()) return nullptr;
   const Stage& stage = schedule.stages[0];
   const bool only = stage.whole.size() == 1 && stage.all.steps.empty() && stage.combined.empty();
   return only && !stage.whole[0]->is_loop() && stage.whole[0]->tasks() == 1 ? stage.whole[0].get() : nullptr;
@@ -109,6 +110,7 @@ Frame Executor::frame_of(int thread) {
 void Executor::run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier) {
   bool together = true;  // whether all threads have seen what was written so far
   for (const auto& step : steps) {
+    if (!step->due) continue;
     const Index tasks = step->tasks();
     if (threads == 1 || is_serial(*step, threads)) {
       if (thread == 0) step->run(frame);
@@ -149,6 +151,7 @@ void Executor::run_ranges(const Stage& stage, Frame frame, int thread, int threa
 
 void Executor::work(int thread, int threads, Barrier& barrier) {
   if (only_step_ != nullptr && threads == 1) return only_step_->run(frame_of(0));
+  if (lasting_.any_due()) run_steps(schedule_.lasting, frame_of(thread), thread, threads, barrier);
   for (const Stage& stage : schedule_.stages) {
     Frame frame = frame_of(thread);
     run_steps(stage.whole, frame, thread, threads, barrier);
@@ -165,11 +168,12 @@ void Executor::work(int thread, int threads, Barrier& barrier) {
 
 // Each of the threads would have work of its own. (Where none has, all values are better in one cache.)
 bool Executor::gains_from(int threads) const {
-  if (threads == 1 || is_short(schedule_.microseconds)) return false;
-  return std::any_of(schedule_.stages.begin(), schedule_.stages.end(), [&](const Stage& stage) {
-    return by_ranges(stage, threads) || shared_out(stage.whole, threads) || shared_out(stage.all.steps, threads) ||
-           shared_out(stage.combined, threads);
-  });
+  if (threads == 1 || is_short(schedule_.microseconds + lasting_.microseconds_due())) return false;
+  return shared_out(schedule_.lasting, threads) ||
+         std::any_of(schedule_.stages.begin(), schedule_.stages.end(), [&](const Stage& stage) {
+           return by_ranges(stage, threads) || shared_out(stage.whole, threads) ||
+                  shared_out(stage.all.steps, threads) || shared_out(stage.combined, threads);
+         });
 }
 
 // Returns the number of threads that came.
@@ -187,11 +191,19 @@ int Executor::run_on(int team, const Finish& then) {
 // Computes the outputs where `to` lies; `then` runs on every thread of the region, once they are there. (What follows
 // work() is behind a barrier after the last step: no thread is there if one has failed before.)
 void Executor::execute(std::span<const PlanInput> given, const std::vector<Array>& to, const Finish& then) {
+  computed_ = false;
+  lasting_.look();
+  const struct Forgetting {  // what a run has not computed, whatever it threw
+    const std::atomic<bool>& computed;
+    LastingSteps& lasting;
+    ~Forgetting() {
+      if (!computed) lasting.forget();
+    }
+  } forgetting{computed_, lasting_};
   for (std::size_t i = 0; i < given.size(); ++i) place_input(i, given[i].data);
   for (std::size_t i = 0; i < to.size(); ++i) place_output(i, const_cast<void*>(to[i].raw()));
   const int most = threads(), all = gains_from(most) ? most : 1;
   make_room(all);
-  computed_ = false;
   try {
     if (all == 1 || sharing_every_step > 0) {
       run_on(all, then);
@@ -213,6 +225,7 @@ void Executor::run_whole() {
   make_room(1, true);
   const FloatingPointMode mode;
   const Frame frame = frame_of(0);
+  for (const auto& step : schedule_.lasting) step->run_whole(frame);
   for (const Stage& stage : schedule_.stages)
     for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined})
       for (const auto& step : *steps) step->run_whole(frame);

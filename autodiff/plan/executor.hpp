@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "autodiff/plan.hpp"
+#include "autodiff/plan/lasting.hpp"
 #include "autodiff/plan/schedule.hpp"
 #include "autodiff/plan/team_size.hpp"
 
@@ -54,8 +55,8 @@ class Executor {
   int run_on(int team, const Finish& then);
   void run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier);
   void run_ranges(const Stage& stage, Frame frame, int thread, int threads);
-  // Every step with its frame, as one thread alone would run them.
-  void visit_alone(const std::function<void(const Step&, const Frame&)>& visit);
+  // Every step with its frame, as one thread alone would run them; `lasts`: in a run after a change of parameters.
+  void visit_alone(const std::function<void(const Step&, const Frame&, bool lasts)>& visit);
   Frame frame_of(int thread);
   const Variant& range(const Stage& stage, Index unit, Index& begin) const;
   static bool by_ranges(const Stage& stage, int threads);
@@ -65,6 +66,7 @@ class Executor {
     std::byte* data() { return static_cast<std::byte*>(bytes.raw()); }
   };
   Schedule schedule_;
+  LastingSteps lasting_{schedule_.lasting};
   const Step* only_step_;  // null where there are several, or several tasks of one
   Memory shared_;
   std::vector<Memory> local_, scratch_;  // of each thread

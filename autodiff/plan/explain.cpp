@@ -30,15 +30,16 @@ std::string listed(const std::string& title, const Steps& steps) {
 std::vector<Plan::StepInfo> Schedule::steps() const {
   using Part = Plan::StepInfo::Part;
   std::vector<Plan::StepInfo> all;
+  const auto add = [&](std::size_t stage, Part part, const Steps& steps) {
+    for (const auto& step : steps)
+      all.push_back({static_cast<int>(stage), part, step->kernel(), step->nodes.size(), step->tasks()});
+  };
+  add(0, Part::lasting, lasting);
   for (std::size_t i = 0; i < stages.size(); ++i) {
-    const auto add = [&](Part part, const Steps& steps) {
-      for (const auto& step : steps)
-        all.push_back({static_cast<int>(i), part, step->kernel(), step->nodes.size(), step->tasks()});
-    };
-    add(Part::whole, stages[i].whole);
-    if (!stages[i].ranges.empty()) add(Part::range, stages[i].ranges[0].steps);
-    add(Part::all_rows, stages[i].all.steps);
-    add(Part::combined, stages[i].combined);
+    add(i, Part::whole, stages[i].whole);
+    if (!stages[i].ranges.empty()) add(i, Part::range, stages[i].ranges[0].steps);
+    add(i, Part::all_rows, stages[i].all.steps);
+    add(i, Part::combined, stages[i].combined);
   }
   return all;
 }
@@ -48,6 +49,7 @@ std::size_t Schedule::bytes() const {
   for (const Stage& stage : stages)
     local = std::max(local, stage.ranges.empty() ? stage.all.local_bytes : stage.ranges[0].local_bytes);
   std::size_t loops = 0;
+  for (const auto& step : lasting) loops += step->bytes();
   for (const Stage& stage : stages)
     for (const auto& step : stage.whole) loops += step->bytes();
   return shared_bytes + local + loops;
@@ -63,7 +65,7 @@ std::string Schedule::explain() const {
 }
 
 std::string Schedule::explain_stages() const {
-  std::string text;
+  std::string text = listed("when parameters have changed", lasting);
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const Stage& stage = stages[i];
     text += fmt::format("stage {}\n", i) + listed("whole", stage.whole);

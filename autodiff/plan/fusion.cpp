@@ -13,7 +13,11 @@ constexpr std::size_t most_searched = 2048;
 class Fuser {
  public:
   Fuser(const Graph& graph, const RowPlan& rows)
-      : graph_(graph), rows_(rows), readers_(readers_of(graph)), seen_(graph.nodes.size(), 0) {
+      : graph_(graph),
+        rows_(rows),
+        readers_(readers_of(graph)),
+        fixed_(fixed_by_parameters(graph, rows)),
+        seen_(graph.nodes.size(), 0) {
     for (Id id = 0; id < graph.nodes.size(); ++id) {
       group_.push_back(id);
       members_.push_back({id});
@@ -72,7 +76,8 @@ class Fuser {
     return from != to && starts && !product(members_[to][0]) && elementwise(b) &&
            graph_.nodes[a].type == graph_.nodes[b].type && rows_.part[a] == rows_.part[b] &&
            rows_.stage[a] == rows_.stage[b] && rows_.axis[a] == rows_.axis[b] &&
-           members_[from].size() + members_[to].size() <= most_members && graph_.nodes[a].type.shape.size() > 0;
+           members_[from].size() + members_[to].size() <= most_members && graph_.nodes[a].type.shape.size() > 0 &&
+           !(product(members_[from][0]) && fixed_[a] && !fixed_[b]);  // of weights: it lasts from run to run
   }
   void join(Id from, Id to) {
     if (!joinable(from, to) || reaches(from, to)) return;
@@ -109,6 +114,7 @@ class Fuser {
   const Graph& graph_;
   const RowPlan& rows_;
   std::vector<std::vector<Id>> readers_;
+  std::vector<bool> fixed_;               // by parameters
   std::vector<Id> group_;                 // of each node
   std::vector<std::vector<Id>> members_;  // of each group
   std::vector<std::uint32_t> seen_;       // the search that a group was last seen in
@@ -116,6 +122,19 @@ class Fuser {
 };
 
 }  // namespace
+
+std::vector<bool> fixed_by_parameters(const Graph& graph, const RowPlan& rows) {
+  std::vector<bool> fixed(graph.nodes.size(), false), is_output(graph.nodes.size(), false);
+  for (Id output : graph.outputs) is_output[output] = true;
+  for (Id id = 0; id < graph.nodes.size(); ++id) {
+    const Value& value = graph.nodes[id];
+    if (value.is_leaf() || is_output[id] || rows.part[id] != Part::whole) continue;
+    fixed[id] = std::all_of(value.operands.begin(), value.operands.end(), [&](Id operand) {
+      return fixed[operand] || graph.nodes[operand].parameter || graph.nodes[operand].constant;
+    });
+  }
+  return fixed;
+}
 
 std::vector<FusionGroup> fusion_groups(const Graph& graph, const RowPlan& rows, bool fuse) {
   Fuser fuser(graph, rows);

@@ -1,5 +1,7 @@
 // Fusion: which nodes are computed together, so that what is between them never leaves the L1 cache.
 #pragma once
+#include <optional>
+
 #include "autodiff/plan/rows.hpp"
 
 namespace wengert::plan {
@@ -14,6 +16,8 @@ struct FusionGroup {
   bool elementwise = false;                         // the members, or those after the product
   bool product = false;                             // the first member is a product with a matrix that all rows share
   std::shared_ptr<const code::MachineCode> code{};  // of all members, element by element
+  // Of what lasts from run to run (lasting.hpp): the versions of the stores that it comes from.
+  std::optional<std::vector<const std::uint64_t*>> sources{};
 
   Id first() const { return members[0]; }
 };
@@ -21,6 +25,10 @@ struct FusionGroup {
 // All nodes that are computed, in the order of the plan: stage by stage, what is whole before what goes by rows.
 // Without `fuse`, one node a group. No group needs itself by way of another.
 std::vector<FusionGroup> fusion_groups(const Graph& graph, const RowPlan& rows, bool fuse = true);
+
+// A flag for each node: whether it is whole, and computed of parameters and constants alone. Outputs are not: where
+// they lie may change from run to run.
+std::vector<bool> fixed_by_parameters(const Graph& graph, const RowPlan& rows);
 
 // The limits of a group, on which the memory of a FusedKernel's call depends.
 inline constexpr std::size_t most_members = 20;

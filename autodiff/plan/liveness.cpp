@@ -5,10 +5,16 @@
 namespace wengert::plan {
 
 Liveness::Liveness(const Graph& graph, const RowPlan& rows, const std::vector<FusionGroup>& groups)
-    : readers_(readers_of(graph)), group_of_(graph.nodes.size(), groups.size()), is_output_(graph.nodes.size(), false) {
+    : readers_(readers_of(graph)),
+      group_of_(graph.nodes.size(), groups.size()),
+      is_output_(graph.nodes.size(), false),
+      lasts_(graph.nodes.size(), false) {
   for (Id output : graph.outputs) is_output_[output] = true;
   for (std::size_t g = 0; g < groups.size(); ++g)
-    for (Id member : groups[g].members) group_of_[member] = g;
+    for (Id member : groups[g].members) {
+      group_of_[member] = g;
+      lasts_[member] = groups[g].sources.has_value();
+    }
   const auto runs_with_the_next = [&](std::size_t g) {
     if (g + 1 >= groups.size()) return false;
     const Id mine = groups[g].first(), next = groups[g + 1].first();
@@ -37,6 +43,7 @@ Id Liveness::home_of_product(const FusionGroup& group) const {
 }
 
 Liveness::Interval Liveness::living(Id id) const {
+  if (lasts_[id]) return {0, together_.size()};
   Interval interval = writing(id);
   for (Id reader : readers_[id]) interval.last = std::max(interval.last, together_[group_of_[reader]].last);
   return interval;

@@ -23,12 +23,14 @@ class Liveness {
     std::size_t first = 0, last = 0;
   };
   Interval writing(Id id) const { return together_[group_of_[id]]; }
+  // What lasts from run to run lives at all times.
   Interval living(Id id) const;
+  bool lasts(Id id) const { return lasts_[id]; }
 
  private:
   std::vector<std::vector<Id>> readers_;
   std::vector<std::size_t> group_of_;
-  std::vector<bool> is_output_;
+  std::vector<bool> is_output_, lasts_;
   std::vector<Interval> together_;  // of each group: those that run as one with it
 };
 

@@ -13,6 +13,7 @@ std::unique_ptr<Step> make_step(const Lowering& lowering, const FusionGroup& gro
   for (StepMaker* make : kinds)
     if (auto step = make(lowering, group, count)) {
       step->nodes = group.members;
+      if (group.sources) step->sources = *group.sources;
       return step;
     }
   throw Error("[compile] no kind of step serves " + lowering.graph.nodes[group.first()].op->name());

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <numeric>
 
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan/executor.hpp"
@@ -16,36 +17,22 @@ namespace {
 class Profile {
  public:
   void begin_run() { ++runs_; }
-  void run(const Step& step, const Frame& frame) {
+  void run(const Step& step, const Frame& frame, bool lasts) {
     const auto start = std::chrono::steady_clock::now();
     step.run(frame);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    Entry& entry = kernels_[step.kernel()];
+    Entry& entry = (lasts ? lasting_ : kernels_)[step.kernel()];
     entry.seconds.resize(runs_, 0);
     entry.seconds.back() += seconds;
     entry.flops += step.flops;
     ++entry.calls;
   }
 
-  // The kernels that take most first.
   std::string text() {
-    struct Row {
-      double seconds;
-      std::string kernel;
-      Entry entry;
-    };
-    std::vector<Row> rows;
-    double total = 0;
-    for (auto& [kernel, entry] : kernels_) {
-      rows.push_back({median(entry.seconds), kernel, entry});
-      total += rows.back().seconds;
-    }
-    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.seconds > b.seconds; });
-    const double runs = static_cast<double>(runs_);
-    std::string text = fmt::format("{:.3f} ms a run on one thread\n", total * 1e3);
-    for (const auto& [seconds, kernel, entry] : rows)
-      text += fmt::format("{:9.3f} ms {:5.1f} % {:8.1f} GF/s {:6} calls  {}\n", seconds * 1e3, 100 * seconds / total,
-                          entry.flops / runs / seconds / 1e9, entry.calls / static_cast<Index>(runs_), kernel);
+    const std::vector<Row> rows = sorted(kernels_), lasting = sorted(lasting_);
+    std::string text = fmt::format("{:.3f} ms a run on one thread\n", total(rows) * 1e3) + listed(rows);
+    if (!lasting.empty())
+      text += fmt::format("{:.3f} ms more when parameters have changed\n", total(lasting) * 1e3) + listed(lasting);
     return text;
   }
 
@@ -55,22 +42,47 @@ class Profile {
     double flops = 0;
     Index calls = 0;
   };
+  using Kernels = std::map<std::string, Entry>;
+  struct Row {
+    double seconds;
+    std::string kernel;
+    Entry entry;
+  };
+  // The kernels that take most first.
+  static std::vector<Row> sorted(Kernels& kernels) {
+    std::vector<Row> rows;
+    for (auto& [kernel, entry] : kernels) rows.push_back({median(entry.seconds), kernel, entry});
+    std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.seconds > b.seconds; });
+    return rows;
+  }
+  static double total(const std::vector<Row>& rows) {
+    return std::accumulate(rows.begin(), rows.end(), 0.0, [](double sum, const Row& row) { return sum + row.seconds; });
+  }
+  std::string listed(const std::vector<Row>& rows) const {
+    const double runs = static_cast<double>(runs_), all = total(rows);
+    std::string text;
+    for (const auto& [seconds, kernel, entry] : rows)
+      text += fmt::format("{:9.3f} ms {:5.1f} % {:8.1f} GF/s {:6} calls  {}\n", seconds * 1e3, 100 * seconds / all,
+                          entry.flops / runs / seconds / 1e9, entry.calls / static_cast<Index>(runs_), kernel);
+    return text;
+  }
   static double median(std::vector<double>& values) {
     const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
     std::nth_element(values.begin(), middle, values.end());
     return *middle;
   }
-  std::map<std::string, Entry> kernels_;
+  Kernels kernels_, lasting_;
   std::size_t runs_ = 0;
 };
 
 }  // namespace
 
-void Executor::visit_alone(const std::function<void(const Step&, const Frame&)>& visit) {
+void Executor::visit_alone(const std::function<void(const Step&, const Frame&, bool lasts)>& visit) {
+  for (const auto& step : schedule_.lasting) visit(*step, frame_of(0), true);
   for (const Stage& stage : schedule_.stages) {
     Frame frame = frame_of(0);
     const auto visit_all = [&](const Steps& steps) {
-      for (const auto& step : steps) visit(*step, frame);
+      for (const auto& step : steps) visit(*step, frame, false);
     };
     visit_all(stage.whole);
     if (by_ranges(stage, 1)) {
@@ -102,7 +114,7 @@ std::string Executor::profile(std::span<const PlanInput> given, int runs) {
     const OneThread alone;
     for (int i = 0; i < runs; ++i) {
       profile.begin_run();
-      visit_alone([&](const Step& step, const Frame& frame) { profile.run(step, frame); });
+      visit_alone([&](const Step& step, const Frame& frame, bool lasts) { profile.run(step, frame, lasts); });
     }
   });
   return profile.text();

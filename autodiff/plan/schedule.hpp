@@ -26,6 +26,7 @@ struct Schedule {
   std::vector<Type> inputs{};
   std::vector<std::string> names{};
   std::vector<Plan::PassInfo> passes{};
+  Steps lasting{};  // whole, before all stages, where what they left is out of date (lasting.hpp)
   std::vector<Stage> stages{};
   Index extent = 0;         // rows of the batch
   double microseconds = 0;  // of a run, about

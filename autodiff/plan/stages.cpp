@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "autodiff/plan/code/small_graphs.hpp"
+#include "autodiff/plan/lasting.hpp"
 #include "autodiff/plan/lowering.hpp"
 
 namespace wengert::plan {
@@ -44,7 +45,10 @@ class Scheduler {
   std::vector<FusionGroup> make_groups(const CompileOptions& options) const {
     if (code_) return {{.members = code::computed_nodes(graph_), .code = code_}};
     std::vector<FusionGroup> groups = fusion_groups(graph_, rows_, options.rewrites);
-    if (options.rewrites) code::give_loops_code(graph_, rows_, groups);
+    if (options.rewrites) {
+      code::give_loops_code(graph_, rows_, groups);
+      find_lasting(graph_, rows_, groups);
+    }
     return groups;
   }
   std::vector<std::vector<std::size_t>> groups_by_stage() const {
@@ -67,7 +71,7 @@ class Scheduler {
       if (const Id first = groups_[g].first(); rows_.part[first] != Part::whole)
         by_rows.push_back(g);
       else if (!is_in_place(graph_, views_, first))
-        result.whole.push_back(make_step(lowering_, groups_[g], 0));
+        (groups_[g].sources ? schedule_.lasting : result.whole).push_back(make_step(lowering_, groups_[g], 0));
     }
     // Ranges are the groups of the reduction that has the fewest: they are made up of those of the others.
     for (std::size_t g : by_rows) {
@@ -117,6 +121,7 @@ class Scheduler {
         schedule_.microseconds += share * step->microseconds;
       }
     };
+    count(schedule_.lasting, 0);  // hardly ever
     for (const Stage& stage : schedule_.stages) {
       for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined}) count(*steps, 1);
       for (const Variant& each : stage.ranges) count(each.steps, 0);  // the same work as all rows at once

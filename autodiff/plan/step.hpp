@@ -68,7 +68,9 @@ class Step {
   virtual std::size_t scratch_bytes() const { return 0; }  // of one thread
   virtual std::string kernel() const = 0;                  // for explain(): "product 32x256x256, then 2 ops"
 
-  std::vector<Id> nodes{};  // what it computes
+  std::vector<Id> nodes{};                      // what it computes
+  std::vector<const std::uint64_t*> sources{};  // of a lasting step (lasting.hpp): versions of stores
+  bool due = true;                              // false while what it left is up to date
   double flops = 0;
   double microseconds = 0;  // about, on one thread: what decides whether threads share it
 };

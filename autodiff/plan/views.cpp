@@ -93,7 +93,7 @@ class Parts {
       Id id = value.operands[i];
       while (views_[id] && graph_.nodes[id].is(reshape_op())) id = graph_.nodes[id].operands[0];
       const bool known = std::ranges::find(places, id, &Place::id) != places.end();
-      if (!begins[i] || known || !can_move(id)) continue;
+      if (!begins[i] || known || !can_move(id) || liveness_.lasts(id) != liveness_.lasts(concat)) continue;
       places.push_back({id, *begins[i], liveness_.living(id)});
       Liveness::Interval& living = places.back().living;
       living.last = std::max(living.last, liveness_.writing(concat).last);  // through a reshape

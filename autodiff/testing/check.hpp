@@ -15,7 +15,7 @@ struct CheckReport {
   int checks = 0;
   // The deeds of the plans that were checked, with their numbers: passes that changed something, by name; "fusion";
   // "ranges of rows"; "sums over rows", by partial ones; "tasks", of one step;
-  // "machine code".
+  // "machine code"; "lasting values", of parameters alone.
   std::map<std::string, int> planned;
   // "[tanh] example 0: f64: order 2, reverse over reverse: d/d input 0 at [3]: analytic 0.1, numeric 0.2"
   std::vector<std::string> failures;

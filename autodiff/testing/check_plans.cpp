@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <optional>
 
 #include "autodiff/derivatives.hpp"
@@ -24,6 +25,7 @@ using Vars = std::vector<Var>;
 using Indices = std::vector<std::size_t>;
 
 constexpr const char* machine_code = "machine code";  // of small values, as explain() names it
+constexpr const char* lasting = "lasting values";
 
 bool contains(const Indices& all, std::size_t i) { return std::find(all.begin(), all.end(), i) != all.end(); }
 
@@ -57,6 +59,14 @@ double largest_of(const Array& array) {
   return largest;
 }
 
+void reverse_elements(Array& array) {
+  const auto reverse = [&]<class T>() { std::ranges::reverse(array.data<T>()); };
+  if (array.dtype() == Dtype::i32)
+    reverse.operator()<std::int32_t>();
+  else
+    dispatch_float(array.dtype(), reverse);
+}
+
 // Sets the number of threads until the end of the scope.
 class Threads {
  public:
@@ -74,7 +84,7 @@ class Threads {
 class PlanChecker {
  public:
   PlanChecker(const FunctionOfMany& f, const Arrays& inputs, const PlanCheck& options)
-      : f_(f), inputs_(inputs), options_(options) {
+      : f_(f), inputs_(inputs), options_(options), parameters_(options.parameters) {
     for (const Array& input : inputs)
       if (is_float(input.dtype())) dtype_ = std::max(dtype_, input.dtype(), wider);
   }
@@ -98,6 +108,7 @@ class PlanChecker {
       check({});
     }
     if (!options_.rows.empty()) check({.rows = rows()});
+    if (orders_ > 0) check_lasting();
     return std::move(report_);
   }
 
@@ -146,9 +157,29 @@ class PlanChecker {
   }
 
   Var leaf(Tape& tape, std::size_t i) const {
-    static constexpr std::uint64_t version = 1;
-    if (!contains(options_.parameters, i)) return tape.symbolic() ? tape.input(all_[i].type()) : tape.input(all_[i]);
-    return tape.borrow(all_[i].type(), all_[i].raw(), nullptr, &version, "");
+    if (!contains(parameters_, i)) return tape.symbolic() ? tape.input(all_[i].type()) : tape.input(all_[i]);
+    return tape.borrow(all_[i].type(), all_[i].raw(), nullptr, &version_, "");
+  }
+
+  // All inputs as parameters: what is computed of them alone, without the weights, lasts from run to run.
+  void check_lasting() {
+    parameters_.resize(inputs_.size());
+    std::iota(parameters_.begin(), parameters_.end(), std::size_t{0});
+    const plan::code::StepsAlone steps;
+    check({});
+  }
+  // The plan run with the parameters' elements in reverse, an Error or not: nothing that lasts is to be left of it.
+  void run_reversed(Plan& plan, std::span<const PlanInput> inputs) {
+    const auto reverse = [&] {
+      for (std::size_t i : parameters_) reverse_elements(all_[i]);
+      ++version_;
+    };
+    reverse();
+    try {
+      plan.run(inputs);
+    } catch (const Error&) {
+    }
+    reverse();
   }
 
   // y = f(x), g = d <weights, y> / dx, then the same of <weights, g>.
@@ -188,31 +219,36 @@ class PlanChecker {
     std::vector<Type> types;
     Arrays given;
     for (std::size_t i = 0; i < all_.size(); ++i)
-      if (!contains(options_.parameters, i)) {
+      if (!contains(parameters_, i)) {
         types.push_back(all_[i].type());
         given.push_back(all_[i]);
       }
     CompileOptions renumbered = options;
     for (std::size_t& row : renumbered.rows)
-      row -= static_cast<std::size_t>(std::count_if(options_.parameters.begin(), options_.parameters.end(),
+      row -= static_cast<std::size_t>(std::count_if(parameters_.begin(), parameters_.end(),
                                                     [&](std::size_t parameter) { return parameter < row; }));
     const PlanFunction f = [&](std::span<const Var> in) {
       Vars vars;
       for (std::size_t i = 0, next = 0; i < all_.size(); ++i)
-        vars.push_back(contains(options_.parameters, i) ? leaf(in[0].tape(), i) : in[next++]);
+        vars.push_back(contains(parameters_, i) ? leaf(in[0].tape(), i) : in[next++]);
       return results(vars);
     };
     Plan plan = compile(f, types, renumbered, dtype_);
     const bool bits = count_what_it_did(plan);
+    const bool lasts = std::ranges::count(plan.steps(), Plan::StepInfo::Part::lasting, &Plan::StepInfo::part) > 0;
     const std::vector<PlanInput> inputs(given.begin(), given.end());
     for (int count : {1, 3}) {
       if (count == 1 && !options.split_rows) continue;  // it shows nothing that three threads do not
       const Threads team(count);
       std::optional<plan::ShareEveryStep> shared;
       if (count > 1) shared.emplace();
-      const auto outputs = plan.run(inputs);
-      for (std::size_t i = 0; i < outputs.size(); ++i)
-        compare(fmt::format("{}, {} thread{}", what, count, count > 1 ? "s" : ""), i, outputs[i], bits);
+      if (lasts) run_reversed(plan, inputs);
+      for (int run = 1; run <= (lasts ? 2 : 1); ++run) {
+        const auto outputs = plan.run(inputs);
+        for (std::size_t i = 0; i < outputs.size(); ++i)
+          compare(fmt::format("{}, {} thread{}{}", what, count, count > 1 ? "s" : "", run == 2 ? ", again" : ""), i,
+                  outputs[i], bits);
+      }
     }
   }
   // Enters what the plan did in the report. Returns whether it has to give the bits of an eager tape.
@@ -232,6 +268,7 @@ class PlanChecker {
     note("fusion", [](const auto& step) { return step.ops > 1; });
     note("sums over rows", [](const auto& step) { return step.part == Part::combined; });
     note(machine_code, [](const auto& step) { return step.kernel.starts_with(machine_code); });
+    note(lasting, [](const auto& step) { return step.part == Part::lasting; });
     note("tasks", [](const auto& step) { return step.part != Part::range && step.tasks > 1; });
     return bits;
   }
@@ -253,6 +290,8 @@ class PlanChecker {
   const FunctionOfMany& f_;
   const Arrays& inputs_;
   const PlanCheck& options_;
+  Indices parameters_;
+  std::uint64_t version_ = 1;  // of all of them
   Dtype dtype_ = Dtype::f32;
   int orders_ = 0;
   Arrays all_, wanted_;  // inputs, then weights; results on an eager tape

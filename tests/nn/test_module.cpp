@@ -155,6 +155,50 @@ BOOST_AUTO_TEST_CASE(a_leaf_from_before_the_optimizer_is_out_of_date) {
   BOOST_TEST(square(net.parameters()[0].second->on(tape)).size() == 60);
 }
 
+// A plan keeps what it computes of parameters alone: whatever changes these, its next run computes with them.
+BOOST_AUTO_TEST_CASE(a_plan_notices_changes) {
+  Rng rng(1);
+  nn::Linear net(40, 40, rng, Dtype::f64), other(40, 40, rng, Dtype::f64);
+  nn::Adam adam(net, {.lr = 0.1, .common = {.ema_decay = 0.5}});
+  const PlanFunction f = [&](std::span<const Var> in) -> std::vector<Var> {
+    const Var w = net.weight.on(in[0].tape());
+    return {matmul(in[0], matmul(w, w))};
+  };
+  Plan plan = compile(f, {{Dtype::f64, {4, 40}}});
+  BOOST_TEST((plan.steps()[0].part == Plan::StepInfo::Part::lasting));
+  const Array x = rng.normal({Dtype::f64, {4, 40}});
+  Array last(x.type());
+  const auto check = [&](const char* change) {
+    Tape tape(Dtype::f64);
+    const Array now = plan.run({x})[0];
+    BOOST_TEST(same_bits(now, f(std::vector{tape.input(x)})[0].value()), change);
+    BOOST_TEST(!same_bits(now, last), change);
+    last = now;
+  };
+  check("no change");
+  nn::TrainStep step(adam, 1, [&](Draw& draw) { return mean(square(net(draw.normal({4, 40})))); });
+  step.run();
+  check("a planned step");
+  Tape tape(Dtype::f64);
+  adam.step(mean(square(net(tape.input(x)))));
+  check("an eager step");
+  {
+    const nn::WithAverages averages(adam);
+    check("averages");
+  }
+  check("averages put back");
+  net.weight.set(other.weight.value());
+  check("set()");
+  other.weight.set(rng.normal({Dtype::f64, {40, 40}}));
+  net.weight = other.weight;
+  check("assignment of a parameter");
+  other.weight.set(rng.normal({Dtype::f64, {40, 40}}));
+  net = other;
+  check("assignment of a module");
+  nn::load(net, {{"weight", rng.normal({Dtype::f64, {40, 40}})}, {"bias", net.bias.value()}}, "a test");
+  check("load()");
+}
+
 BOOST_AUTO_TEST_CASE(training_gives_the_same_bits_on_any_number_of_threads) {
   const int outside = threads();
   std::vector<Array> results;
