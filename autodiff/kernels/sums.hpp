@@ -5,6 +5,7 @@
 #include <array>
 #include <type_traits>
 
+#include "autodiff/kernels/groups.hpp"
 #include "autodiff/kernels/simd.hpp"
 #include "autodiff/kernels/strided.hpp"
 
@@ -136,6 +137,23 @@ void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin
     }
     at = end;
   }
+}
+
+// The sum of `count` groups of neighbours from group `first` on, pairwise, as Grouping has it: a power of two of them.
+template <class T, class Begin, class Terms = PlainTerms<T>>
+T sum_groups_of_neighbours(const T* x, Index first, Index count, const Begin& begin, const Terms& terms = {}) {
+  constexpr Index some = 64;
+  std::array<T, some> sums;
+  std::array<T, 32> waiting;  // sums of 1, 2, 4, ... times as many groups
+  std::size_t top = 0;
+  for (Index g = 0; g < count; g += some) {
+    const Index now = std::min(some, count - g);
+    sum_runs_of_neighbours(x, first + g, first + g + now, begin, sums.data(), terms);
+    combine(sums.data(), now, 1, 0, 1);
+    waiting[top++] = sums[0];
+    for (Index before = g / some; before % 2 != 0; before /= 2, --top) waiting[top - 2] += waiting[top - 1];
+  }
+  return waiting[0];
 }
 
 // out[i] = the sum of the n neighbours of line i, n <= few_terms: sum_neighbours() of each, without calls and with n

@@ -9,23 +9,11 @@
 
 namespace wengert {
 
-// The share of a sum of neighbours, the sums of whose groups are added as Grouping has it: pairwise.
+// The share of a sum of neighbours.
 template <class T, class Terms>
 T sum_share_of_neighbours(const Run& run, const Grouping& grouping, Index share, const T* x, const Terms& terms) {
-  constexpr Index some = 64;
-  std::array<T, some> sums;
-  const Index groups = grouping.groups_of_share(), first = share * groups;
   const auto begin = [&](Index g) { return group_begin(g, grouping.groups, run.rows) * run.unit; };
-  std::array<T, 32> waiting;  // sums of 1, 2, 4, ... times as many groups
-  std::size_t top = 0;
-  for (Index g = 0; g < groups; g += some) {
-    const Index count = std::min(some, groups - g);
-    sum_runs_of_neighbours(x, first + g, first + g + count, begin, sums.data(), terms);
-    combine(sums.data(), count, 1, 0, 1);
-    waiting[top++] = sums[0];
-    for (Index before = g / some; before % 2 != 0; before /= 2, --top) waiting[top - 2] += waiting[top - 1];
-  }
-  return waiting[0];
+  return sum_groups_of_neighbours(x, share * grouping.groups_of_share(), grouping.groups_of_share(), begin, terms);
 }
 
 // The sum of neighbours on one thread.

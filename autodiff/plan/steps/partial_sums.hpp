@@ -24,18 +24,32 @@ class PartialSumsStep : public Step {
   // [begin, end), counted from the frame's first one, to a slot; add(to, from) adds a slot to another.
   template <class Compute, class Add>
   void add_groups(const Frame& frame, Index from, Index to, Compute&& compute, Add&& add) const {
-    const Index count = grouping_.groups, first = (frame.begin * count + extent_ - 1) / std::max<Index>(extent_, 1);
-    for (Index g = first + from * groups_of_task_; g < first + to * groups_of_task_; ++g) {
-      const Index begin = group_begin(g, count, extent_) - frame.begin,
-                  end = group_begin(g + 1, count, extent_) - frame.begin;
+    const Index first = first_group(frame);
+    for (Index g = first + from * groups_of_task_; g < first + to * groups_of_task_; ++g)
       grouping_.add_group(
-          g, [&](Index slot) { compute(begin, end, slot); }, add);
-    }
+          g, [&](Index slot) { compute(begin_of(g, frame), begin_of(g + 1, frame), slot); }, add);
+  }
+  // The same of sums that groups of a task are quick to give together: compute(first, count, slot) is to write the sum
+  // of `count` groups, as many as a power of two, pairwise; begin_of() says where they begin.
+  template <class Compute, class Add>
+  void add_tasks(const Frame& frame, Index from, Index to, Compute&& compute, Add&& add) const {
+    const Grouping tasks{grouping_.groups / groups_of_task_, grouping_.shares};
+    const Index first = first_group(frame) / groups_of_task_;
+    for (Index task = first + from; task < first + to; ++task)
+      tasks.add_group(
+          task, [&](Index slot) { compute(task * groups_of_task_, groups_of_task_, slot); }, add);
+  }
+  // The first row of a group, counted from the frame's.
+  Index begin_of(Index group, const Frame& frame) const {
+    return group_begin(group, grouping_.groups, extent_) - frame.begin;
   }
   Grouping grouping_;
   Index extent_, rows_;
 
  private:
+  Index first_group(const Frame& frame) const {
+    return (frame.begin * grouping_.groups + extent_ - 1) / std::max<Index>(extent_, 1);
+  }
   Index held_, groups_of_task_;
 };
 

@@ -26,23 +26,44 @@ class SumOverRowsStep final : public PartialSumsStep {
   std::string kernel() const override { return fmt::format("sum over rows, {}", to_string(from_.type)); }
   void run(const Frame& frame, Index first, Index last) const override {
     dispatch_float(from_.type.dtype, [&]<class T>() {
-      const T* from = from_.in<const T>(frame);
-      T* partials = partials_.in<T>(frame);
-      const Index size = outer_ * inner_;
-      add_groups(
-          frame, first, last,
-          [&](Index begin, Index end, Index slot) {
-            for (Index o = 0; o < outer_; ++o)
-              sum_rows(from + (o * rows_ + begin) * unit_ * inner_, (end - begin) * unit_, inner_,
-                       partials + slot * size + o * inner_);
-          },
-          [&](Index to, Index from_slot) {
-            for (Index i = 0; i < size; ++i) partials[to * size + i] += partials[from_slot * size + i];
-          });
+      if (inner_ == 1)
+        add_neighbours<T>(frame, first, last);
+      else
+        add_rows<T>(frame, first, last);
     });
   }
 
  private:
+  template <class T>
+  void add_neighbours(const Frame& frame, Index first, Index last) const {
+    const T* from = from_.in<const T>(frame);
+    T* partials = partials_.in<T>(frame);
+    const auto begin = [&](Index group) { return begin_of(group, frame) * unit_; };
+    const auto compute = [&](Index group, Index count, Index slot) {
+      for (Index o = 0; o < outer_; ++o)
+        partials[slot * outer_ + o] = sum_groups_of_neighbours(from + o * rows_ * unit_, group, count, begin);
+    };
+    add_tasks(frame, first, last, compute, adder(partials));
+  }
+  template <class T>
+  void add_rows(const Frame& frame, Index first, Index last) const {
+    const T* from = from_.in<const T>(frame);
+    T* partials = partials_.in<T>(frame);
+    const auto compute = [&](Index begin, Index end, Index slot) {
+      for (Index o = 0; o < outer_; ++o)
+        sum_rows(from + (o * rows_ + begin) * unit_ * inner_, (end - begin) * unit_, inner_,
+                 partials + (slot * outer_ + o) * inner_);
+    };
+    add_groups(frame, first, last, compute, adder(partials));
+  }
+  // Adds a slot of the partial sums to another.
+  template <class T>
+  auto adder(T* partials) const {
+    return [partials, size = outer_ * inner_](Index to, Index from) {
+      for (Index i = 0; i < size; ++i) partials[to * size + i] += partials[from * size + i];
+    };
+  }
+
   Operand from_, partials_;
   Index outer_ = 1, unit_ = 1, inner_ = 1;
 };
