@@ -7,6 +7,7 @@
 
 #include "autodiff/kernels/groups.hpp"
 #include "autodiff/parallel.hpp"
+#include "autodiff/plan/forced.hpp"
 
 namespace wengert::plan {
 namespace {
@@ -15,9 +16,7 @@ namespace {
 // other's caches.
 constexpr double serial_microseconds = 25;
 
-std::atomic<int> sharing_every_step{0};
-
-bool is_short(double microseconds) { return microseconds < serial_microseconds && sharing_every_step == 0; }
+bool is_short(double microseconds) { return microseconds < serial_microseconds && !forced(Way::shared_steps); }
 bool is_serial(const Step& step, int threads) {
   return step.is_loop() ? !step.gains_from(threads)
                         : (step.tasks() == 1 && !step.spreads()) || is_short(step.microseconds);
@@ -205,7 +204,7 @@ void Executor::execute(std::span<const PlanInput> given, const std::vector<Array
   const int most = threads(), all = gains_from(most) ? most : 1;
   make_room(all);
   try {
-    if (all == 1 || sharing_every_step > 0) {
+    if (all == 1 || forced(Way::shared_steps)) {
       run_on(all, then);
     } else {
       const int team = team_size_.next(all);
@@ -271,8 +270,5 @@ std::span<const Array> Executor::accumulate(std::span<const PlanInput> given, co
   adds_up_ = true;
   return schedule_.outputs;
 }
-
-ShareEveryStep::ShareEveryStep() { ++sharing_every_step; }
-ShareEveryStep::~ShareEveryStep() { --sharing_every_step; }
 
 }  // namespace wengert::plan

@@ -78,14 +78,4 @@ class Executor {
   std::atomic<bool> computed_{false};  // whether all steps of the run have completed
 };
 
-// While one lives, plans share every step of several tasks among all threads, however cheap it is: for checks, whose
-// arrays are small.
-class ShareEveryStep {
- public:
-  ShareEveryStep();
-  ~ShareEveryStep();
-  ShareEveryStep(const ShareEveryStep&) = delete;
-  ShareEveryStep& operator=(const ShareEveryStep&) = delete;
-};
-
 }  // namespace wengert::plan

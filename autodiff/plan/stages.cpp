@@ -1,9 +1,9 @@
 #include "autodiff/plan/stages.hpp"
 
 #include <algorithm>
-#include <atomic>
 
 #include "autodiff/plan/code/small_graphs.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "autodiff/plan/lasting.hpp"
 #include "autodiff/plan/lowering.hpp"
 
@@ -13,8 +13,6 @@ namespace {
 constexpr Index rows_of_a_range = 96;  // where no sum over rows says otherwise
 // What the steps of a range take at the least, on the average, lest starting them costs more than they do.
 constexpr double least_microseconds = 1;
-
-std::atomic<int> shortest_ranges{0};
 
 // A number of ranges that two or four threads can share evenly.
 Index evenly_shared(Index ranges) { return ranges < 2 ? 1 : (ranges + 3) / 4 * 4; }
@@ -99,7 +97,7 @@ class Scheduler {
 
   // The most ranges whose steps do enough: of narrow rows a range has many.
   Index ranges_worth_starting(const Steps& all) const {
-    if (shortest_ranges > 0) return rows_.extent;
+    if (forced(Way::shortest_ranges)) return rows_.extent;
     double work = 0;
     for (const auto& step : all) work += step->microseconds;
     return static_cast<Index>(work / (least_microseconds * static_cast<double>(std::max<std::size_t>(all.size(), 1))));
@@ -142,8 +140,5 @@ class Scheduler {
 }  // namespace
 
 Schedule make_schedule(const Graph& graph, const CompileOptions& options) { return Scheduler(graph, options).run(); }
-
-ShortestRanges::ShortestRanges() { ++shortest_ranges; }
-ShortestRanges::~ShortestRanges() { --shortest_ranges; }
 
 }  // namespace wengert::plan

@@ -15,14 +15,4 @@ Graph rewritten(Graph graph, const CompileOptions& options, Keeps keeps,
 // The schedule of the graph after these.
 Schedule compile_graph(Graph graph, const CompileOptions& options, Keeps keeps);
 
-// While one lives, new plans cut rows into ranges as short as sums over them allow, however little these do: for
-// checks, whose arrays are small.
-class ShortestRanges {
- public:
-  ShortestRanges();
-  ~ShortestRanges();
-  ShortestRanges(const ShortestRanges&) = delete;
-  ShortestRanges& operator=(const ShortestRanges&) = delete;
-};
-
 }  // namespace wengert::plan

@@ -12,9 +12,8 @@
 #include "autodiff/derivatives.hpp"
 #include "autodiff/ops.hpp"
 #include "autodiff/parallel.hpp"
-#include "autodiff/plan/code/small_graphs.hpp"
-#include "autodiff/plan/executor.hpp"
-#include "autodiff/plan/stages.hpp"
+#include "autodiff/plan.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "autodiff/tape.hpp"
 
 namespace wengert {
@@ -95,7 +94,7 @@ class PlanChecker {
     Vars given;
     for (std::size_t i = 0; i < all_.size(); ++i) given.push_back(leaf(tape, i));
     for (Var var : results(given)) wanted_.push_back(var.value());
-    const plan::ShortestRanges shortest;
+    const plan::Force shortest(plan::Way::shortest_ranges);
     const bool cut = std::any_of(all_.begin(), all_.end(), [](const Array& array) {
       return array.shape().rank() > 0 && array.shape()[0] >= 192;  // there are ranges of rows
     });
@@ -104,7 +103,7 @@ class PlanChecker {
       if (cut) check({.rewrites = rewrites, .split_rows = false});
     }
     if (report_.planned.contains(machine_code)) {
-      const plan::code::StepsAlone steps;
+      const plan::Force steps(plan::Way::steps_alone);
       check({});
     }
     if (!options_.rows.empty()) check({.rows = rows()});
@@ -165,7 +164,7 @@ class PlanChecker {
   void check_lasting() {
     parameters_.resize(inputs_.size());
     std::iota(parameters_.begin(), parameters_.end(), std::size_t{0});
-    const plan::code::StepsAlone steps;
+    const plan::Force steps(plan::Way::steps_alone);
     check({});
   }
   // The plan run with the parameters' elements in reverse, an Error or not: nothing that lasts is to be left of it.
@@ -240,8 +239,8 @@ class PlanChecker {
     for (int count : {1, 3}) {
       if (count == 1 && !options.split_rows) continue;  // it shows nothing that three threads do not
       const Threads team(count);
-      std::optional<plan::ShareEveryStep> shared;
-      if (count > 1) shared.emplace();
+      std::optional<plan::Force> shared;
+      if (count > 1) shared.emplace(plan::Way::shared_steps);
       if (lasts) run_reversed(plan, inputs);
       for (int run = 1; run <= (lasts ? 2 : 1); ++run) {
         const auto outputs = plan.run(inputs);

@@ -7,6 +7,7 @@
 
 #include "autodiff/autodiff.hpp"
 #include "autodiff/plan/code/small_graphs.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/autodiff/plans.hpp"
 
@@ -47,7 +48,7 @@ inline void check_bits(const Arrays& got, const Arrays& wanted, const std::strin
 }
 // Values on an eager tape, whose loops are steps as well.
 inline Arrays by_steps(const PlanFunction& f, const Arrays& given, Dtype dtype) {
-  const plan::code::StepsAlone alone;
+  const plan::Force alone(plan::Way::steps_alone);
   return eagerly(f, given, dtype);
 }
 // The plan is code, if it has to be, and gives the bits of an eager tape, in every one of three runs.

@@ -18,7 +18,7 @@ namespace {
 
 // The plan is made of steps, some of them with code where there are packs, and gives the bits of an eager tape.
 void check_fused(const PlanFunction& f, const Arrays& given, const std::string& what, bool code = has_packs) {
-  const plan::code::StepsAlone alone;
+  const plan::Force alone(plan::Way::steps_alone);
   const Arrays wanted = eagerly(f, given, given[0].dtype());
   for (bool split_rows : {true, false}) {
     Plan plan = compile(f, types_of(given), {.split_rows = split_rows}, given[0].dtype());

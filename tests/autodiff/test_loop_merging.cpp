@@ -7,7 +7,7 @@
 #include <string>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/code/small_graphs.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/autodiff/plans.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 
 // The steps of a plan of f that are loops. Its outputs have the eager tape's bits.
 std::ptrdiff_t loops_of(const PlanFunction& f, const Arrays& given) {
-  const plan::code::StepsAlone as_steps;
+  const plan::Force as_steps(plan::Way::steps_alone);
   Plan plan = compile(f, types_of(given));
   BOOST_TEST(same_bits(run(plan, given), eagerly(f, given, given[0].dtype())));
   const auto steps = plan.steps();

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/executor.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "autodiff/testing/check_parts.hpp"
 #include "tests/autodiff/helpers.hpp"
 #include "tests/autodiff/plans.hpp"
@@ -27,7 +27,7 @@ Arrays on_one_thread(const PlanFunction& f, const Arrays& given) {
 // Threads share every step of a body, whatever it takes; again in a second run, where values of the first lie about.
 void expect_in_a_plan(const PlanFunction& f, const Arrays& given, const Arrays& wanted, int threads,
                       const std::string& what = "") {
-  const plan::ShareEveryStep every;
+  const plan::Force every(plan::Way::shared_steps);
   const Threads team(threads);
   Plan plan = compile(f, types_of(given));
   for (int time = 0; time < 2; ++time)
@@ -38,7 +38,7 @@ void expect_the_bits_of_one_thread(const PlanFunction& f, const Arrays& given) {
   const Arrays wanted = on_one_thread(f, given);
   for (int count : {2, 3}) {
     expect_in_a_plan(f, given, wanted, count);
-    const plan::ShareEveryStep every;
+    const plan::Force every(plan::Way::shared_steps);
     const Threads team(count);
     BOOST_TEST(same_bits(eagerly(f, given, Dtype::f32), wanted));
   }
@@ -161,7 +161,7 @@ BOOST_AUTO_TEST_CASE(an_error_in_a_step_says_where_and_leaves_the_plan_whole) {
     const auto step = [&](Var h, Var rows) { return tanh(h + sum(index_select(in[0], 0, rows), {0})); };
     return std::vector<Var>{scan(step, in[0], in[1])};
   };
-  const plan::ShareEveryStep every;
+  const plan::Force every(plan::Way::shared_steps);
   Array rows(Dtype::i32, {3, 100}), wrong = rows;
   wrong.set(150, 400);
   Plan plan = compile(f, {layer[0].type(), rows.type()});
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(an_error_in_a_step_says_where_and_leaves_the_plan_whole) {
 
 // The team serves one of them at a time; the other is on its own.
 BOOST_AUTO_TEST_CASE(two_threads_run_loops) {
-  const plan::ShareEveryStep every;
+  const plan::Force every(plan::Way::shared_steps);
   const Threads team(2);
   const auto f = [](Vars in) {
     return std::vector<Var>{scan([&](Var h, Var x) { return tanh(matmul(h, in[1]) + x); }, in[0], in[2])};

@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(which_plans_are_code) {
   BOOST_TEST(!code(4, {.rewrites = false}));
   BOOST_TEST(!code(4, {.rows = {0}}));
   {
-    const plan::code::StepsAlone steps;
+    const plan::Force steps(plan::Way::steps_alone);
     BOOST_TEST(!code(4));
   }
   BOOST_TEST(code(4));

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/code/small_graphs.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "autodiff/plan/fusion.hpp"
 #include "autodiff/plan/memory.hpp"
 #include "autodiff/plan/passes.hpp"
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(views_of_values_take_no_step) {
 
 // The step of a part writes it to where it belongs, unless others need it elsewhere or the whole would live too long.
 BOOST_AUTO_TEST_CASE(parts_of_a_concat_are_written_to_their_places) {
-  const plan::code::StepsAlone as_steps;
+  const plan::Force as_steps(plan::Way::steps_alone);
   const Arrays inputs{random_array(Dtype::f64, {6, 5}, 1), random_array(Dtype::f64, {5, 5}, 2)};
   const auto late = [](Var x) { return sum(cumsum(x, 0) * x); };  // reads it when all else has been written
   const struct {

@@ -9,7 +9,7 @@
 
 #include "autodiff/autodiff.hpp"
 #include "autodiff/ops/elementwise.hpp"
-#include "autodiff/plan/executor.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "tests/autodiff/plans.hpp"
 #include "tests/autodiff/small_plans.hpp"
 
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_fails_says_where_and_leaves_the_plan_whole) {
 }
 
 BOOST_AUTO_TEST_CASE(a_finish_that_throws_reaches_the_caller_and_leaves_the_team_whole) {
-  const plan::ShareEveryStep whole_teams;  // not as many threads as were fastest
+  const plan::Force whole_teams(plan::Way::shared_steps);  // not as many threads as were fastest
   const Type type{Dtype::f32, {200000, 4}};
   Plan plan = compile([](Vars in) { return Outputs{exp(sin(in[0])), sum(in[0])}; }, {type});
   const Array x = random_array(Dtype::f32, {200000, 4}, 1);
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(two_threads_run_two_plans) {
 
 // Two threads, of which one is late; and in every run other values, so that those of the run before are wrong.
 BOOST_AUTO_TEST_CASE(no_thread_reads_what_another_has_yet_to_write) {
-  const plan::ShareEveryStep whole_teams;
+  const plan::Force whole_teams(plan::Way::shared_steps);
   struct {
     const char* name;
     PlanFunction f;
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(no_thread_reads_what_another_has_yet_to_write) {
 // Kernels that spread their work by themselves, where there are fewer rows than threads, or none: the bits of an eager
 // tape.
 BOOST_AUTO_TEST_CASE(threads_share_what_is_no_task_of_theirs) {
-  const plan::ShareEveryStep whole_teams;
+  const plan::Force whole_teams(plan::Way::shared_steps);
   const auto attention = [](Vars in) {
     const Var scores = softmax(matmul(in[0], in[0], {.transpose_b = true}) / 4.0, -1), y = matmul(scores, in[0]);
     return Outputs{y, grad(sum(square(y)), in[0])};

@@ -4,8 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/executor.hpp"
-#include "autodiff/plan/stages.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "tests/autodiff/plans.hpp"
 
 using namespace wengert;
@@ -37,7 +36,7 @@ BOOST_AUTO_TEST_CASE(a_range_of_narrow_rows_holds_several_groups) {
       const Arrays wanted = eagerly(narrow, inputs, dtype);
       const auto compiled = [&] { return compile(narrow, types_of(inputs), {}, dtype); };
       const auto shortest = [&] {
-        const plan::ShortestRanges all;
+        const plan::Force all(plan::Way::shortest_ranges);
         return compiled();
       };
       Plan long_ranges = compiled(), short_ranges = shortest();
@@ -46,7 +45,7 @@ BOOST_AUTO_TEST_CASE(a_range_of_narrow_rows_holds_several_groups) {
       for (Plan* plan : {&long_ranges, &short_ranges})
         for (const int threads : {1, 2, 3, 4}) {
           const Threads team(threads);
-          const plan::ShareEveryStep every;
+          const plan::Force every(plan::Way::shared_steps);
           const Arrays got = run(*plan, inputs);
           for (std::size_t i = 0; i < wanted.size(); ++i)
             BOOST_TEST(same_bits(got[i], wanted[i]), rows << " rows, output " << i << ", " << threads << " threads");
@@ -83,17 +82,17 @@ BOOST_AUTO_TEST_CASE(constant_indices_bring_rows) {
   };
   const Arrays inputs{random_array(Dtype::f32, {entries, 6}, 1), random_array(Dtype::f32, {rows}, 2)};
   for (const PlanFunction& f : {PlanFunction(along_rows), PlanFunction(added_up), PlanFunction(across)}) {
-    const plan::ShortestRanges shortest;
+    const plan::Force shortest(plan::Way::shortest_ranges);
     Plan plan = compile(f, types_of(inputs));
     const Arrays wanted = eagerly(f, inputs, Dtype::f32);
     for (const int threads : {1, 3}) {
       const Threads team(threads);
-      const plan::ShareEveryStep every;
+      const plan::Force every(plan::Way::shared_steps);
       const Arrays got = run(plan, inputs);
       for (std::size_t i = 0; i < wanted.size(); ++i) BOOST_TEST(same_bits(got[i], wanted[i]), "output " << i);
     }
   }
-  const plan::ShortestRanges shortest;
+  const plan::Force shortest(plan::Way::shortest_ranges);
   for (const Plan::StepInfo& step : compile(along_rows, types_of(inputs)).steps())
     BOOST_TEST((step.part != Plan::StepInfo::Part::whole), step.kernel);
 }
@@ -124,7 +123,7 @@ BOOST_AUTO_TEST_CASE(stacks_are_summed_over_rows) {
         const Arrays wanted = eagerly(f, inputs, dtype);
         for (const int threads : {1, 2, 3, 4}) {
           const Threads team(threads);
-          const plan::ShareEveryStep every;
+          const plan::Force every(plan::Way::shared_steps);
           const Arrays got = run(plan, inputs);
           for (std::size_t i = 0; i < wanted.size(); ++i)
             BOOST_TEST(same_bits(got[i], wanted[i]), rows << " rows, output " << i << ", " << threads << " threads");

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "autodiff/autodiff.hpp"
-#include "autodiff/plan/code/small_graphs.hpp"
+#include "autodiff/plan/forced.hpp"
 #include "autodiff/testing/check.hpp"
 #include "nn/nn.hpp"
 #include "tests/autodiff/helpers.hpp"
@@ -315,7 +315,7 @@ BOOST_AUTO_TEST_CASE(copies_share_what_is_frozen) {
   const auto both = [&](std::span<const Var> in) {
     return std::vector<Var>{student(in[0], in[1]) - teacher(in[0], in[1])};
   };
-  const plan::code::StepsAlone apart;
+  const plan::Force apart(plan::Way::steps_alone);
   const Plan plan = compile(both, {{f64, {30, 2}}, {f64, {30, 1}}}, {}, f64);
   const auto steps = plan.steps();  // the base's two products once, each correction's two
   BOOST_TEST(std::count_if(steps.begin(), steps.end(),

@@ -2,16 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 
 #include "autodiff/loops/loop_op.hpp"
+#include "autodiff/plan/forced.hpp"
 
 namespace wengert::plan::code {
 namespace {
 
 constexpr std::size_t fewest_nodes = 4;
-
-std::atomic<int> steps_alone{0};
 
 bool is_loop(const Value& value) { return !value.is_leaf() && dynamic_cast<const LoopOp*>(value.op) != nullptr; }
 
@@ -33,22 +31,19 @@ std::vector<Id> computed_nodes(const Graph& graph) {
 std::shared_ptr<const MachineCode> machine_code_of(const Graph& graph) {
   const std::vector<Id> nodes = computed_nodes(graph);
   const bool loops = std::any_of(nodes.begin(), nodes.end(), [&](Id id) { return is_loop(graph.nodes[id]); });
-  if (steps_alone > 0 || !graph.rows.empty() || (nodes.size() < fewest_nodes && !loops)) return nullptr;
+  if (forced(Way::steps_alone) || !graph.rows.empty() || (nodes.size() < fewest_nodes && !loops)) return nullptr;
   std::vector<Write> writes;
   for (std::size_t i = 0; i < graph.outputs.size(); ++i) writes.push_back({graph.outputs[i], i});
   return code_of(graph, nodes, writes);
 }
 
 void give_loops_code(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups) {
-  if (steps_alone > 0) return;
+  if (forced(Way::steps_alone)) return;
   for (FusionGroup& group : groups) {
     const Id id = group.first();
     if (!is_loop(graph.nodes[id]) || rows.part[id] != Part::whole) continue;
     group.code = code_of(graph, group.members, std::array{Write{id}});
   }
 }
-
-StepsAlone::StepsAlone() { ++steps_alone; }
-StepsAlone::~StepsAlone() { --steps_alone; }
 
 }  // namespace wengert::plan::code

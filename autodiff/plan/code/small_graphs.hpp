@@ -15,13 +15,4 @@ std::vector<Id> computed_nodes(const Graph& graph);
 // Gives code to loops over small values, in a graph that has others.
 void give_loops_code(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups);
 
-// While one lives, plans are made of steps alone, whatever their size: for checks of these, whose arrays are small.
-class StepsAlone {
- public:
-  StepsAlone();
-  ~StepsAlone();
-  StepsAlone(const StepsAlone&) = delete;
-  StepsAlone& operator=(const StepsAlone&) = delete;
-};
-
 }  // namespace wengert::plan::code

@@ -1,0 +1,20 @@
+#include "autodiff/plan/forced.hpp"
+
+#include <array>
+#include <atomic>
+
+namespace wengert::plan {
+namespace {
+
+std::array<std::atomic<int>, 3> living{};  // of each way
+
+std::atomic<int>& count(Way way) { return living[static_cast<std::size_t>(way)]; }
+
+}  // namespace
+
+Force::Force(Way way) : way_(way) { ++count(way_); }
+Force::~Force() { --count(way_); }
+
+bool forced(Way way) { return count(way) > 0; }
+
+}  // namespace wengert::plan
