@@ -16,23 +16,25 @@ namespace wengert {
 struct Grouping {
   Index groups = 1, shares = 1;
 
-  Index groups_of_share() const { return groups / shares; }
-  Index slots() const {
-    return shares * static_cast<Index>(std::bit_width(static_cast<std::uint64_t>(groups_of_share())));
-  }
+  Index groups_of_share() const { return groups >> exponent(shares); }
+  Index slots() const { return shares * (1 + exponent(groups_of_share())); }
+  // The first row of group g, of so many; group g ends where group g + 1 begins.
+  Index begin(Index g, Index rows) const { return g * rows >> exponent(groups); }
   // Group g, after those before it in its share: compute(slot) is to write its sum, add(to, from) adds a slot to
   // another.
   template <class Compute, class Add>
   void add_group(Index g, Compute&& compute, Add&& add) const {
-    const Index share = g / groups_of_share(), before = g % groups_of_share();
+    const Index share = g >> exponent(groups_of_share()), before = g & (groups_of_share() - 1);
     Index waiting = std::popcount(static_cast<std::uint64_t>(before));
     compute(slot(share, waiting));
     for (Index rest = before; rest % 2 != 0; rest /= 2, --waiting) add(slot(share, waiting - 1), slot(share, waiting));
   }
 
  private:
+  // Of a power of two. A sum of few rows takes less time than some divisions.
+  static Index exponent(Index power) { return std::countr_zero(static_cast<std::uint64_t>(power)); }
   Index slot(Index share, Index waiting) const {
-    return waiting == 0 ? share : shares + share * (slots() / shares - 1) + waiting - 1;
+    return waiting == 0 ? share : shares + share * exponent(groups_of_share()) + waiting - 1;
   }
 };
 
@@ -52,9 +54,6 @@ inline Grouping group_rows(Index rows, Index bytes) {
   while (result.shares > 8 && result.shares * bytes > memory) result.shares /= 2;
   return result;
 }
-
-// The first row of group g of `groups`; group g ends where group g + 1 begins.
-inline Index group_begin(Index g, Index groups, Index rows) { return g * rows / groups; }
 
 // The sum of one share, of `width` elements: sum(g, to) is to write that of group g.
 template <class T, class Sum>

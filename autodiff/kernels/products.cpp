@@ -311,7 +311,7 @@ void multiply_grouped(const Grouping& grouping, Index m, Index n, Index k, Strid
   }
   const auto share = [&](Index which) {
     sum_share(grouping, which, m * n, partials, [&](Index g, T* to) {
-      const Index begin = group_begin(g, grouping.groups, k), end = group_begin(g + 1, grouping.groups, k);
+      const Index begin = grouping.begin(g, k), end = grouping.begin(g + 1, k);
       multiply_tiles(m, n, end - begin, a.at(0, begin), b.at(begin, 0), Strided<T>{to, n, 1});
     });
   };

@@ -12,7 +12,7 @@ namespace wengert {
 // The share of a sum of neighbours.
 template <class T, class Terms>
 T sum_share_of_neighbours(const Run& run, const Grouping& grouping, Index share, const T* x, const Terms& terms) {
-  const auto begin = [&](Index g) { return group_begin(g, grouping.groups, run.rows) * run.unit; };
+  const auto begin = [&](Index g) { return grouping.begin(g, run.rows) * run.unit; };
   return sum_groups_of_neighbours(x, share * grouping.groups_of_share(), grouping.groups_of_share(), begin, terms);
 }
 
@@ -58,8 +58,7 @@ void sum_run(const Run& run, const T* x, T* out, T* partials, const TermsAt& ter
         return;
       }
       sum_share(grouping, which, run.inner, partials, [&](Index g, T* to) {
-        const Index begin = group_begin(g, grouping.groups, run.rows) * run.unit,
-                    end = group_begin(g + 1, grouping.groups, run.rows) * run.unit;
+        const Index begin = grouping.begin(g, run.rows) * run.unit, end = grouping.begin(g + 1, run.rows) * run.unit;
         sum_rows(from + begin * run.inner, end - begin, run.inner, to, terms);
       });
     };

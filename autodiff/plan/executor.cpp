@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "autodiff/kernels/groups.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/plan/forced.hpp"
 
@@ -134,8 +133,8 @@ void Executor::run_steps(const Steps& steps, const Frame& frame, int thread, int
 
 // The steps of range `unit`, and its first row.
 const Variant& Executor::range(const Stage& stage, Index unit, Index& begin) const {
-  begin = group_begin(unit, stage.units, schedule_.extent);
-  const Index rows = group_begin(unit + 1, stage.units, schedule_.extent) - begin;
+  begin = unit * schedule_.extent / stage.units;
+  const Index rows = (unit + 1) * schedule_.extent / stage.units - begin;
   return stage.ranges[stage.ranges[0].rows == rows ? 0 : 1];
 }
 

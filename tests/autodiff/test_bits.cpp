@@ -287,7 +287,7 @@ BOOST_AUTO_TEST_CASE(a_sum_of_neighbours_is_that_of_its_groups) {
     std::vector<float> partials(static_cast<std::size_t>(grouping.slots()));
     for (Index share = 0; share < grouping.shares; ++share)
       sum_share(grouping, share, 1, partials.data(), [&](Index g, float* to) {
-        const Index begin = group_begin(g, grouping.groups, rows), end = group_begin(g + 1, grouping.groups, rows);
+        const Index begin = grouping.begin(g, rows), end = grouping.begin(g + 1, rows);
         sum_rows(x.data<float>().data() + begin * unit, (end - begin) * unit, 1, to);
       });
     combine(partials.data(), grouping.shares, 1);

@@ -15,6 +15,7 @@ class PartialSumsStep : public Step {
       : grouping_(grouping), extent_(extent), rows_(rows) {
     held_ = std::max<Index>(1, (grouping.groups * rows + extent / 2) / std::max<Index>(extent, 1));
     groups_of_task_ = std::min(held_, grouping.groups_of_share());
+    by_tasks_ = {grouping.groups / groups_of_task_, grouping.shares};
   }
 
  protected:
@@ -33,16 +34,13 @@ class PartialSumsStep : public Step {
   // of `count` groups, as many as a power of two, pairwise; begin_of() says where they begin.
   template <class Compute, class Add>
   void add_tasks(const Frame& frame, Index from, Index to, Compute&& compute, Add&& add) const {
-    const Grouping tasks{grouping_.groups / groups_of_task_, grouping_.shares};
-    const Index first = first_group(frame) / groups_of_task_;
+    const Index first = frame.begin == 0 ? 0 : first_group(frame) / groups_of_task_;
     for (Index task = first + from; task < first + to; ++task)
-      tasks.add_group(
+      by_tasks_.add_group(
           task, [&](Index slot) { compute(task * groups_of_task_, groups_of_task_, slot); }, add);
   }
   // The first row of a group, counted from the frame's.
-  Index begin_of(Index group, const Frame& frame) const {
-    return group_begin(group, grouping_.groups, extent_) - frame.begin;
-  }
+  Index begin_of(Index group, const Frame& frame) const { return grouping_.begin(group, extent_) - frame.begin; }
   Grouping grouping_;
   Index extent_, rows_;
 
@@ -51,6 +49,7 @@ class PartialSumsStep : public Step {
     return (frame.begin * grouping_.groups + extent_ - 1) / std::max<Index>(extent_, 1);
   }
   Index held_, groups_of_task_;
+  Grouping by_tasks_;  // in the place of the groups of each
 };
 
 }  // namespace wengert::plan
