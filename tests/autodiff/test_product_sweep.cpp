@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(every_size_to_70_is_the_chain, T, Types) {
   const std::vector<Index> sizes = extents();
   Judge<T> judge;
   for (const Index k : sizes) {
-    const Index groups = 2 + k % 4;
+    const Index groups = Index{2} << k % 3;
     const Padded<T> all_a(most, k, false, left, most), all_b(k, most, false, right, most);
     const std::vector<T> chains = table(all_a, all_b, 1), trees = table(all_a, all_b, groups);
     std::vector<std::array<Padded<T>, 2>> bs;
