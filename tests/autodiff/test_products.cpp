@@ -300,8 +300,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(bits_do_not_depend_on_threads, T, Types) {
     const auto run = [&](int count) {
       const Threads guard(count);
       Matrix<T> all = multiplied(a, b, m, n), grouped(m, n);
-      std::vector<T> partials(static_cast<std::size_t>(5 * m * n)), packed(static_cast<std::size_t>(n * k));
-      multiply_grouped<T>({5, 5}, m, n, k, a.read(), b.read(), grouped.view(), partials.data(), packed.data());
+      std::vector<T> partials(static_cast<std::size_t>(8 * m * n)), packed(static_cast<std::size_t>(n * k));
+      multiply_grouped<T>({8, 8}, m, n, k, a.read(), b.read(), grouped.view(), partials.data(), packed.data());
       all.memory.insert(all.memory.end(), grouped.memory.begin(), grouped.memory.end());
       return all.memory;
     };
