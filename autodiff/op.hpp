@@ -187,8 +187,9 @@ class Op : public std::enable_shared_from_this<Op> {
   // Recording: the output's type, or reject(text).
   virtual Type infer(const Signature& s) const = 0;
 
-  // Running. A kernel never allocates, and gives the same bits on any number of threads. It never throws, but for
-  // values that cannot be served (an index out of range): then reject(text).
+  // Running: a function of the operands and attributes alone, which plans may compute once for several runs. A kernel
+  // never allocates, and gives the same bits on any number of threads. It never throws, but for values that cannot be
+  // served (an index out of range): then reject(text).
   virtual void run(const Kernel& k) const = 0;
   virtual std::size_t scratch_bytes(const Signature&, const Type&) const { return 0; }
   // The groups of rows whose partial sums the kernel adds up, one by default: bits hang on their number. Where sums

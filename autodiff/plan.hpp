@@ -7,7 +7,7 @@
 //
 // Inputs, parameters (read where they lie, as they are at each run) and what follows from them change between runs;
 // all else is frozen when compile() records the function on a symbolic tape, which refuses to be read, so that
-// nothing is frozen by mistake. What is computed of parameters alone is kept from run to run until they change.
+// nothing is frozen by mistake. What is computed of parameters alone is mostly kept from run to run until they change.
 //
 // The work is cut by rows of the batch or by pieces of single steps, over at most threads() threads: a plan times its
 // runs to find how many are fastest, and explain() says what it found. The bits of a result depend neither on that nor
@@ -99,7 +99,8 @@ class Plan {
   std::size_t bytes() const;
 
   // Runs it some times, step by step on the calling thread alone, and says where the time went: ms a run, share, GF/s
-  // of every kernel, by the medians of these runs. The outputs are afterwards what they were.
+  // of every kernel, by the medians of these runs, and apart from them of what is computed when parameters have
+  // changed. The outputs are afterwards what they were.
   std::string profile(std::span<const PlanInput> inputs, int runs = 20);
   std::string profile(std::initializer_list<PlanInput> inputs, int runs = 20) {
     return profile(std::span<const PlanInput>(inputs.begin(), inputs.size()), runs);

@@ -107,9 +107,10 @@ class Tape {
 
   // --- For the engine: what records ops, derivatives and plans is written with. ---
 
-  // A leaf on memory of somebody else, kept alive by `owner`; one leaf for each (data, *version). Whoever changes the
-  // memory moves *version on. A use of the old leaf is an Error then: its value is no longer the one that was recorded;
-  // and a plan computes anew what it has computed of that memory alone.
+  // A leaf on memory of somebody else, kept alive by `owner` as *version is; one leaf for each (data, *version).
+  // Whoever changes the memory moves *version on before anybody reads it again. A use of the old leaf is an Error then:
+  // its value is no longer the one that was recorded; and a plan computes anew what it has computed of that memory
+  // alone.
   Var borrow(const Type& type, const void* data, std::shared_ptr<const void> owner, const std::uint64_t* version,
              std::string_view name, Where where = Where::current());
 

@@ -277,7 +277,7 @@ void Optimizer::update(double loss, std::span<const Array> gradients, int thread
 void Optimizer::move(double loss, const Gradients& gradients, int thread, int threads, Barrier& barrier) {
   const std::optional<double> norm = judge(loss, gradients, thread, threads, barrier);
   if (!norm) return;
-  if (thread == 0) store_->touch();  // whether all of the update succeeds or not
+  if (thread == 0) store_->touch();  // first, so that an update which fails halfway counts as well
   dispatch_float(dtype(), [&]<class T>() { apply<T>(*norm, gradients, thread, threads); });
 }
 

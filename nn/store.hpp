@@ -20,7 +20,8 @@ class Store {
   }
 
   // Every access that may change a value moves the version on; what was derived from the values (a leaf of a tape, a
-  // packed copy) knows by it that it is out of date.
+  // packed copy, what a plan keeps) knows by it that it is out of date. Write before anything reads the store again, or
+  // ask again.
   template <class T>
   std::span<T> edit() {
     touch();

@@ -18,7 +18,7 @@ struct Grouping {
 
   Index groups_of_share() const { return groups >> exponent(shares); }
   Index slots() const { return shares * (1 + exponent(groups_of_share())); }
-  // The first row of group g, of so many; group g ends where group g + 1 begins.
+  // The first of `rows` rows that is in group g, which ends where group g + 1 begins.
   Index begin(Index g, Index rows) const { return g * rows >> exponent(groups); }
   // Group g, after those before it in its share: compute(slot) is to write its sum, add(to, from) adds a slot to
   // another.

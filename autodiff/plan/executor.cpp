@@ -218,7 +218,7 @@ void Executor::execute(std::span<const PlanInput> given, const std::vector<Array
 }
 
 // A run that failed once more, every step over all rows by itself, on this thread: the error that comes of it is the
-// first one, and speaks of whole arrays, as an eager tape's does.
+// first one in the order of the steps, and speaks of whole arrays, as an eager tape's does.
 void Executor::run_whole() {
   make_room(1, true);
   const FloatingPointMode mode;

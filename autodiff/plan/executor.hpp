@@ -55,7 +55,7 @@ class Executor {
   int run_on(int team, const Finish& then);
   void run_steps(const Steps& steps, const Frame& frame, int thread, int threads, Barrier& barrier);
   void run_ranges(const Stage& stage, Frame frame, int thread, int threads);
-  // Every step with its frame, as one thread alone would run them; `lasts`: in a run after a change of parameters.
+  // Every step with its frame, as one thread alone would run them; `lasts`: whether it is a lasting one.
   void visit_alone(const std::function<void(const Step&, const Frame&, bool lasts)>& visit);
   Frame frame_of(int thread);
   const Variant& range(const Stage& stage, Index unit, Index& begin) const;

@@ -6,9 +6,10 @@
 namespace wengert::plan {
 namespace {
 
-std::array<std::atomic<int>, 3> living{};  // of each way
-
-std::atomic<int>& count(Way way) { return living[static_cast<std::size_t>(way)]; }
+std::atomic<int>& count(Way way) {
+  static std::array<std::atomic<int>, ways> of_each{};
+  return of_each[static_cast<std::size_t>(way)];
+}
 
 }  // namespace
 

@@ -8,6 +8,7 @@ enum class Way {
   shortest_ranges,  // new plans cut rows into ranges as short as sums over them allow, however little these do
   shared_steps      // plans share every step of several tasks among all threads, however cheap it is
 };
+inline constexpr int ways = 3;
 
 // While one lives, plans take this way.
 class Force {

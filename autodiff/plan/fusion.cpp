@@ -16,7 +16,7 @@ class Fuser {
       : graph_(graph),
         rows_(rows),
         readers_(readers_of(graph)),
-        fixed_(fixed_by_parameters(graph, rows)),
+        of_parameters_(of_parameters_alone(graph, rows)),
         seen_(graph.nodes.size(), 0) {
     for (Id id = 0; id < graph.nodes.size(); ++id) {
       group_.push_back(id);
@@ -77,7 +77,11 @@ class Fuser {
            graph_.nodes[a].type == graph_.nodes[b].type && rows_.part[a] == rows_.part[b] &&
            rows_.stage[a] == rows_.stage[b] && rows_.axis[a] == rows_.axis[b] &&
            members_[from].size() + members_[to].size() <= most_members && graph_.nodes[a].type.shape.size() > 0 &&
-           !(product(members_[from][0]) && fixed_[a] && !fixed_[b]);  // of weights: it lasts from run to run
+           !leaves_weights(from, b);
+  }
+  // A product of weights stays apart from what reads inputs as well, so that it lasts.
+  bool leaves_weights(Id from, Id reader) const {
+    return product(members_[from][0]) && of_parameters_[members_[from].back()] && !of_parameters_[reader];
   }
   void join(Id from, Id to) {
     if (!joinable(from, to) || reaches(from, to)) return;
@@ -114,7 +118,7 @@ class Fuser {
   const Graph& graph_;
   const RowPlan& rows_;
   std::vector<std::vector<Id>> readers_;
-  std::vector<bool> fixed_;               // by parameters
+  std::vector<bool> of_parameters_;       // alone
   std::vector<Id> group_;                 // of each node
   std::vector<std::vector<Id>> members_;  // of each group
   std::vector<std::uint32_t> seen_;       // the search that a group was last seen in
@@ -123,17 +127,17 @@ class Fuser {
 
 }  // namespace
 
-std::vector<bool> fixed_by_parameters(const Graph& graph, const RowPlan& rows) {
-  std::vector<bool> fixed(graph.nodes.size(), false), is_output(graph.nodes.size(), false);
+std::vector<bool> of_parameters_alone(const Graph& graph, const RowPlan& rows) {
+  std::vector<bool> alone(graph.nodes.size(), false), is_output(graph.nodes.size(), false);
   for (Id output : graph.outputs) is_output[output] = true;
   for (Id id = 0; id < graph.nodes.size(); ++id) {
     const Value& value = graph.nodes[id];
-    if (value.is_leaf() || is_output[id] || rows.part[id] != Part::whole) continue;
-    fixed[id] = std::all_of(value.operands.begin(), value.operands.end(), [&](Id operand) {
-      return fixed[operand] || graph.nodes[operand].parameter || graph.nodes[operand].constant;
+    if (value.is_leaf() || value.op->is_local() || is_output[id] || rows.part[id] != Part::whole) continue;
+    alone[id] = std::all_of(value.operands.begin(), value.operands.end(), [&](Id operand) {
+      return alone[operand] || graph.nodes[operand].parameter || graph.nodes[operand].constant;
     });
   }
-  return fixed;
+  return alone;
 }
 
 std::vector<FusionGroup> fusion_groups(const Graph& graph, const RowPlan& rows, bool fuse) {

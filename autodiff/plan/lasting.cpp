@@ -6,14 +6,14 @@
 namespace wengert::plan {
 
 void find_lasting(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups) {
-  const std::vector<bool> fixed = fixed_by_parameters(graph, rows);
+  const std::vector<bool> alone = of_parameters_alone(graph, rows);
   std::vector<const FusionGroup*> group_of(graph.nodes.size(), nullptr);
   for (FusionGroup& group : groups) {
     std::set<const std::uint64_t*> sources;
     bool lasts = true;
     for (Id member : group.members) group_of[member] = &group;
     for (Id member : group.members) {
-      lasts = lasts && fixed[member];
+      lasts = lasts && alone[member];
       for (Id operand : graph.nodes[member].operands) {
         const FusionGroup* from = group_of[operand];
         if (from == &group) continue;

@@ -10,7 +10,7 @@
 
 namespace wengert::plan {
 
-// Finds the groups whose values last, those of such nodes alone (fixed_by_parameters()), and sets their `sources`.
+// Finds the groups whose values last, those all of whose nodes are of_parameters_alone(), and sets their `sources`.
 void find_lasting(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups);
 
 // Which of the lasting steps a run has to compute: Step::due.
@@ -18,8 +18,7 @@ class LastingSteps {
  public:
   explicit LastingSteps(Steps& steps);
 
-  // Before a run: finds what has changed since they were computed. Until the first call all are due, as they are in
-  // the plan of a loop's body.
+  // Before a run: finds what has changed since they were computed. At the first one all are due.
   void look();
   // After a run that failed: none was computed.
   void forget() { computed_ = false; }

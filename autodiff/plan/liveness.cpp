@@ -43,7 +43,7 @@ Id Liveness::home_of_product(const FusionGroup& group) const {
 }
 
 Liveness::Interval Liveness::living(Id id) const {
-  if (lasts_[id]) return {0, together_.size()};
+  if (lasts_[id] && escapes(id)) return {0, together_.size()};
   Interval interval = writing(id);
   for (Id reader : readers_[id]) interval.last = std::max(interval.last, together_[group_of_[reader]].last);
   return interval;

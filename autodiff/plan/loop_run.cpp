@@ -11,8 +11,7 @@
 namespace wengert::plan {
 namespace {
 
-// The bits of a body are those of an eager tape whatever loop it is in.
-Schedule schedule_of(const Graph& body) { return compile_graph(body, {}, Keeps::bits); }
+Schedule schedule_of(const Graph& body) { return compile_graph(body, {}, Of::body); }
 
 class ScanRun final : public LoopRun {
  public:

@@ -1,5 +1,5 @@
 // Placement: where each value of a plan lies. A value has memory from the step that writes it to the last that reads
-// it, and shares it with others before and after (memory.hpp).
+// it, and shares it with others before and after (memory.hpp); what lasts from run to run shares it with none.
 #pragma once
 #include "autodiff/plan/liveness.hpp"
 #include "autodiff/plan/schedule.hpp"

@@ -56,9 +56,10 @@ plan::Graph plan::rewritten(Graph graph, const CompileOptions& options, Keeps ke
   return graph;
 }
 
-plan::Schedule plan::compile_graph(Graph graph, const CompileOptions& options, Keeps keeps) {
+plan::Schedule plan::compile_graph(Graph graph, const CompileOptions& options, Of of) {
+  const Keeps keeps = of == Of::body ? Keeps::bits : Keeps::accuracy;
   std::vector<Plan::PassInfo> applied{{"recorded", graph.nodes.size()}};
-  Schedule schedule = make_schedule(rewritten(std::move(graph), options, keeps, &applied), options);
+  Schedule schedule = make_schedule(rewritten(std::move(graph), options, keeps, &applied), options, of);
   schedule.passes = std::move(applied);
   return schedule;
 }
@@ -96,7 +97,7 @@ Plan compile(const PlanFunction& f, std::span<const Type> inputs, const CompileO
   for (const Type& type : inputs) vars.push_back(tape.input(type));
   plan::Graph graph = plan::capture(tape, vars, f(vars));
   graph.rows = options.rows;
-  return Plan(std::make_unique<Plan::Executor>(plan::compile_graph(std::move(graph), options, plan::Keeps::accuracy)));
+  return Plan(std::make_unique<Plan::Executor>(plan::compile_graph(std::move(graph), options, plan::Of::plan)));
 }
 
 Plan compile(const PlanFunction& f, std::initializer_list<Type> inputs, const CompileOptions& options,

@@ -29,7 +29,7 @@ struct Schedule {
   Steps lasting{};  // whole, before all stages, where what they left is out of date (lasting.hpp)
   std::vector<Stage> stages{};
   Index extent = 0;         // rows of the batch
-  double microseconds = 0;  // of a run, about
+  double microseconds = 0;  // of a run without what lasts, about
   std::size_t shared_bytes = 0, scratch_bytes = 0, value_bytes = 0;
   std::vector<const void*> table{};  // inputs first, then parameters, constants and outputs
   std::vector<Array> outputs{};

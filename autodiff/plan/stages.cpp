@@ -19,11 +19,11 @@ Index evenly_shared(Index ranges) { return ranges < 2 ? 1 : (ranges + 3) / 4 * 4
 
 class Scheduler {
  public:
-  Scheduler(const Graph& graph, const CompileOptions& options)
+  Scheduler(const Graph& graph, const CompileOptions& options, Of of)
       : graph_(graph),
         code_(options.rewrites ? code::machine_code_of(graph) : nullptr),
         rows_(find_rows(graph, options.split_rows && !code_)),
-        groups_(make_groups(options)),
+        groups_(make_groups(options, of)),
         liveness_(graph, rows_, groups_),
         views_(options.rewrites && !code_ ? views_of(graph, rows_, liveness_)
                                           : std::vector<std::optional<View>>(graph.nodes.size())),
@@ -40,13 +40,11 @@ class Scheduler {
   }
 
  private:
-  std::vector<FusionGroup> make_groups(const CompileOptions& options) const {
+  std::vector<FusionGroup> make_groups(const CompileOptions& options, Of of) const {
     if (code_) return {{.members = code::computed_nodes(graph_), .code = code_}};
     std::vector<FusionGroup> groups = fusion_groups(graph_, rows_, options.rewrites);
-    if (options.rewrites) {
-      code::give_loops_code(graph_, rows_, groups);
-      find_lasting(graph_, rows_, groups);
-    }
+    if (options.rewrites) code::give_loops_code(graph_, rows_, groups);
+    if (options.rewrites && of == Of::plan) find_lasting(graph_, rows_, groups);
     return groups;
   }
   std::vector<std::vector<std::size_t>> groups_by_stage() const {
@@ -119,7 +117,7 @@ class Scheduler {
         schedule_.microseconds += share * step->microseconds;
       }
     };
-    count(schedule_.lasting, 0);  // hardly ever
+    count(schedule_.lasting, 0);  // counted when it is due (LastingSteps)
     for (const Stage& stage : schedule_.stages) {
       for (const Steps* steps : {&stage.whole, &stage.all.steps, &stage.combined}) count(*steps, 1);
       for (const Variant& each : stage.ranges) count(each.steps, 0);  // the same work as all rows at once
@@ -139,6 +137,8 @@ class Scheduler {
 
 }  // namespace
 
-Schedule make_schedule(const Graph& graph, const CompileOptions& options) { return Scheduler(graph, options).run(); }
+Schedule make_schedule(const Graph& graph, const CompileOptions& options, Of of) {
+  return Scheduler(graph, options, of).run();
+}
 
 }  // namespace wengert::plan

@@ -126,6 +126,22 @@ BOOST_AUTO_TEST_CASE(outputs_do_not_last) {
   check(plan, f, batch(3));
 }
 
+// The products lie in the concat, which has no step of its own.
+BOOST_AUTO_TEST_CASE(parts_of_a_concat_last_one_by_one) {
+  Parameter a(1), b(2);
+  const PlanFunction f = [&](Vars in) -> std::vector<Var> {
+    const Var u = a.on(in[0].tape()), v = b.on(in[0].tape());
+    return {matmul(in[0], concat({matmul(u, u), matmul(v, v)}, 0), {.transpose_b = true}), exp(in[0]) * 2};
+  };
+  Plan plan = compile(f, batches);
+  BOOST_TEST(lasting_steps(plan) == 2U);
+  check(plan, f, batch(3));
+  b.set(Parameter(4).value());
+  check(plan, f, batch(5));
+  a.set(Parameter(6).value());
+  check(plan, f, batch(7));
+}
+
 BOOST_AUTO_TEST_CASE(profile_and_explain_tell_them_apart) {
   Parameter w(1);
   const PlanFunction f = [&](Vars in) -> std::vector<Var> {

@@ -15,7 +15,8 @@ namespace wengert::plan {
 namespace {
 
 // True if x A, with A of [k,n], goes into the weight B of the product after it. A B costs as much as k rows by B, at
-// every run, so A has to be thin. The number of rows is not asked: it must not decide about bits.
+// every run after a change of the parameters, so A has to be thin. The number of rows is not asked: it must not decide
+// about bits.
 bool pays(Index k, Index n) { return k <= 16 && 4 * k <= n; }
 
 // Some columns of a concat: parts side by side, and the runs [begin, end) that they fill.

@@ -9,7 +9,7 @@
 namespace wengert::plan {
 namespace {
 
-// Larger constants are computed anew at each run.
+// Larger constants are computed by a plan's first run, or by each where they are in no memory of their own.
 constexpr std::size_t most_constant_bytes = std::size_t{1} << 20;
 
 Array computed(const Graph& graph, const Value& value) {

@@ -30,11 +30,11 @@ class PartialSumsStep : public Step {
       grouping_.add_group(
           g, [&](Index slot) { compute(begin_of(g, frame), begin_of(g + 1, frame), slot); }, add);
   }
-  // The same of sums that groups of a task are quick to give together: compute(first, count, slot) is to write the sum
-  // of `count` groups, as many as a power of two, pairwise; begin_of() says where they begin.
+  // The same where the groups of a task are summed faster in one call: compute(first, count, slot) is to write the sum
+  // of groups [first, first + count) of all rows, pairwise; count is a power of two. begin_of() says where they begin.
   template <class Compute, class Add>
   void add_tasks(const Frame& frame, Index from, Index to, Compute&& compute, Add&& add) const {
-    const Index first = frame.begin == 0 ? 0 : first_group(frame) / groups_of_task_;
+    const Index first = first_group(frame) / groups_of_task_;
     for (Index task = first + from; task < first + to; ++task)
       by_tasks_.add_group(
           task, [&](Index slot) { compute(task * groups_of_task_, groups_of_task_, slot); }, add);
@@ -46,10 +46,11 @@ class PartialSumsStep : public Step {
 
  private:
   Index first_group(const Frame& frame) const {
-    return (frame.begin * grouping_.groups + extent_ - 1) / std::max<Index>(extent_, 1);
+    if (frame.begin == 0) return 0;  // without divisions
+    return (frame.begin * grouping_.groups + extent_ - 1) / extent_;
   }
   Index held_, groups_of_task_;
-  Grouping by_tasks_;  // in the place of the groups of each
+  Grouping by_tasks_;  // tasks as groups
 };
 
 }  // namespace wengert::plan
