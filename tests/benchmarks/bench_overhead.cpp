@@ -15,9 +15,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
-#include <string>
 #include <vector>
 
 #include "autodiff/autodiff.hpp"
@@ -76,12 +74,6 @@ double median(std::vector<double> all) {
   return all[all.size() / 2];
 }
 
-// The last number of the passes that explain() lists: the nodes that are left.
-double nodes_left(const Plan& plan) {
-  const std::string text = plan.explain(), passes = text.substr(0, text.find('\n'));
-  return std::atof(passes.c_str() + passes.rfind(' '));
-}
-
 void measure(const Work& work, int rounds) {
   std::vector<Type> types;
   for (const Array& input : work.inputs) types.push_back(input.type());
@@ -96,7 +88,7 @@ void measure(const Work& work, int rounds) {
   work.f(vars);
   double recorded = 0, leaves = inputs;
   for (std::uint32_t i = inputs; i < tape.size(); ++i) ++(tape.node(i).operand_count > 0 ? recorded : leaves);
-  const double left = nodes_left(plan) - leaves;
+  const double left = static_cast<double>(plan.passes().back().nodes) - leaves;
 
   std::vector<double> replays, recordings;
   for (int round = -1; round < rounds; ++round) {  // the first warms up
