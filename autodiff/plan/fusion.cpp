@@ -4,6 +4,8 @@
 #include <queue>
 #include <set>
 
+#include "autodiff/plan/lasting.hpp"
+
 namespace wengert::plan {
 namespace {
 
@@ -126,19 +128,6 @@ class Fuser {
 };
 
 }  // namespace
-
-std::vector<bool> of_parameters_alone(const Graph& graph, const RowPlan& rows) {
-  std::vector<bool> alone(graph.nodes.size(), false), is_output(graph.nodes.size(), false);
-  for (Id output : graph.outputs) is_output[output] = true;
-  for (Id id = 0; id < graph.nodes.size(); ++id) {
-    const Value& value = graph.nodes[id];
-    if (value.is_leaf() || value.op->is_local() || is_output[id] || rows.part[id] != Part::whole) continue;
-    alone[id] = std::all_of(value.operands.begin(), value.operands.end(), [&](Id operand) {
-      return alone[operand] || graph.nodes[operand].parameter || graph.nodes[operand].constant;
-    });
-  }
-  return alone;
-}
 
 std::vector<FusionGroup> fusion_groups(const Graph& graph, const RowPlan& rows, bool fuse) {
   Fuser fuser(graph, rows);

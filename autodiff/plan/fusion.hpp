@@ -26,10 +26,6 @@ struct FusionGroup {
 // Without `fuse`, one node a group. No group needs itself by way of another.
 std::vector<FusionGroup> fusion_groups(const Graph& graph, const RowPlan& rows, bool fuse = true);
 
-// A flag for each node: whether it is whole, and computed of parameters and constants alone, by ops that are no local
-// ones (these may do anything). Outputs are not: where they lie may change from run to run.
-std::vector<bool> of_parameters_alone(const Graph& graph, const RowPlan& rows);
-
 // The limits of a group, on which the memory of a FusedKernel's call depends.
 inline constexpr std::size_t most_members = 20;
 inline constexpr int most_arity = 3;

@@ -5,6 +5,19 @@
 
 namespace wengert::plan {
 
+std::vector<bool> of_parameters_alone(const Graph& graph, const RowPlan& rows) {
+  std::vector<bool> alone(graph.nodes.size(), false), is_output(graph.nodes.size(), false);
+  for (Id output : graph.outputs) is_output[output] = true;
+  for (Id id = 0; id < graph.nodes.size(); ++id) {
+    const Value& value = graph.nodes[id];
+    if (value.is_leaf() || value.op->is_local() || is_output[id] || rows.part[id] != Part::whole) continue;
+    alone[id] = std::all_of(value.operands.begin(), value.operands.end(), [&](Id operand) {
+      return alone[operand] || graph.nodes[operand].parameter || graph.nodes[operand].constant;
+    });
+  }
+  return alone;
+}
+
 void find_lasting(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups) {
   const std::vector<bool> alone = of_parameters_alone(graph, rows);
   std::vector<const FusionGroup*> group_of(graph.nodes.size(), nullptr);
@@ -26,11 +39,8 @@ void find_lasting(const Graph& graph, const RowPlan& rows, std::vector<FusionGro
   }
 }
 
-LastingSteps::LastingSteps(Steps& steps) : steps_(steps), any_due_(!steps.empty()) {
-  for (const auto& step : steps) {
-    seen_.emplace_back(step->sources.size(), 0);
-    microseconds_due_ += step->microseconds;
-  }
+LastingSteps::LastingSteps(Steps& steps) : steps_(steps) {
+  for (const auto& step : steps) seen_.emplace_back(step->sources.size(), 0);
 }
 
 void LastingSteps::look() {

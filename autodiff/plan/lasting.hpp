@@ -10,6 +10,10 @@
 
 namespace wengert::plan {
 
+// A flag for each node: whether it is whole, and computed of parameters and constants alone, by ops that are no local
+// ones (these may do anything). Outputs are not: where they lie may change from run to run.
+std::vector<bool> of_parameters_alone(const Graph& graph, const RowPlan& rows);
+
 // Finds the groups whose values last, those all of whose nodes are of_parameters_alone(), and sets their `sources`.
 void find_lasting(const Graph& graph, const RowPlan& rows, std::vector<FusionGroup>& groups);
 
