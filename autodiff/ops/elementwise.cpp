@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
 #include "autodiff/kernels/strided.hpp"
+#include "autodiff/ops/streaming.hpp"
 
 namespace wengert {
 namespace {
@@ -13,11 +15,8 @@ namespace {
 constexpr Index block_size = 512;               // elements: three operands of f64 stay in the L1 cache
 constexpr Index piece_size = 8 * block_size;    // what a thread takes at a time
 constexpr Index shared_from = 32 * block_size;  // elements; of fewer, threads take longer to start than to compute
-// Results of so many bytes are written past the caches, from which they would drive each other: to write what is not in
-// the cache is to read it first. Smaller ones are there when the next op reads them.
-// Several threads gain from 16 MiB on: below that they read the cache that they share faster than memory.
-constexpr std::size_t streamed_from = std::size_t{1} << 23, streamed_by_several_from = std::size_t{1} << 24;
 constexpr Index streamed_piece = 128 * block_size;
+constexpr Index lines_read = 4096;  // by a thread at a time
 
 // The source of a block of one operand: in place, or from a buffer that broadcasts it, by a walk if it is no single
 // number.
@@ -55,6 +54,19 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, b
     if (streamed) simd::stream(result.data(), n, k.out<T>() + at);
   }
   if (streamed) simd::fence_streams();
+}
+
+// Reads the result, as the next op will: a word of each line of the caches.
+void read_result(const Kernel& k) {
+  const std::size_t lines = k.type.bytes() / alignment;
+  const auto* const words = static_cast<const std::uint32_t*>(k.output);
+  parallel_pieces(static_cast<Index>(lines), lines_read, [&](Index begin, Index end) {
+    std::uint32_t all = 0;
+    for (Index line = begin; line < end; ++line)
+      all |= words[static_cast<std::size_t>(line) * alignment / sizeof *words];
+    volatile std::uint32_t kept = all;
+    static_cast<void>(kept);
+  });
 }
 
 Op::Traits checked(Op::Traits traits) {
@@ -99,17 +111,28 @@ void ElementwiseOp::run(const Kernel& k) const {
     readers[i].direct = direct;
     if (!direct && shape.size() != 1) readers[i].walk = broadcast_walk(shape, k.out_shape());
   }
-  const bool large = k.type.bytes() >= (threads() > 1 ? streamed_by_several_from : streamed_from);
-  const bool streamed = large && reinterpret_cast<std::uintptr_t>(k.output) % alignment == 0;
-  dispatch_float(k.type.dtype, [&]<class T>() {
-    const auto piece = [&](Index begin, Index end) {
-      run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), streamed, begin, end);
-    };
-    if (size < shared_from)
-      piece(0, size);
-    else
-      parallel_pieces(size, streamed ? streamed_piece : piece_size, piece);
-  });
+  const auto compute = [&](bool streamed) {
+    dispatch_float(k.type.dtype, [&]<class T>() {
+      const auto piece = [&](Index begin, Index end) {
+        run_piece<T>(*this, k, std::span<const Reader>(readers.data(), arity), streamed, begin, end);
+      };
+      if (size < shared_from)
+        piece(0, size);
+      else
+        parallel_pieces(size, streamed ? streamed_piece : piece_size, piece);
+    });
+  };
+  if (k.type.bytes() < Streaming::least_bytes || reinterpret_cast<std::uintptr_t>(k.output) % alignment != 0)
+    return compute(false);
+  const auto direct = std::count_if(readers.begin(), readers.end(), [](const Reader& r) { return r.direct; });
+  Streaming& streaming = Streaming::of(*this, k, static_cast<int>(direct));
+  const Streaming::Run run = streaming.next();
+  const auto start = std::chrono::steady_clock::now();
+  compute(run.streamed);
+  if (!run.timed) return;
+  read_result(k);
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+  streaming.took(run, passed.count() / static_cast<double>(size));
 }
 
 Rows ElementwiseOp::rows(const Signature& s, const Type& out, int operand, int axis) const {

@@ -103,6 +103,10 @@ class Bench {
     mark_ = tape_.mark();
     call();
   }
+  // As many calls as an op of a large result takes to find how to write it.
+  void settle() {
+    for (int i = 0; i < 40; ++i) call();
+  }
   // Microseconds a call, over calls of half a millisecond.
   double microseconds() {
     const auto start = std::chrono::steady_clock::now();
@@ -150,6 +154,12 @@ int main(int count, char** arguments) {
       for (const Dtype dtype : {Dtype::f32, Dtype::f64})
         for (const Index elements : {1'000, 100'000, 4'000'000})
           rows.push_back({&task, dtype, elements, std::vector<std::vector<double>>(teams.size())});
+  for (const Row& row : rows)
+    for (const int team : teams)
+      if (row.elements > 100'000) {
+        set_threads(team);
+        Bench(row).settle();
+      }
   for (int round = 0; round < rounds; ++round)
     for (Row& row : rows) {
       Bench bench(row);
