@@ -12,7 +12,7 @@ namespace {
 
 constexpr Index rows_of_a_range = 96;  // where no sum over rows says otherwise
 // What the steps of a range take at the least, on the average, lest starting them costs more than they do.
-constexpr double least_microseconds = 1;
+constexpr double least_microseconds = 2;
 
 // A number of ranges that two or four threads can share evenly.
 Index evenly_shared(Index ranges) { return ranges < 2 ? 1 : (ranges + 3) / 4 * 4; }
