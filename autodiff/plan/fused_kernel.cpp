@@ -13,12 +13,16 @@ FusedKernel::FusedKernel(Dtype dtype, const Shape& shape, const std::vector<Shap
       columns_(shape.rank() == 0 ? 1 : shape[-1]),
       instructions_(std::move(instructions)) {
   for (const Shape& own : from) sources_.push_back(source_of(own, shape));
+  std::vector<bool> numbers;
+  for (const Source& source : sources_) numbers.push_back(source.reach == Reach::single);
+  phases_ = fused_phases(dtype, numbers, instructions_);
+  find_numbers_in_code();
   for (const Source& source : sources_) reaches_.push_back(source.reach);
   at_once_ = size_ <= block &&
              std::none_of(sources_.begin(), sources_.end(), [](const Source& s) { return s.reach == Reach::in_place; });
-  std::vector<bool> numbers;
-  for (Reach reach : reaches_) numbers.push_back(reach == Reach::single);
-  phases_ = fused_phases(dtype, numbers, instructions_);
+  const bool in_place = std::all_of(reaches_.begin(), reaches_.end(),
+                                    [](Reach reach) { return reach == Reach::whole || reach == Reach::number; });
+  if (phases_.size() == 1 && phases_[0].code != nullptr && in_place) longest_ = std::max(block, size_);
   for (const FusedPhase& phase : phases_)
     if (phase.code != nullptr) code_bytes_ = std::max(code_bytes_, phase.code->frame_bytes());
   share_registers();
@@ -55,6 +59,18 @@ FusedKernel::Source FusedKernel::source_of(const Shape& own, const Shape& shape)
   else if (trailing && row_length == 1)
     reach = Reach::column;
   return {reach, reach == Reach::column ? rows.size() : own.size(), row_length, broadcast_walk(own, shape), row_walk};
+}
+
+// Code reads a number where it lies; calls are given a block of it.
+void FusedKernel::find_numbers_in_code() {
+  std::vector<bool> called(sources_.size(), false);
+  for (const FusedPhase& phase : phases_) {
+    if (phase.call < 0) continue;
+    for (int operand : instructions_[static_cast<std::size_t>(phase.call)].operands)
+      if (operand >= 0) called[static_cast<std::size_t>(operand)] = true;
+  }
+  for (std::size_t s = 0; s < sources_.size(); ++s)
+    if (sources_[s].reach == Reach::single && !called[s]) sources_[s].reach = Reach::number;
 }
 
 // A register is free again after the last phase that reads it. (Ops and code may write over what they read.)
@@ -115,7 +131,7 @@ void FusedKernel::run_code(const FusedPhase& phase, const void* const* from, con
   const void** results = operands + sources_.size();
   std::size_t count = 0;
   for (int value : phase.reads) {
-    const bool number = value >= 0 && reaches_[static_cast<std::size_t>(value)] == Reach::single;
+    const bool number = value >= 0 && is_number(reaches_[static_cast<std::size_t>(value)]);
     arrays[count++] = number ? from[value] : value >= 0 ? operands[value] : results[~value];
   }
   for (int i : phase.writes) arrays[count++] = results[i];
@@ -173,7 +189,7 @@ void FusedKernel::run_at_once(const void* const* from, void* const* outputs, T* 
     operands[s] = reaches_[s] == Reach::whole ? data : buffer;
     if (reaches_[s] == Reach::single)
       std::fill_n(buffer, size_, *data);
-    else if (reaches_[s] != Reach::whole)
+    else if (reaches_[s] != Reach::whole && reaches_[s] != Reach::number)
       gather(sources_[s].walk, data, 0, size_, buffer);
   }
   compute<T>(from, operands.data(), outputs, 0, size_, buffers);
@@ -186,7 +202,7 @@ void FusedKernel::run(const void* const* from, void* const* outputs, Index begin
     lay_out(from, begin, std::min(block, end - begin), buffers);
     std::array<const void*, most_values> operands;
     for (Index at = begin; at < end;) {
-      Index n = std::min(block, end - at);
+      Index n = std::min(longest_, end - at);
       for (const Source& source : sources_)  // what is read in place is cut where it begins anew
         if (source.reach == Reach::in_place) n = std::min(n, source.period - at % source.period);
       for (std::size_t s = 0; s < sources_.size(); ++s)
@@ -212,7 +228,7 @@ void FusedKernel::run_block(const void* const* from, void* const* outputs, Index
           T* buffer = buffers + static_cast<Index>(s) * block;
           const bool stretched = source.row_length == 1;
           operands[s] = stretched ? buffer : data + column;
-          if (stretched) std::fill_n(buffer, n, *data);
+          if (stretched && source.reach != Reach::number) std::fill_n(buffer, n, *data);
         }
         compute<T>(from, operands.data(), outputs, row * columns_ + column, n, buffers);
       }

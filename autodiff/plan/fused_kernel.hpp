@@ -39,6 +39,7 @@ class FusedKernel {
  private:
   // The way in which a block of an external value is made contiguous.
   enum class Reach {
+    number,    // one number that code alone reads: where it lies
     single,    // one number: laid out once
     row,       // one row for all rows, of which a block holds several whole ones: laid out once
     whole,     // all elements, in order: read in place
@@ -53,6 +54,8 @@ class FusedKernel {
     Walk walk, row_walk;  // to broadcast it over the whole shape, and its rows over all rows
   };
   static Source source_of(const Shape& own, const Shape& shape);
+  static bool is_number(Reach reach) { return reach == Reach::number || reach == Reach::single; }
+  void find_numbers_in_code();
   template <class T>
   void run_at_once(const void* const* from, void* const* outputs, T* buffers) const;
   template <class T>
@@ -74,6 +77,7 @@ class FusedKernel {
   Index size_, columns_;
   std::vector<Source> sources_;
   std::vector<Reach> reaches_;  // of the sources, side by side
+  Index longest_ = block;       // elements that are computed together: all of them where nothing goes through buffers
   bool at_once_ = true;         // one block holds all elements, and no source begins anew in it
   std::vector<Instruction> instructions_;
   std::vector<FusedPhase> phases_;
