@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "autodiff/derivatives.hpp"
-#include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/folds.hpp"
 #include "autodiff/ops/sources.hpp"
 #include "autodiff/parallel.hpp"
 #include "autodiff/tape.hpp"

@@ -127,56 +127,6 @@ class Part {
 #endif
 };
 
-// All lanes folded by f, upper half onto lower half until one is left: its value in every lane. f must not mind the
-// order of its operands.
-template <class T, class F>
-Batch<T> fold_with(Batch<T> x, F f) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) {
-    x = f(x, Batch<T>(_mm512_shuffle_f32x4(x, x, 0x4e)));
-    x = f(x, Batch<T>(_mm512_shuffle_f32x4(x, x, 0xb1)));
-    x = f(x, Batch<T>(_mm512_permute_ps(x, 0x4e)));
-    return f(x, Batch<T>(_mm512_permute_ps(x, 0xb1)));
-  } else {
-    x = f(x, Batch<T>(_mm512_shuffle_f64x2(x, x, 0x4e)));
-    x = f(x, Batch<T>(_mm512_shuffle_f64x2(x, x, 0xb1)));
-    return f(x, Batch<T>(_mm512_permute_pd(x, 0x55)));
-  }
-#elif defined(__AVX2__)
-  if constexpr (sizeof(T) == 4) {
-    x = f(x, Batch<T>(_mm256_permute2f128_ps(x, x, 1)));
-    x = f(x, Batch<T>(_mm256_permute_ps(x, 0x4e)));
-    return f(x, Batch<T>(_mm256_permute_ps(x, 0xb1)));
-  } else {
-    x = f(x, Batch<T>(_mm256_permute2f128_pd(x, x, 1)));
-    return f(x, Batch<T>(_mm256_permute_pd(x, 0x5)));
-  }
-#else
-  alignas(alignment) std::array<T, Batch<T>::size> all;
-  for (std::size_t half = all.size() / 2; half > 0; half /= 2) {
-    store(all.data(), x);
-    for (std::size_t j = 0; j < half; ++j) std::swap(all[j], all[j + half]);
-    x = f(x, load(all.data()));
-  }
-  return Batch<T>(x.get(0));
-#endif
-}
-
-// The sum of all lanes, upper half onto lower half until one is left.
-template <class T>
-T fold(Batch<T> x) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) {
-    const __m256 half =
-        _mm256_add_ps(_mm512_castps512_ps256(x), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)));
-    const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-    const __m128 two = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
-  }
-#endif
-  return fold_with<T>(x, [](Batch<T> a, Batch<T> b) { return a + b; }).get(0);
-}
-
 // a * b + c with one rounding. xsimd 8.1 multiplies and adds where it has no kernel of its own, AVX-512 among them.
 template <class T>
 Batch<T> fma(Batch<T> a, Batch<T> b, Batch<T> c) {

@@ -5,8 +5,8 @@
 #include <array>
 #include <type_traits>
 
+#include "autodiff/kernels/folds.hpp"
 #include "autodiff/kernels/groups.hpp"
-#include "autodiff/kernels/simd.hpp"
 #include "autodiff/kernels/strided.hpp"
 
 namespace wengert {
@@ -79,17 +79,18 @@ struct PlainTerms {
 
 namespace detail {
 
-// The sum over the lanes of terms of four registers that were added to `sums`, and of the rest of n neighbours, the
+// What is added up over the lanes: terms of four registers that were added to `sums`, and the rest of n neighbours, the
 // last register of which may be filled in part.
 template <class T, class Terms>
-[[gnu::always_inline]] inline T fold_neighbours(const Registers<T, 4>& sums, const T* x, Index n, const Terms& terms) {
+[[gnu::always_inline]] inline simd::Batch<T> add_neighbours(const Registers<T, 4>& sums, const T* x, Index n,
+                                                            const Terms& terms) {
   constexpr Index width = simd::lanes<T>;
   const simd::Batch<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   simd::Batch<T> rest(0);
   Index i = n / (4 * width) * (4 * width);
   for (; i + width <= n; i += width) rest += terms(x + i, 0);
   if (i < n) rest += terms(simd::Part<T>(n - i), x + i, 0);
-  return simd::fold<T>(total + rest);
+  return total + rest;
 }
 template <class T, class Terms>
 [[gnu::always_inline]] inline auto register_of(const T* x, const Terms& terms) {
@@ -119,24 +120,43 @@ template <class T, class Terms = PlainTerms<T>>
 T sum_neighbours(const T* x, Index n, const Terms& terms = {}) {
   if (n <= few_terms) return detail::sum_few(x, n, terms);
   const auto sums = sum_pairwise<T, 4>(n / (4 * simd::lanes<T>), detail::register_of(x, terms));
-  return detail::fold_neighbours<T>(sums, x, n, terms);
+  return simd::fold<T>(detail::add_neighbours<T>(sums, x, n, terms));
 }
 
-// sums[g] = the sum of neighbours [begin(g), begin(g + 1)), for g in [from, to). Short ones of a chain each are not
-// left to calls, which would take longer than the additions do.
+template <class T, class Terms = PlainTerms<T>>
+struct Line {
+  const T* x;
+  Index n;
+  Terms terms = {};
+};
+
+// sums[i] = sum_neighbours() of line(i), a Line, for i in [0, lines). The lanes of several lines are added at once.
+template <class T, class MakeLine>
+void sum_lines(Index lines, const MakeLine& line, T* sums) {
+  const auto lanes_of = [&](Index i) __attribute__((always_inline)) {
+    const auto [x, n, terms] = line(i);
+    if (n <= few_terms) {  // the other lanes add zeros
+      const T sum = detail::sum_few(x, n, terms);
+      return simd::Part<T>(1).load(&sum);
+    }
+    const Index length = n / (4 * simd::lanes<T>);
+    const auto term = detail::register_of(x, terms);
+    // A chain is not left to a call, which would take longer than the additions do.
+    const auto sum = length <= chain_length ? detail::chain<T, 4>(0, length, term) : detail::tree<T, 4>(length, term);
+    return detail::add_neighbours<T>(sum, x, n, terms);
+  };
+  simd::fold_lines<T>(
+      lines, lanes_of, [](simd::Batch<T> a, simd::Batch<T> b) { return a + b; }, sums);
+}
+
+// sums[g] = the sum of neighbours [begin(g), begin(g + 1)), for g in [from, to).
 template <class T, class Begin, class Terms = PlainTerms<T>>
 void sum_runs_of_neighbours(const T* x, Index from, Index to, const Begin& begin, T* sums, const Terms& terms = {}) {
-  Index at = begin(from);
-  for (Index g = from; g < to; ++g) {
-    const Index end = begin(g + 1), n = end - at, length = n / (4 * simd::lanes<T>);
-    if (n <= few_terms || length > chain_length) {
-      sums[g - from] = sum_neighbours(x + at, n, terms);
-    } else {
-      const auto chain = detail::chain<T, 4>(0, length, detail::register_of(x + at, terms));
-      sums[g - from] = detail::fold_neighbours<T>(chain, x + at, n, terms);
-    }
-    at = end;
-  }
+  const auto line = [&](Index i) {
+    const Index at = begin(from + i);
+    return Line<T, Terms>{x + at, begin(from + i + 1) - at, terms};
+  };
+  sum_lines(to - from, line, sums);
 }
 
 // The sum of `count` groups of neighbours from group `first` on, pairwise, as Grouping has it: a power of two of them.

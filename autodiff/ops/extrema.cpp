@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "autodiff/kernels/simd.hpp"
+#include "autodiff/kernels/folds.hpp"
 #include "autodiff/ops/reduction.hpp"
 
 namespace wengert {
@@ -29,38 +29,37 @@ bool better(T candidate, T best) {
   return Largest ? candidate > best : candidate < best;
 }
 
-template <bool Largest, class T>
-simd::Batch<T> better_lanes(simd::Batch<T> a, simd::Batch<T> b) {
-  return Largest ? simd::max(a, b) : simd::min(a, b);
-}
+template <bool Largest>
+constexpr auto best_of = [](auto a, auto b) { return Largest ? simd::max(a, b) : simd::min(a, b); };
 
-// The best of n neighbours.
+// The best of n neighbours is the best of these lanes.
+template <bool Largest, class T>
+simd::Batch<T> best_lanes(const T* x, Index n) {
+  constexpr Index width = simd::lanes<T>;
+  constexpr auto best = best_of<Largest>;
+  if (n < width) return simd::Part<T>(n).load(x, x[0]);
+  simd::Batch<T> lanes = simd::load(x);
+  Index i = width;
+  if (n >= 4 * width) {  // four at a time, of which none waits for the one before
+    std::array<simd::Batch<T>, 4> each{lanes, simd::load(x + width), simd::load(x + 2 * width),
+                                       simd::load(x + 3 * width)};
+    for (i = 4 * width; i + 4 * width <= n; i += 4 * width)
+      for (std::size_t k = 0; k < 4; ++k) each[k] = best(each[k], simd::load(x + i + static_cast<Index>(k) * width));
+    lanes = best(best(each[0], each[1]), best(each[2], each[3]));
+  }
+  for (; i + width <= n; i += width) lanes = best(lanes, simd::load(x + i));
+  return i < n ? best(lanes, simd::load(x + n - width)) : lanes;  // some a second time
+}
 template <bool Largest, class T>
 T best_neighbour(const T* x, Index n) {
-  constexpr Index width = simd::lanes<T>;
-  T best = x[0];
-  Index i = 1;
-  if (n >= width) {
-    auto lanes = simd::load(x);
-    i = width;
-    if (n >= 4 * width) {  // four at a time, of which none waits for the one before
-      std::array<simd::Batch<T>, 4> each{lanes, simd::load(x + width), simd::load(x + 2 * width),
-                                         simd::load(x + 3 * width)};
-      for (i = 4 * width; i + 4 * width <= n; i += 4 * width)
-        for (std::size_t k = 0; k < 4; ++k)
-          each[k] = better_lanes<Largest>(each[k], simd::load(x + i + static_cast<Index>(k) * width));
-      lanes = better_lanes<Largest>(better_lanes<Largest>(each[0], each[1]), better_lanes<Largest>(each[2], each[3]));
-    }
-    for (; i + width <= n; i += width) lanes = better_lanes<Largest>(lanes, simd::load(x + i));
-    alignas(alignment) std::array<T, static_cast<std::size_t>(width)> values;
-    simd::store<T>(values.data(), lanes);
-    best = values[0];
-    for (T value : values)
-      if (better<Largest>(value, best)) best = value;
-  }
-  for (; i < n; ++i)
-    if (better<Largest>(x[i], best)) best = x[i];
-  return best;
+  return simd::fold_with<T>(best_lanes<Largest>(x, n), best_of<Largest>).get(0);
+}
+
+// out[i] = the best of the n neighbours of line i.
+template <bool Largest, class T>
+void best_of_lines(const T* x, Index lines, Index n, T* out) {
+  simd::fold_lines<T>(
+      lines, [&](Index i) { return best_lanes<Largest>(x + i * n, n); }, best_of<Largest>, out);
 }
 
 // out[inner] = the best of n >= 1 rows of `inner` elements.
@@ -70,9 +69,23 @@ void best_rows(const T* x, Index n, Index inner, T* out) {
     *out = best_neighbour<Largest>(x, n);
     return;
   }
-  std::copy_n(x, inner, out);
-  for (Index r = 1; r < n; ++r)
-    simd::map<2, T>(inner, {out, x + r * inner}, out, [](auto a, auto b) { return better_lanes<Largest>(a, b); });
+  constexpr Index width = simd::lanes<T>;
+  constexpr auto best = best_of<Largest>;
+  Index j = 0;
+  for (; j + 4 * width <= inner; j += 4 * width) {
+    std::array<simd::Batch<T>, 4> each;
+    for (std::size_t k = 0; k < 4; ++k) each[k] = simd::load(x + j + static_cast<Index>(k) * width);
+    for (Index r = 1; r < n; ++r)
+      for (std::size_t k = 0; k < 4; ++k)
+        each[k] = best(each[k], simd::load(x + r * inner + j + static_cast<Index>(k) * width));
+    for (std::size_t k = 0; k < 4; ++k) simd::store(out + j + static_cast<Index>(k) * width, each[k]);
+  }
+  for (; j < inner; j += width) {
+    const simd::Part<T> part(std::min(width, inner - j));
+    simd::Batch<T> lanes = part.load(x + j);
+    for (Index r = 1; r < n; ++r) lanes = best(lanes, part.load(x + r * inner + j));
+    part.store(out + j, lanes);
+  }
 }
 
 // A long line is cut into as many pieces whatever the number of threads, of which the best is the best of all.
@@ -113,6 +126,7 @@ struct Extremum final : SharedReduction {
           return;
         }
         parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+          if (run.inner == 1) return best_of_lines<Largest>(from + begin * n, end - begin, n, to + begin);
           for (Index o = begin; o < end; ++o)
             best_rows<Largest>(from + o * n * run.inner, n, run.inner, to + o * run.inner);
         });
@@ -168,9 +182,19 @@ struct Extremum final : SharedReduction {
 [[gnu::init_priority(library_ops)]] const Extremum<true> max_instance;
 [[gnu::init_priority(library_ops)]] const Extremum<false> min_op;
 
-// The first of n neighbours that is the best, which `better` alone would find one by one.
+// The first of n neighbours that is the best, which `better` alone finds one by one.
 template <bool Largest, class T>
 Index place_of_best(const T* x, Index n) {
+  if (constexpr Index few = 8; n <= few) {
+    T best = x[0];
+    Index place = 0;
+    for (Index i = 1; i < n; ++i) {
+      const bool takes = better<Largest>(x[i], best);
+      best = takes ? x[i] : best;
+      place = takes ? i : place;
+    }
+    return place;
+  }
   if constexpr (std::is_floating_point_v<T>) {
     const T best = best_neighbour<Largest>(x, n);
     if (std::isnan(best)) return std::find_if(x, x + n, [](T value) { return std::isnan(value); }) - x;

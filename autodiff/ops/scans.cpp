@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "autodiff/kernels/running_sums.hpp"
 #include "autodiff/ops/axes.hpp"
 #include "autodiff/ops/known.hpp"
 #include "autodiff/parallel.hpp"
@@ -16,22 +17,6 @@ namespace wengert {
 namespace {
 
 using namespace special_values;
-
-// A running sum in f64: of f32 as it is, of f64 with what each addition rounds away (Knuth's TwoSum).
-template <class T>
-struct RunningSum {
-  double sum, lost;
-
-  void add(T x) {
-    const double before = sum;
-    sum += static_cast<double>(x);
-    if constexpr (sizeof(T) == 8) {
-      const double added = sum - before, error = (before - (sum - added)) + (x - added);
-      if (std::isfinite(error)) lost += error;
-    }
-  }
-  T value() const { return static_cast<T>(std::isfinite(sum) ? sum + lost : sum); }
-};
 
 // x -> its running sums along an axis
 struct CumSum final : OpOf<CumSum, OpWith<CumsumArguments>> {
@@ -47,24 +32,21 @@ struct CumSum final : OpOf<CumSum, OpWith<CumsumArguments>> {
     const int axis = arguments(k).axis;
     const bool reverse = arguments(k).reverse;
     const Index outer = outside(k.out_shape(), axis), n = k.out_shape()[axis], inner = inside(k.out_shape(), axis);
-    // Lines go side by side, some at a time, so that neighbours are read together.
-    constexpr Index together = 64;
-    const Index across = (inner + together - 1) / together;
-    const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, n * std::min(inner, together)));
+    constexpr Index width = simd::lanes<T>;
+    const T* x = k.in<T>(0);
+    T* out = k.out<T>();
+    const Index grain = std::max<Index>(1, (Index{1} << 14) / std::max<Index>(1, n * width));
+    if (inner == 1)
+      return parallel_pieces((outer + width - 1) / width, grain, [&](Index begin, Index end) {
+        for (Index line = begin * width; line < std::min(end * width, outer); line += width)
+          sum_up_lines(x + line * n, std::min(width, outer - line), n, reverse, out + line * n);
+      });
+    const Index across = (inner + width - 1) / width;
     parallel_pieces(outer * across, grain, [&](Index begin, Index end) {
       for (Index task = begin; task < end; ++task) {
-        const Index left = task % across * together, width = std::min(together, inner - left);
-        const Index first = task / across * n * inner + left;
-        std::array<RunningSum<T>, together> sums;
-        std::fill_n(sums.begin(), width, RunningSum<T>{});
-        for (Index i = 0; i < n; ++i) {
-          const Index here = first + (reverse ? n - 1 - i : i) * inner;
-          for (Index j = 0; j < width; ++j) {
-            RunningSum<T>& sum = sums[static_cast<std::size_t>(j)];
-            sum.add(k.in<T>(0)[here + j]);
-            k.out<T>()[here + j] = sum.value();
-          }
-        }
+        const Index left = task % across * width;
+        const Index first = (task / across * n + (reverse ? n - 1 : 0)) * inner + left;
+        sum_up_side_by_side(x + first, n, reverse ? -inner : inner, std::min(width, inner - left), out + first);
       }
     });
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "autodiff/kernels/exponentials.hpp"
+#include "autodiff/kernels/folds.hpp"
 #include "autodiff/kernels/logarithms.hpp"
 #include "autodiff/ops/known.hpp"
 #include "autodiff/ops/sum_runs.hpp"
