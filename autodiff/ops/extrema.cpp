@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "autodiff/kernels/folds.hpp"
+#include "autodiff/kernels/extremes.hpp"
 #include "autodiff/ops/reduction.hpp"
 
 namespace wengert {
@@ -27,65 +27,6 @@ bool better(T candidate, T best) {
     if (std::isnan(candidate)) return true;
   }
   return Largest ? candidate > best : candidate < best;
-}
-
-template <bool Largest>
-constexpr auto best_of = [](auto a, auto b) { return Largest ? simd::max(a, b) : simd::min(a, b); };
-
-// The best of n neighbours is the best of these lanes.
-template <bool Largest, class T>
-simd::Batch<T> best_lanes(const T* x, Index n) {
-  constexpr Index width = simd::lanes<T>;
-  constexpr auto best = best_of<Largest>;
-  if (n < width) return simd::Part<T>(n).load(x, x[0]);
-  simd::Batch<T> lanes = simd::load(x);
-  Index i = width;
-  if (n >= 4 * width) {  // four at a time, of which none waits for the one before
-    std::array<simd::Batch<T>, 4> each{lanes, simd::load(x + width), simd::load(x + 2 * width),
-                                       simd::load(x + 3 * width)};
-    for (i = 4 * width; i + 4 * width <= n; i += 4 * width)
-      for (std::size_t k = 0; k < 4; ++k) each[k] = best(each[k], simd::load(x + i + static_cast<Index>(k) * width));
-    lanes = best(best(each[0], each[1]), best(each[2], each[3]));
-  }
-  for (; i + width <= n; i += width) lanes = best(lanes, simd::load(x + i));
-  return i < n ? best(lanes, simd::load(x + n - width)) : lanes;  // some a second time
-}
-template <bool Largest, class T>
-T best_neighbour(const T* x, Index n) {
-  return simd::fold_with<T>(best_lanes<Largest>(x, n), best_of<Largest>).get(0);
-}
-
-// out[i] = the best of the n neighbours of line i.
-template <bool Largest, class T>
-void best_of_lines(const T* x, Index lines, Index n, T* out) {
-  simd::fold_lines<T>(
-      lines, [&](Index i) { return best_lanes<Largest>(x + i * n, n); }, best_of<Largest>, out);
-}
-
-// out[inner] = the best of n >= 1 rows of `inner` elements.
-template <bool Largest, class T>
-void best_rows(const T* x, Index n, Index inner, T* out) {
-  if (inner == 1) {
-    *out = best_neighbour<Largest>(x, n);
-    return;
-  }
-  constexpr Index width = simd::lanes<T>;
-  constexpr auto best = best_of<Largest>;
-  Index j = 0;
-  for (; j + 4 * width <= inner; j += 4 * width) {
-    std::array<simd::Batch<T>, 4> each;
-    for (std::size_t k = 0; k < 4; ++k) each[k] = simd::load(x + j + static_cast<Index>(k) * width);
-    for (Index r = 1; r < n; ++r)
-      for (std::size_t k = 0; k < 4; ++k)
-        each[k] = best(each[k], simd::load(x + r * inner + j + static_cast<Index>(k) * width));
-    for (std::size_t k = 0; k < 4; ++k) simd::store(out + j + static_cast<Index>(k) * width, each[k]);
-  }
-  for (; j < inner; j += width) {
-    const simd::Part<T> part(std::min(width, inner - j));
-    simd::Batch<T> lanes = part.load(x + j);
-    for (Index r = 1; r < n; ++r) lanes = best(lanes, part.load(x + r * inner + j));
-    part.store(out + j, lanes);
-  }
 }
 
 // A long line is cut into as many pieces whatever the number of threads, of which the best is the best of all.
@@ -126,9 +67,7 @@ struct Extremum final : SharedReduction {
           return;
         }
         parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
-          if (run.inner == 1) return best_of_lines<Largest>(from + begin * n, end - begin, n, to + begin);
-          for (Index o = begin; o < end; ++o)
-            best_rows<Largest>(from + o * n * run.inner, n, run.inner, to + o * run.inner);
+          best_of_arrays<Largest>(from + begin * n * run.inner, end - begin, n, run.inner, to + begin * run.inner);
         });
       });
     });

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "autodiff/kernels/exponentials.hpp"
-#include "autodiff/kernels/folds.hpp"
+#include "autodiff/kernels/extremes.hpp"
 #include "autodiff/kernels/logarithms.hpp"
 #include "autodiff/ops/known.hpp"
 #include "autodiff/ops/sum_runs.hpp"
@@ -126,17 +126,43 @@ struct Exponentials {
   }
 };
 
+// to[outer, inner] = the largest elements, or 0 where there is none above -infinity.
+template <class T>
+void find_centres(const Run& run, const T* x, T* to) {
+  const Index n = run.reduced();
+  if (n == 0) return void(std::fill_n(to, run.outer * run.inner, T(0)));
+  parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
+    const Index count = (end - begin) * run.inner;
+    T* centres = to + begin * run.inner;
+    best_of_arrays<true>(x + begin * n * run.inner, end - begin, n, run.inner, centres);
+    std::replace(centres, centres + count, static_cast<T>(-infinity), T(0));
+  });
+}
+
+// Sums over few neighbours each, whose exponentials are computed many at a time.
+template <class T>
+void sum_short_exponentials(const Run& run, const T* x, const T* centres, T* out) {
+  constexpr std::size_t lines = 64, most = lines * static_cast<std::size_t>(few_terms);
+  const Index n = run.reduced();
+  parallel_pieces(run.outer, Index{lines}, [&](Index begin, Index end) {
+    std::array<T, most> terms;
+    repeat_each(centres + begin, end - begin, n, terms.data());
+    simd::map<2>((end - begin) * n, {x + begin * n, terms.data()}, terms.data(),
+                 [](simd::Batch<T> a, simd::Batch<T> centre) { return simd::exp(a - centre); });
+    sum_short_lines(terms.data(), end - begin, n, out + begin);
+  });
+}
+
 // The order is that of sum(), so that plans may add up exponentials that the derivative needs as well. `scratch` is
 // [outer, inner], and run.partial_sums() slots of [inner].
 template <class T>
 void log_of_sums(const Run& run, const T* x, T* out, T* scratch) {
   T *centres = scratch, *partials = scratch + run.outer * run.inner;
-  for_lines(x, run, [&](const Lines<T>& lines, Index o, Index j) {
-    const simd::Batch<T> largest = largest_of(lines, simd::max<T>);
-    const auto none = largest == simd::Batch<T>(static_cast<T>(-infinity));
-    lines.store(centres + o * run.inner + j, xsimd::select(none, simd::Batch<T>(0), largest));
-  });
-  sum_run(run, x, out, partials, [&](Index o) { return Exponentials<T>{centres + o * run.inner, run.inner == 1}; });
+  find_centres(run, x, centres);
+  if (run.inner == 1 && run.reduced() <= few_terms)
+    sum_short_exponentials(run, x, centres, out);
+  else
+    sum_run(run, x, out, partials, [&](Index o) { return Exponentials<T>{centres + o * run.inner, run.inner == 1}; });
   const auto value = [](simd::Batch<T> sum, simd::Batch<T> centre) {
     const auto finite = xsimd::abs(centre) < simd::Batch<T>(static_cast<T>(infinity));
     return xsimd::select(finite, centre + simd::log(sum), centre);
