@@ -126,16 +126,13 @@ struct Exponentials {
   }
 };
 
-// to[outer, inner] = the largest elements, or 0 where there is none above -infinity.
+// to[outer, inner] = the largest elements; -infinity of none.
 template <class T>
 void find_centres(const Run& run, const T* x, T* to) {
   const Index n = run.reduced();
-  if (n == 0) return void(std::fill_n(to, run.outer * run.inner, T(0)));
+  if (n == 0) return void(std::fill_n(to, run.outer * run.inner, static_cast<T>(-infinity)));
   parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
-    const Index count = (end - begin) * run.inner;
-    T* centres = to + begin * run.inner;
-    best_of_arrays<true>(x + begin * n * run.inner, end - begin, n, run.inner, centres);
-    std::replace(centres, centres + count, static_cast<T>(-infinity), T(0));
+    best_of_arrays<true>(x + begin * n * run.inner, end - begin, n, run.inner, to + begin * run.inner);
   });
 }
 
@@ -163,7 +160,7 @@ void log_of_sums(const Run& run, const T* x, T* out, T* scratch) {
     sum_short_exponentials(run, x, centres, out);
   else
     sum_run(run, x, out, partials, [&](Index o) { return Exponentials<T>{centres + o * run.inner, run.inner == 1}; });
-  const auto value = [](simd::Batch<T> sum, simd::Batch<T> centre) {
+  const auto value = [](simd::Batch<T> sum, simd::Batch<T> centre) {  // the sum of an infinite centre is no number
     const auto finite = xsimd::abs(centre) < simd::Batch<T>(static_cast<T>(infinity));
     return xsimd::select(finite, centre + simd::log(sum), centre);
   };
