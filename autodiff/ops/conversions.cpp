@@ -20,7 +20,9 @@ struct Cast final : OpWith<CastArguments> {
     dispatch(k.signature.dtype(0), [&]<class From>() {
       dispatch(k.type.dtype, [&]<class To>() {
         parallel_pieces(k.out_shape().size(), Index{1} << 15, [&](Index begin, Index end) {
-          for (Index i = begin; i < end; ++i) k.out<To>()[i] = converted<To>(k.in<From>(0)[i]);
+          const From* const x = k.in<From>(0);
+          To* const out = k.out<To>();
+          for (Index i = begin; i < end; ++i) out[i] = converted<To>(x[i]);
         });
       });
     });

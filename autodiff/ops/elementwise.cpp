@@ -18,12 +18,23 @@ constexpr Index shared_from = 32 * block_size;  // elements; of fewer, threads t
 constexpr Index streamed_piece = 128 * block_size;
 constexpr Index lines_read = 4096;  // by a thread at a time
 
-// The source of a block of one operand: in place, or from a buffer that broadcasts it, by a walk if it is no single
-// number.
+constexpr Index shortest_row = 128;  // elements; shorter ones would cut blocks too short
+
+// The source of a block of one operand: in place, as a row that begins anew, or from a buffer that broadcasts it, by a
+// walk if it is no single number.
 struct Reader {
   const void* data = nullptr;
   bool direct = false;
+  Index row = 0;  // elements of a row for all rows; 0: it is none, or too short
   std::optional<Walk> walk = {};
+
+  Reader() = default;
+  Reader(const void* from, const Shape& shape, const Shape& out) : data(from), direct(shape.size() == out.size()) {
+    if (direct || shape.size() == 1) return;
+    walk = broadcast_walk(shape, out);
+    const bool repeats = walk->extents.size() == 2 && walk->strides[0] == 0 && walk->strides[1] == 1;
+    if (repeats && walk->extents[1] >= shortest_row) row = walk->extents[1];
+  }
 
   bool single() const { return !direct && !walk; }
 };
@@ -33,20 +44,25 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, b
   alignas(alignment) std::array<std::array<T, block_size>, ElementwiseOp::most_operands> buffers;
   std::array<const void*, ElementwiseOp::most_operands> in{};
   alignas(alignment) std::array<T, block_size> result;
+  const auto is_row = [streamed](const Reader& r) { return r.row > 0 && !streamed; };  // streams begin with a line
   bool direct = !streamed;
   for (std::size_t i = 0; i < readers.size(); ++i) {
     in[i] = buffers[i].data();
     if (readers[i].single())
       std::fill_n(buffers[i].data(), std::min(block_size, end - begin), *static_cast<const T*>(readers[i].data));
-    direct = direct && readers[i].direct;
+    direct = direct && (readers[i].direct || is_row(readers[i]));
   }
   const Index step = direct ? end - begin : block_size;  // nothing goes through the buffers
-  for (Index at = begin; at < end; at += step) {
-    const Index n = std::min(step, end - at);
+  for (Index at = begin, n = 0; at < end; at += n) {
+    n = std::min(step, end - at);
+    for (const Reader& r : readers)
+      if (is_row(r)) n = std::min(n, r.row - at % r.row);
     for (std::size_t i = 0; i < readers.size(); ++i) {
       const Reader& r = readers[i];
       if (r.direct)
         in[i] = static_cast<const T*>(r.data) + at;
+      else if (is_row(r))
+        in[i] = static_cast<const T*>(r.data) + at % r.row;
       else if (r.walk)
         gather(*r.walk, static_cast<const T*>(r.data), at, n, buffers[i].data());
     }
@@ -104,13 +120,8 @@ void ElementwiseOp::run(const Kernel& k) const {
   for (std::size_t i = 0; i < arity; ++i) alike = alike && k.shape(static_cast<int>(i)) == k.out_shape();
   if (alike && size < shared_from) return block(size, k.operands.data(), k.output, k.type.dtype, k.attributes());
   std::array<Reader, most_operands> readers;
-  for (std::size_t i = 0; i < arity; ++i) {
-    const Shape& shape = k.shape(static_cast<int>(i));
-    const bool direct = shape.size() == size;
-    readers[i].data = k.operands[i];
-    readers[i].direct = direct;
-    if (!direct && shape.size() != 1) readers[i].walk = broadcast_walk(shape, k.out_shape());
-  }
+  for (std::size_t i = 0; i < arity; ++i)
+    readers[i] = Reader(k.operands[i], k.shape(static_cast<int>(i)), k.out_shape());
   const auto compute = [&](bool streamed) {
     dispatch_float(k.type.dtype, [&]<class T>() {
       const auto piece = [&](Index begin, Index end) {

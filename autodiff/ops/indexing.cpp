@@ -199,6 +199,11 @@ struct ScatterAdd final : Indexing<ScatterAddArguments> {
           const auto add_row = [&](Index i, Index first, Index last) {  // element i of lanes [first, last)
             const T* x = k.in<T>(0) + at[0] + i * along[0];
             const std::int32_t* which = indices + at[1] + i * along[1];
+            if (step == Places{1, 0, 1}) {  // whole rows
+              T* const to = out + at[2] + *which * along[2];
+              for (Index j = first; j < last; ++j) to[j] += x[j];
+              return;
+            }
             for (Index j = first; j < last; ++j)
               out[at[2] + j * step[2] + which[j * step[1]] * along[2]] += x[j * step[0]];
           };

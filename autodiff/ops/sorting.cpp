@@ -13,40 +13,63 @@
 namespace wengert {
 namespace {
 
-// x -> i32, the indices along an axis that sort x: ascending, equal ones in the order they came in, NaN last
-struct Argsort final : OpWith<AxisArgument> {
+struct ArgsortArguments {
+  Axis axis = -1;
+  Index first = -1;  // so many of the order; all if negative
+  bool descending = false;
+  template <class Visit>
+  void fields(Visit&& visit) {
+    visit("axis", axis), visit("first", first), visit("descending", descending);
+  }
+};
+
+// x -> i32, the indices along an axis that sort x, or the first of them: ascending or descending, equal ones in the
+// order they came in, NaN as the largest
+struct Argsort final : OpWith<ArgsortArguments> {
   Argsort() : OpWith({.name = "argsort", .linearity = Linearity::none}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 
   Type infer(const Signature& s) const override {
-    normalise_axis(arguments(s).axis, s.shape(0).rank());
-    return {Dtype::i32, s.shape(0)};
+    const auto [axis, first, descending] = arguments(s);
+    normalise_axis(axis, s.shape(0).rank());
+    Shape out = s.shape(0);
+    if (first > out[axis]) reject(fmt::format("axis {} of {} has no {} elements", int{axis}, to_string(out), first));
+    if (first >= 0) out.set(axis, first);
+    return {Dtype::i32, out};
   }
-  // Along the last axis the result is sorted where it lies.
+  // All of the last axis are sorted where the result lies.
   std::size_t scratch_bytes(const Signature& s, const Type& out) const override {
-    return stride_of(s.shape(0), arguments(s).axis) == 1 ? 0 : out.bytes();
+    if (out.shape == s.shape(0) && stride_of(s.shape(0), arguments(s).axis) == 1) return 0;
+    return static_cast<std::size_t>(s.shape(0).size()) * sizeof(std::int32_t);
   }
   void run(const Kernel& k) const override {
     const Index stride = stride_of(k.shape(0), arguments(k).axis), n = k.shape(0)[arguments(k).axis];
+    const Index first = k.out_shape()[arguments(k).axis];
+    const bool descending = arguments(k).descending;
     if (k.out_shape().size() == 0) return;
+    const bool in_place = first == n && stride == 1;
     const auto out = k.out<std::int32_t>();
     dispatch(k.signature.dtype(0), [&]<class T>() {
       const Index grain = std::max<Index>(1, (Index{1} << 12) / n);
-      parallel_pieces(k.out_shape().size() / n, grain, [&](Index begin, Index end) {
+      parallel_pieces(k.shape(0).size() / n, grain, [&](Index begin, Index end) {
         for (Index lane = begin; lane < end; ++lane) {
-          const Index start = lane / stride * n * stride + lane % stride;
-          const T* x = k.in<T>(0) + start;
-          std::int32_t* order = stride == 1 ? out + start : static_cast<std::int32_t*>(k.scratch) + lane * n;
+          const T* x = k.in<T>(0) + lane / stride * n * stride + lane % stride;
+          std::int32_t* to = out + lane / stride * first * stride + lane % stride;
+          std::int32_t* order = in_place ? to : static_cast<std::int32_t*>(k.scratch) + lane * n;
           std::iota(order, order + n, 0);
-          std::sort(order, order + n, [&](std::int32_t i, std::int32_t j) {  // std::stable_sort would allocate
+          const auto before = [&](std::int32_t i, std::int32_t j) {
             const T a = x[i * stride], b = x[j * stride];
-            if (a < b || b < a) return a < b;
+            if (a < b || b < a) return (a < b) != descending;
             const bool a_is_number = a == a, b_is_number = b == b;
-            return a_is_number == b_is_number ? i < j : a_is_number;
-          });
-          if (stride != 1)
-            for (Index i = 0; i < n; ++i) out[start + i * stride] = order[i];
+            return a_is_number == b_is_number ? i < j : a_is_number != descending;
+          };
+          if (first < n / 8)
+            std::partial_sort(order, order + first, order + n, before);
+          else
+            std::sort(order, order + n, before);  // std::stable_sort would allocate
+          if (!in_place)
+            for (Index i = 0; i < first; ++i) to[i * stride] = order[i];
         }
       });
     });
@@ -64,30 +87,38 @@ struct Argsort final : OpWith<AxisArgument> {
             {{Sample{{5, 3}}}, with({-2})},
             {{Sample{{2, 4, 3}}}, with({-2})},
             {{Sample{{2, 4, 3}}}, with({-3})},
-            {{Sample{{100}}}, with({-1})}};
+            {{Sample{{100}}}, with({-1})},
+            {{Sample{{3, 5}}}, with({-1, 2})},
+            {{Sample{{2, 40, 3}}}, with({-2, 3})},
+            {{Sample{{4, 3}}}, with({-2, 0})},
+            {{Sample{{2, 40, 3}}}, with({-2, 4, true})},
+            {{Sample{{3, 5}}}, with({-1, -1, true})}};
   }
   std::vector<EdgeCase> edge_cases() const override {
     using namespace special_values;
     return {{{Sample{.shape = {6}, .values = {nan, infinity, -infinity, 1, nan, 0}}}, with({-1}), {2, 5, 3, 1, 0, 4}},
+            {{Sample{.shape = {6}, .values = {1, nan, infinity, 1, nan, 0}}}, with({-1, 4, true}), {1, 4, 2, 0}},
             {{Sample{.shape = {4}, .values = {1, 0, 1, -0.0}}}, with({-1}), {1, 3, 0, 2}},
             {{Sample{{0}}}, with({-1}), {}},
             {{Sample{{0, 2}}}, with({-1}), {}},
             {{Sample{{1}}}, with({-1}), {0}}};
   }
   std::vector<InvalidInput> invalid_inputs() const override {
-    return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"}};
+    return {{{{Dtype::f32, {}}}, with({-1}), "axis -1 is out of range for 0 axes"},
+            {{{Dtype::f32, {2, 3}}}, with({-1, 4}), "axis -1 of [2, 3] has no 4 elements"}};
   }
   Array reference(std::span<const Array> in, const Attributes& a, const Type& out) const override {
     Array result(Dtype::f64, out.shape);
-    const Index stride = stride_of(out.shape, arguments(a).axis), n = out.shape[arguments(a).axis];
-    for (Index i = 0; i < out.shape.size(); ++i) {  // the element that lies at i goes to its rank
+    const Index stride = stride_of(out.shape, arguments(a).axis), n = in[0].shape()[arguments(a).axis];
+    const Index first = out.shape[arguments(a).axis];
+    for (Index i = 0; i < in[0].size(); ++i) {  // the element that lies at i goes to its rank
       const Index mine = i / stride % n, start = i - mine * stride;
       Index rank = 0;
       for (Index other = 0; other < n; ++other) {
         const double x = in[0].at(i), y = in[0].at(start + other * stride);
-        rank += y < x || (y == x && other < mine);
+        rank += (arguments(a).descending ? y > x : y < x) || (y == x && other < mine);
       }
-      result.set(start + rank * stride, static_cast<double>(mine));
+      if (rank < first) result.set((i / (n * stride) * first + rank) * stride + i % stride, static_cast<double>(mine));
     }
     return result;
   }
@@ -195,19 +226,8 @@ Chosen topk(Operand x, Integer k, Axis axis, TopkOptions options) {
   if (k < 0 || k > n)
     refuse(x, "topk", fmt::format("axis {} of {} has no {} elements", along, to_string(x.shape()), Index{k}));
   const Scope scope(x, "topk");
-  if (!options.largest) {
-    const Var first = slice(argsort(x, along), along, 0, k);
-    return {take_along(x, first, along), first};
-  }
-  // The last ones of the reverse, so that of equal ones the first come first.
-  const Var reverse = flip(x, along), last = slice(argsort(reverse, along), along, n - k);
-  const Var order = flip(last, along);
-  std::vector<std::int32_t> place(static_cast<std::size_t>(n));
-  std::iota(place.rbegin(), place.rend(), 0);
-  Shape shape = Shape{}.padded(x.rank());
-  shape.set(along, n);
-  const Var places = x.tape().input(Array::of<std::int32_t>(shape, place));
-  return {take_along(reverse, order, along), take_along(places, order, along)};
+  const Var order = record(argsort_op, {x}, Argsort::with({along, k, options.largest}));
+  return {take_along(x, order, along), order};
 }
 
 Var searchsorted(Operand sorted, Operand values, SearchsortedOptions options) {
