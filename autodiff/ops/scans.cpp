@@ -115,9 +115,12 @@ struct CumulativeExtremum final : OpWith<AxisArgument> {
           const Index start = lane / inner * n * inner + lane % inner;
           const T* x = k.in<T>(0) + start;
           Index best = 0;
+          T value = x[0];
           for (Index i = 0; i < n; ++i) {
-            const T a = x[i * inner], b = x[best * inner];
-            if (a != a || (b == b && (Largest ? a >= b : a <= b))) best = i;
+            const T a = x[i * inner];
+            const bool takes = a != a || (value == value && (Largest ? a >= value : a <= value));
+            best = takes ? i : best;
+            value = takes ? a : value;
             out[start + i * inner] = static_cast<std::int32_t>(best);
           }
         }

@@ -64,7 +64,7 @@ struct Argsort final : OpWith<ArgsortArguments> {
             const bool a_is_number = a == a, b_is_number = b == b;
             return a_is_number == b_is_number ? i < j : a_is_number != descending;
           };
-          if (first < n / 8)
+          if (first <= n / 4)
             std::partial_sort(order, order + first, order + n, before);
           else
             std::sort(order, order + n, before);  // std::stable_sort would allocate

@@ -1,4 +1,5 @@
-// Eager ops on arrays, as a user calls them: microseconds an op, recorded on a tape that is rewound in between.
+// Eager ops on arrays, lines of 10 and of 100 neighbours among them, as a user calls them: microseconds an op, recorded
+// on a tape that is rewound in between.
 //
 //   bench_elementwise [--threads N...] [--rounds N] [--only NAME...]
 //
@@ -81,9 +82,43 @@ const Task tasks[] = {
     {"sum", -3, 3, [](Var x, Var) { return sum(x); }},
     {"mean", -3, 3, [](Var x, Var) { return mean(x); }},
     {"max", -3, 3, [](Var x, Var) { return max(x); }},
-    {"softmax", -3, 3,
+    {"cumsum", -3, 3, [](Var x, Var) { return cumsum(x, 0); }},
+    {"cast", -3, 3, [](Var x, Var) { return cast(x, x.dtype() == Dtype::f32 ? Dtype::f64 : Dtype::f32); }},
+    {"sum of 100", -3, 3,
+     [](Var x, Var) {
+       return sum(reshape(x, {-1, 100}), {1});
+     }},
+    {"max of 100", -3, 3,
+     [](Var x, Var) {
+       return max(reshape(x, {-1, 100}), {1});
+     }},
+    {"logsumexp of 100", -3, 3,
+     [](Var x, Var) {
+       return logsumexp(reshape(x, {-1, 100}), {1});
+     }},
+    {"softmax of 100", -3, 3,
      [](Var x, Var) {
        return softmax(reshape(x, {-1, 100}), 1);
+     }},
+    {"cumsum of 100", -3, 3,
+     [](Var x, Var) {
+       return cumsum(reshape(x, {-1, 100}), 1);
+     }},
+    {"sum of 10", -3, 3,
+     [](Var x, Var) {
+       return sum(reshape(x, {-1, 10}), {1});
+     }},
+    {"max of 10", -3, 3,
+     [](Var x, Var) {
+       return max(reshape(x, {-1, 10}), {1});
+     }},
+    {"logsumexp of 10", -3, 3,
+     [](Var x, Var) {
+       return logsumexp(reshape(x, {-1, 10}), {1});
+     }},
+    {"softmax of 10", -3, 3,
+     [](Var x, Var) {
+       return softmax(reshape(x, {-1, 10}), 1);
      }},
 };
 
@@ -170,6 +205,6 @@ int main(int count, char** arguments) {
     }
   for (std::size_t i = 0; i < teams.size(); ++i)
     for (const Row& row : rows)
-      fmt::print("{:<14} {} {:>8} elements {:>2} threads {:>10.2f} us\n", row.task->name, name_of(row.dtype),
+      fmt::print("{:<16} {} {:>8} elements {:>2} threads {:>10.2f} us\n", row.task->name, name_of(row.dtype),
                  row.elements, teams[i], median(row.times[i]));
 }

@@ -70,7 +70,17 @@ FUNCTIONS = {
     "sum": (-3, 3, lambda x, y: torch.sum(x)),
     "mean": (-3, 3, lambda x, y: torch.mean(x)),
     "max": (-3, 3, lambda x, y: torch.max(x)),
-    "softmax": (-3, 3, lambda x, y: torch.softmax(x.reshape(-1, 100), 1)),
+    "cumsum": (-3, 3, lambda x, y: torch.cumsum(x, 0)),
+    "cast": (-3, 3, lambda x, y: x.to(torch.float64 if x.dtype == torch.float32 else torch.float32)),
+    "sum of 100": (-3, 3, lambda x, y: x.reshape(-1, 100).sum(1)),
+    "max of 100": (-3, 3, lambda x, y: x.reshape(-1, 100).amax(1)),
+    "logsumexp of 100": (-3, 3, lambda x, y: x.reshape(-1, 100).logsumexp(1)),
+    "softmax of 100": (-3, 3, lambda x, y: x.reshape(-1, 100).softmax(1)),
+    "cumsum of 100": (-3, 3, lambda x, y: x.reshape(-1, 100).cumsum(1)),
+    "sum of 10": (-3, 3, lambda x, y: x.reshape(-1, 10).sum(1)),
+    "max of 10": (-3, 3, lambda x, y: x.reshape(-1, 10).amax(1)),
+    "logsumexp of 10": (-3, 3, lambda x, y: x.reshape(-1, 10).logsumexp(1)),
+    "softmax of 10": (-3, 3, lambda x, y: x.reshape(-1, 10).softmax(1)),
 }
 DTYPES = {"f32": torch.float32, "f64": torch.float64}
 ROW = re.compile(r"(.*?) +(f32|f64) +(\d+) elements +(\d+) threads +([\d.]+) us")
@@ -116,7 +126,7 @@ def in_turns(program, names, teams, rounds):
 
 def print_row(row, times):
     name, dtype, elements, threads = row
-    print(f"{name:14} {dtype} {elements:8} elements {threads:2} threads {times}")
+    print(f"{name:16} {dtype} {elements:8} elements {threads:2} threads {times}")
 
 
 def main():
