@@ -211,7 +211,7 @@ class Tape {
   Node& append(const Op& op, const Type& type, const Attributes& attributes, const Where& where);
   Var leaf(const Op& op, const Type& type, const void* data, std::string_view name, const Where& where);
   std::uint32_t index_of(double number, std::span<const Operand> operands, const Op& op, const Where& where);
-  void evaluate(Node& node, const Signature& signature);
+  void evaluate(Node& result, const Signature& signature);
   std::uint32_t enter(std::string_view name, const Where& where);
 
   Dtype dtype_;

@@ -64,7 +64,8 @@ struct Same : Op {
       : Op({.name = std::move(name),
             .linearity = linearity,
             .detached = linearity == Linearity::none,
-            .selects = linearity == Linearity::linear}) {}
+            .selects = linearity == Linearity::linear,
+            .view = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
   Type infer(const Signature& s) const override { return *s.in[0]; }

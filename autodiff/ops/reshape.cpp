@@ -13,7 +13,7 @@ namespace {
 
 // x[..., trailing axes] -> x[..., new axes]
 struct Reshape final : OpWith<ReshapeArguments> {
-  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::custom_jvp, .selects = true}) {}
+  Reshape() : OpWith({.name = "reshape", .linearity = Linearity::custom_jvp, .selects = true, .view = true}) {}
   bool supports(Dtype) const override { return true; }
   double tolerance(Dtype) const override { return 0; }
 

@@ -222,18 +222,23 @@ void Tape::check_tracked(Var result) const {
   throw Error(nonfinite_origin(result));
 }
 
-void Tape::evaluate(Node& node, const Signature& signature) {
+void Tape::evaluate(Node& result, const Signature& signature) {
+  // What is borrowed may change: a view of it would, too.
+  if (result.op->is_view() && node(operands(result)[0]).borrowed == Node::none) {
+    result.data = values_[0];
+    return;
+  }
   const FloatingPointMode mode;
-  void* output = arena_.allocate(node.type.bytes());
+  void* output = arena_.allocate(result.type.bytes());
   const std::span<const void* const> values(values_.data(), signature.in.size());
-  if (const std::size_t scratch_bytes = node.op->scratch_bytes(signature, node.type); scratch_bytes == 0) {
-    node.op->run({signature, values, node.type, output, nullptr});
+  if (const std::size_t scratch_bytes = result.op->scratch_bytes(signature, result.type); scratch_bytes == 0) {
+    result.op->run({signature, values, result.type, output, nullptr});
   } else {
     const Arena::Mark after_output = arena_.mark();
-    node.op->run({signature, values, node.type, output, arena_.allocate(scratch_bytes)});
+    result.op->run({signature, values, result.type, output, arena_.allocate(scratch_bytes)});
     arena_.rewind(after_output);
   }
-  node.data = output;
+  result.data = output;
 }
 
 Tape::Mark Tape::mark() const { return {top(), slot_, generation_, size_ == 0 ? 0 : node(size_ - 1).birth}; }
@@ -267,12 +272,14 @@ std::vector<Var> Tape::rewind(const Mark& mark, std::span<const Var> keep, Where
     Node node;
     std::string name;
     std::optional<Borrowing> borrowed{};
+    std::optional<Array> copy{};  // of a view, whose memory others may be moved to
     Var now{};
   };
   std::vector<Kept> kept;
   for (Var var : keep) {
     const std::uint32_t index = index_of(var, where, "rewind");
     kept.push_back({index, node(index), name_of(index)});
+    if (kept.back().node.op->is_view() && index >= mark.nodes) kept.back().copy = var.value(where);
     if (kept.back().node.borrowed == Node::none) continue;
     check_fresh(kept.back().node, where);
     kept.back().borrowed = borrowing(index);
@@ -293,8 +300,9 @@ std::vector<Var> Tape::rewind(const Mark& mark, std::span<const Var> keep, Where
       each.now = borrow(*each.borrowed, each.node.where);
     } else {
       const std::size_t bytes = each.node.type.bytes();
-      each.now = leaf(input_op(), each.node.type, std::memmove(arena_.allocate(bytes), each.node.data, bytes),
-                      each.name, each.node.where);
+      const void* from = each.copy ? each.copy->raw() : each.node.data;
+      each.now = leaf(input_op(), each.node.type, std::memmove(arena_.allocate(bytes), from, bytes), each.name,
+                      each.node.where);
     }
   }
   std::vector<Var> result;

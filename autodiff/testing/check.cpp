@@ -157,6 +157,10 @@ class Checker {
     }
     expect(std::all_of(end, end + mark, [](unsigned char c) { return c == 0x5a; }),
            [] { return "writes beyond its scratch memory"; });
+    if (op_.is_view())
+      expect(type.dtype == types[0]->dtype && type.bytes() == types[0]->bytes() &&
+                 std::memcmp(output.raw(), operands[0], type.bytes()) == 0,
+             [] { return "is to be a view of operand 0, and has other elements"; });
   }
 
   // Only cast has an f32 on the way when all is to be f64.

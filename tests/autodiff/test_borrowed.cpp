@@ -74,6 +74,22 @@ BOOST_AUTO_TEST_CASE(a_changed_array_is_not_read_through_the_old_leaf) {
   BOOST_TEST(contains(error_of([&] { old.data<float>(); }), "was changed after this tape read it"));
 }
 
+// An eager tape shares memory between a value and its views, but not that of others, which may change.
+BOOST_AUTO_TEST_CASE(views_share_the_memory_of_the_tape_alone) {
+  Tape tape;
+  const auto store = std::make_shared<Store>();
+  const Var x = tape.input(Array::of<float>({2, 2}, {1, 2, 3, 4})), w = on(tape, store);
+  const std::size_t bytes = tape.bytes();
+  for (const Var view : {reshape(x, {4}), flatten(x), unsqueeze(x, 0), identity(x), stop_gradient(x)})
+    BOOST_TEST(view.data<float>().data() == x.data<float>().data());
+  BOOST_TEST(tape.bytes() < bytes + 5 * 2 * sizeof(Attributes));
+  std::vector<Var> copies{reshape(w, {3, 1}), identity(w), stop_gradient(w)};
+  copies.push_back(reshape(copies[0], {3}));
+  store->values[0] = 10;
+  ++store->version;
+  for (const Var copy : copies) BOOST_TEST(copy.value().at(0) == 1);
+}
+
 BOOST_AUTO_TEST_CASE(rewinding_forgets_a_borrowed_array_and_lets_its_owner_go) {
   Tape tape;
   const auto store = std::make_shared<Store>();
