@@ -35,6 +35,7 @@ enum class Fault {
   batch,              // its rule for vmap is off by a thousandth
   short_reference,    // compares with nothing
   scratch,            // writes beyond its scratch memory
+  view,               // says that its output is its operand
   count_of_rows,      // a row depends on how many there are
 };
 
@@ -46,7 +47,8 @@ class Cube final : public OpOf<Cube> {
               .linearity = fault == Fault::forward         ? Linearity::linear
                            : fault == Fault::no_derivative ? Linearity::none
                            : touches_others(fault)         ? Linearity::transpose_vjp
-                                                           : Linearity::elementwise}),
+                                                           : Linearity::elementwise,
+              .view = fault == Fault::view}),
         fault_(fault) {}
 
   Type infer(const Signature& s) const override {
@@ -295,7 +297,10 @@ BOOST_AUTO_TEST_CASE(wrong_in_plans_alone) {
       contains(check_op(OtherBlock()).failures.at(0), "[twice] example 0: f32: plan without rewrites, 1 thread"));
 }
 
-BOOST_AUTO_TEST_CASE(wrong_use_of_memory) { found(Fault::scratch, "scratch"); }
+BOOST_AUTO_TEST_CASE(wrong_use_of_memory) {
+  found(Fault::scratch, "scratch");
+  found(Fault::view, "is to be a view of operand 0, and has other elements");
+}
 
 BOOST_AUTO_TEST_CASE(an_elementwise_op_takes_one_to_four_operands) {
   struct Many final : ElementwiseOp {

@@ -154,20 +154,15 @@ BOOST_AUTO_TEST_CASE(nested_loops_that_keep_their_values_do_not_grow) {
 // A view shares the memory of what it is made of, which lies in the way of what is moved before it.
 BOOST_AUTO_TEST_CASE(views_that_are_kept_keep_their_values) {
   Tape tape;
-  const Var before = tape.input(Array::of<float>({4}, {1, 2, 3, 4}));
-  const Var early = reshape(before, {2, 2});
+  const Var before = tape.arange(100);
+  const Var early = reshape(before, {10, 10});
   const auto mark = tape.mark();
-  tape.input(Array(Dtype::f32, {100}));
-  const Var a = before + 10, b = before + 20, view_of_a = reshape(a, {2, 2}), view_of_early = reshape(early, {4});
-  const auto kept = tape.rewind(mark, {b, view_of_a, view_of_early, a, early, view_of_a});
-  const auto first = [&](std::size_t i) { return kept[i].value().at(0); };
-  BOOST_TEST(first(0) == 21);
-  BOOST_TEST(first(1) == 11);
-  BOOST_TEST(first(2) == 1);
-  BOOST_TEST(first(3) == 11);
-  BOOST_TEST(first(4) == 1);
-  BOOST_TEST(first(5) == 11);
-  for (const Var& each : kept) BOOST_TEST(each.value().at(3) == each.value().at(0) + 3);
+  const Var a = before + 10, b = before + 20, c = before + 30;
+  const Var view_of_a = reshape(a, {10, 10}), view_of_early = reshape(early, {100});
+  const auto kept = tape.rewind(mark, {c, b, view_of_a, view_of_early, early, view_of_a});
+  const double firsts[] = {30, 20, 10, 0, 0, 10};
+  for (std::size_t i = 0; i < kept.size(); ++i)
+    for (Index j = 0; j < 100; ++j) BOOST_TEST(kept[i].value().at(j) == firsts[i] + static_cast<double>(j));
 }
 
 BOOST_AUTO_TEST_CASE(a_parameter_that_is_kept_stays_one) {
