@@ -1,8 +1,9 @@
 // Exponentials weighed against each other: logsumexp over axes, softmax and log_softmax along one. All of them subtract
 // the largest exponent first.
 #include <fmt/format.h>
-#include <algorithm>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "autodiff/kernels/exponentials.hpp"
