@@ -4,7 +4,8 @@
 //   bench_elementwise [--threads N...] [--rounds N] [--only NAME...]
 //
 // A row is a function, of all elements or of lines of 10 or 100 neighbours, a dtype, a number of elements (10^3, 10^5,
-// 4 10^6) and a number of threads; rounds go over all rows. peers/elementwise.py times the same rows in PyTorch and, given this program, prints the ratios.
+// 4 10^6) and a number of threads; rounds go over all rows. peers/elementwise.py times the same rows in PyTorch and,
+// given this program, prints the ratios.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
