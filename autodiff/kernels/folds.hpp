@@ -60,7 +60,8 @@ T fold(Batch<T> x) {
 
 namespace detail {
 
-// Two registers to one: f of the halves (quarters, ...) of each one's blocks of 128 bits, of its blocks' halves, ...
+// Steps of fold_each(), of two registers to one: f of the halves of what is left of each, of whole blocks of 128 bits
+// first, then within blocks.
 #if defined(__AVX512F__)
 inline constexpr int steps_between_blocks = 2;
 template <class T, class F>
@@ -105,8 +106,8 @@ Batch<T> fold_in_blocks(Batch<T> a, Batch<T> b, int step, F f) {
 template <class T, class F>
 Batch<T> fold_each(std::array<Batch<T>, Batch<T>::size> all, F f) {
 #if defined(__AVX2__)
-  // Each step halves the number of registers. The first ones bring register i's numbers into block i / lanes_of_block;
-  // of the pairs of the last ones, the second operand's are in the lanes behind those of the first one's.
+  // Each step halves the number of registers. Steps of blocks leave one block of each register, of which the i-th one's
+  // has to be block i / in_block; steps within blocks then bring its number to lane i % in_block of it.
   constexpr std::size_t count = Batch<T>::size, in_block = 16 / sizeof(T), blocks = count / in_block;
   std::array<Batch<T>, in_block> folded;
   for (std::size_t r = 0; r < in_block; ++r) {  // registers r, r + in_block, ...: one lane of each block

@@ -136,14 +136,15 @@ void ElementwiseOp::run(const Kernel& k) const {
   if (k.type.bytes() < Streaming::least_bytes || reinterpret_cast<std::uintptr_t>(k.output) % alignment != 0)
     return compute(false);
   const auto direct = std::count_if(readers.begin(), readers.end(), [](const Reader& r) { return r.direct; });
-  Streaming& streaming = Streaming::of(*this, k, static_cast<int>(direct));
-  const Streaming::Run run = streaming.next();
+  Streaming* const streaming = Streaming::of(*this, k, static_cast<int>(direct));
+  if (streaming == nullptr) return compute(false);
+  const Streaming::Run run = streaming->next();
   const auto start = std::chrono::steady_clock::now();
   compute(run.streamed);
   if (!run.timed) return;
   read_result(k);
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-  streaming.took(run, passed.count() / static_cast<double>(size));
+  streaming->took(run, passed.count() / static_cast<double>(size));
 }
 
 Rows ElementwiseOp::rows(const Signature& s, const Type& out, int operand, int axis) const {

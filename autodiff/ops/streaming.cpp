@@ -1,8 +1,8 @@
 #include "autodiff/ops/streaming.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <map>
 #include <tuple>
 
 #include "autodiff/parallel.hpp"
@@ -13,19 +13,21 @@ namespace {
 constexpr double clearly_faster = 0.9;  // of the time through the caches: less may be chance
 constexpr int pause = 2400;             // runs between trials of 24
 
-double median(std::vector<double> seconds) {
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  return *middle;
-}
-
 }  // namespace
 
-Streaming& Streaming::of(const Op& op, const Kernel& k, int large_operands) {
+Streaming* Streaming::of(const Op& op, const Kernel& k, int large_operands) {
+  using Key = std::tuple<const Op*, Dtype, int, int, int>;
   static std::mutex mutex;
-  static std::map<std::tuple<const Op*, Dtype, int, int, int>, Streaming> all;
+  static std::array<Key, 256> keys;  // a kernel does not allocate
+  static std::array<Streaming, keys.size()> all;
+  static std::size_t count = 0;
+  const Key key{&op, k.type.dtype, large_operands, std::bit_width(k.type.bytes()), threads()};
   const std::lock_guard lock(mutex);
-  return all[{&op, k.type.dtype, large_operands, std::bit_width(k.type.bytes()), threads()}];
+  const auto at = static_cast<std::size_t>(
+      std::find(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count), key) - keys.begin());
+  if (at == keys.size()) return nullptr;
+  if (at == count) keys[count++] = key;
+  return &all[at];
 }
 
 Streaming::Run Streaming::next() {
@@ -38,11 +40,17 @@ Streaming::Run Streaming::next() {
 void Streaming::took(Run run, double seconds) {
   const std::lock_guard lock(mutex_);
   if (run_ < 0) return;  // another thread's run has ended the trial
-  seconds_[run.streamed].push_back(seconds);
-  if (std::min(seconds_[0].size(), seconds_[1].size()) < samples) return;
-  streamed_ = median(seconds_[1]) < clearly_faster * median(seconds_[0]);
-  for (auto& way : seconds_) way.clear();
+  Way& way = ways_[run.streamed ? 1 : 0];
+  if (way.count < samples) way.seconds[way.count++] = seconds;
+  if (std::min(ways_[0].count, ways_[1].count) < samples) return;
+  streamed_ = ways_[1].median() < clearly_faster * ways_[0].median();
+  for (Way& each : ways_) each.count = 0;
   run_ = -pause;
+}
+
+double Streaming::Way::median() {
+  std::nth_element(seconds.begin(), seconds.begin() + samples / 2, seconds.end());
+  return seconds[samples / 2];
 }
 
 }  // namespace wengert

@@ -8,7 +8,6 @@
 #pragma once
 #include <array>
 #include <mutex>
-#include <vector>
 
 #include "autodiff/op.hpp"
 
@@ -19,9 +18,9 @@ class Streaming {
   // Of results from this size on; smaller ones find room in some cache of every machine.
   static constexpr std::size_t least_bytes = std::size_t{1} << 23;
 
-  // Of this op on results of about this size, with so many operands as large as the result; may be called on any
-  // thread.
-  static Streaming& of(const Op& op, const Kernel& k, int large_operands);
+  // Of this op on results of about this size, with so many operands as large as the result; null where too many others
+  // are known. May be called on any thread.
+  static Streaming* of(const Op& op, const Kernel& k, int large_operands);
 
   struct Run {
     bool streamed = false, timed = false;
@@ -34,10 +33,16 @@ class Streaming {
   static constexpr int block = 4;  // runs one way, of which the first, untimed, finds in the caches what the other left
   static constexpr std::size_t samples = 9;  // of each way
 
+  struct Way {
+    std::array<double, samples> seconds{};  // of a trial's runs
+    std::size_t count = 0;
+    double median();
+  };
+
   std::mutex mutex_;
   bool streamed_ = false;
-  int run_ = -8;                                // of a trial; before it if negative
-  std::array<std::vector<double>, 2> seconds_;  // of a trial's runs: through the caches, past them
+  int run_ = -8;             // of a trial; before it if negative
+  std::array<Way, 2> ways_;  // through the caches, past them
 };
 
 }  // namespace wengert

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "autodiff/autodiff.hpp"
+#include "autodiff/ops/known.hpp"
 #include "autodiff/ops/streaming.hpp"
 #include "tests/autodiff/helpers.hpp"
 
@@ -102,6 +103,23 @@ BOOST_AUTO_TEST_CASE(both_ways_compute_the_same_bits) {
         tape.rewind(mark);
       }
     }
+}
+
+// At the end: the table stays full.
+BOOST_AUTO_TEST_CASE(a_kernel_that_finds_the_table_full_goes_through_the_caches) {
+  const Type type{Dtype::f32, {Index{1} << 22}};
+  const Attributes none;
+  const Kernel kernel{{{}, none}, {}, type, nullptr, nullptr};
+  const auto of = [&](int large_operands) { return Streaming::of(sum_op(), kernel, large_operands); };
+  Streaming* const first = of(0);
+  BOOST_TEST(first != nullptr);
+  BOOST_TEST(of(1) != first);
+  for (int i = 0; i < 1000; ++i) of(i);
+  BOOST_TEST(of(0) == first);
+  BOOST_TEST(of(1000) == nullptr);
+  Tape tape;
+  const Var x = tape.input(Array(Dtype::f32, {Index{1} << 21}));
+  BOOST_TEST(rsqrt(x + 4).value().at(5) == 0.5);
 }
 
 }  // namespace
