@@ -164,7 +164,7 @@ class Op : public std::enable_shared_from_this<Op> {
     bool detached = false;     // its gradient is zero by definition: stop_gradient
     bool brings_rows = false;  // the first axis of the output is of rows that move_rows() counts: a draw
     bool selects = false;      // each value of the output is 0 or an operand's: it makes no NaN and no infinity
-    bool view = false;         // the output's elements are those of operand 0 in their order: a tape shares the memory
+    bool view = false;         // the output's elements are those of operand 0 in their order: Tape::evaluate()
     bool local = false;        // made for one call, owned by its tape: not in the registry
   };
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "autodiff/kernels/folds.hpp"
+#include "autodiff/parallel.hpp"
 
 namespace wengert {
 
@@ -33,23 +34,19 @@ T best_neighbour(const T* x, Index n) {
   return simd::fold_with<T>(best_lanes<Largest>(x, n), best_of<Largest>).get(0);
 }
 
-// out[inner] = the best of n >= 1 rows of `inner` elements.
+// out[j] = the best of n >= 1 rows of `columns` elements, which begin `apart` elements apart.
 template <bool Largest, class T>
-void best_rows(const T* x, Index n, Index inner, T* out) {
-  if (inner == 1) {
-    *out = best_neighbour<Largest>(x, n);
-    return;
-  }
+void best_rows(const T* x, Index n, Index apart, Index columns, T* out) {
   constexpr Index width = simd::lanes<T>;
   constexpr auto best = best_of<Largest>;
-  if (inner > 4 * width) {
-    std::copy_n(x, inner, out);
-    for (Index r = 1; r < n; ++r) simd::map<2, T>(inner, {out, x + r * inner}, out, best);
+  if (columns > 4 * width) {
+    std::copy_n(x, columns, out);
+    for (Index r = 1; r < n; ++r) simd::map<2, T>(columns, {out, x + r * apart}, out, best);
     return;
   }
-  for (Index j = 0; j < inner; j += width) {
-    const simd::Part<T> part(std::min(width, inner - j));
-    const auto row = [&](Index r) { return part.load(x + r * inner + j); };
+  for (Index j = 0; j < columns; j += width) {
+    const simd::Part<T> part(std::min(width, columns - j));
+    const auto row = [&](Index r) { return part.load(x + r * apart + j); };
     std::array<simd::Batch<T>, 4> each;  // of every fourth row
     each.fill(row(0));
     Index r = 1;
@@ -60,14 +57,24 @@ void best_rows(const T* x, Index n, Index inner, T* out) {
   }
 }
 
-// The same of each of `outer` arrays, one behind the other: out[outer, inner].
+// out[outer, inner] = the best of x[outer, n, inner] over n >= 1, on all threads.
 template <bool Largest, class T>
 void best_of_arrays(const T* x, Index outer, Index n, Index inner, T* out) {
-  if (inner == 1) {
-    const auto line = [&](Index i) { return best_lanes<Largest>(x + i * n, n); };
-    return simd::fold_lines<T>(outer, line, best_of<Largest>, out);
-  }
-  for (Index o = 0; o < outer; ++o) best_rows<Largest>(x + o * n * inner, n, inner, out + o * inner);
+  constexpr Index shared = Index{1} << 14, most_columns = 512;  // elements of a piece; of out that stay in the L1 cache
+  if (inner == 1)
+    return parallel_pieces(outer, std::max<Index>(1, shared / n), [&](Index begin, Index end) {
+      const auto line = [&](Index i) { return best_lanes<Largest>(x + (begin + i) * n, n); };
+      simd::fold_lines<T>(end - begin, line, best_of<Largest>, out + begin);
+    });
+  const Index blocks = (inner + most_columns - 1) / most_columns;
+  const Index grain = std::max<Index>(1, shared / (n * std::clamp<Index>(inner, 1, most_columns)));
+  parallel_pieces(outer * blocks, grain, [&](Index begin, Index end) {
+    for (Index task = begin; task < end; ++task) {
+      const Index o = task / blocks, j = task % blocks * most_columns;
+      const T* first = x + o * n * inner + j;
+      best_rows<Largest>(first, n, inner, std::min(most_columns, inner - j), out + o * inner + j);
+    }
+  });
 }
 
 }  // namespace wengert

@@ -1,5 +1,5 @@
-// Folds: the lanes of a register to one number, and those of as many registers as one has lanes to a register of such
-// numbers, which takes a third of the instructions. Upper half onto lower half until one is left, either way.
+// Folds: the lanes of a register are reduced to one number, the upper half onto the lower half until one is left. As
+// many registers as one has lanes are reduced together, to a register of such numbers, by a third of the instructions.
 #pragma once
 #include <array>
 #include <utility>
@@ -8,8 +8,7 @@
 
 namespace wengert::simd {
 
-// All lanes folded by f, upper half onto lower half until one is left: its value in every lane. f must not mind the
-// order of its operands.
+// The fold of x by f(lower, upper) in lane 0; in the others the operands of f may come in another order.
 template <class T, class F>
 Batch<T> fold_with(Batch<T> x, F f) {
 #if defined(__AVX512F__)
@@ -102,7 +101,7 @@ Batch<T> fold_in_blocks(Batch<T> a, Batch<T> b, int step, F f) {
 
 }  // namespace detail
 
-// Lane i is the fold of all[i].
+// Lane i is the fold of all[i], with the operands of f in the order of lane 0 of fold_with(). A block is 128 bits.
 template <class T, class F>
 Batch<T> fold_each(std::array<Batch<T>, Batch<T>::size> all, F f) {
 #if defined(__AVX2__)

@@ -55,7 +55,7 @@ class RunningSums<double, Value> {
   Value sum_ = Value(0), lost_ = Value(0);
 };
 
-// The running sums of n numbers that are `apart` elements apart; before the first one if that is negative.
+// The running sums of n numbers that are `apart` elements apart; a negative distance goes backwards from x.
 template <class T>
 void sum_up(const T* x, Index n, Index apart, T* out) {
   RunningSums<T, T> sums;

@@ -12,13 +12,12 @@
 namespace wengert {
 namespace {
 
-constexpr Index block_size = 512;               // elements: three operands of f64 stay in the L1 cache
-constexpr Index piece_size = 8 * block_size;    // what a thread takes at a time
-constexpr Index shared_from = 32 * block_size;  // elements; of fewer, threads take longer to start than to compute
-constexpr Index streamed_piece = 128 * block_size;
-constexpr Index lines_read = 4096;  // by a thread at a time
-
-constexpr Index shortest_row = 128;  // elements; shorter ones would cut blocks too short
+constexpr Index block_size = 512;                   // elements: three operands of f64 stay in the L1 cache
+constexpr Index piece_size = 8 * block_size;        // what a thread takes at a time
+constexpr Index shared_from = 32 * block_size;      // elements; of fewer, threads take longer to start than to compute
+constexpr Index streamed_piece = 128 * block_size;  // the same of what is written past the caches
+constexpr Index lines_read = 4096;                  // of the caches, by a thread at a time
+constexpr Index shortest_row = 128;                 // elements; shorter ones would cut pieces too short
 
 // The source of a block of one operand: in place, as a row that begins anew, or from a buffer that broadcasts it, by a
 // walk if it is no single number.
@@ -44,24 +43,23 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, b
   alignas(alignment) std::array<std::array<T, block_size>, ElementwiseOp::most_operands> buffers;
   std::array<const void*, ElementwiseOp::most_operands> in{};
   alignas(alignment) std::array<T, block_size> result;
-  const auto is_row = [streamed](const Reader& r) { return r.row > 0 && !streamed; };  // streams begin with a line
-  bool direct = !streamed;
+  bool direct = !streamed;  // streamed blocks begin at lines of the cache: no row may cut them
   for (std::size_t i = 0; i < readers.size(); ++i) {
     in[i] = buffers[i].data();
     if (readers[i].single())
       std::fill_n(buffers[i].data(), std::min(block_size, end - begin), *static_cast<const T*>(readers[i].data));
-    direct = direct && (readers[i].direct || is_row(readers[i]));
+    direct = direct && (readers[i].direct || readers[i].row > 0);
   }
   const Index step = direct ? end - begin : block_size;  // nothing goes through the buffers
   for (Index at = begin, n = 0; at < end; at += n) {
     n = std::min(step, end - at);
     for (const Reader& r : readers)
-      if (is_row(r)) n = std::min(n, r.row - at % r.row);
+      if (direct && r.row > 0) n = std::min(n, r.row - at % r.row);
     for (std::size_t i = 0; i < readers.size(); ++i) {
       const Reader& r = readers[i];
       if (r.direct)
         in[i] = static_cast<const T*>(r.data) + at;
-      else if (is_row(r))
+      else if (direct)
         in[i] = static_cast<const T*>(r.data) + at % r.row;
       else if (r.walk)
         gather(*r.walk, static_cast<const T*>(r.data), at, n, buffers[i].data());
@@ -72,15 +70,14 @@ void run_piece(const Op& op, const Kernel& k, std::span<const Reader> readers, b
   if (streamed) simd::fence_streams();
 }
 
-// Reads the result, as the next op will: a word of each line of the caches.
+// Reads the result, as the next op will: a byte of each line of the caches.
 void read_result(const Kernel& k) {
   const std::size_t lines = k.type.bytes() / alignment;
-  const auto* const words = static_cast<const std::uint32_t*>(k.output);
+  const auto* const bytes = static_cast<const unsigned char*>(k.output);
   parallel_pieces(static_cast<Index>(lines), lines_read, [&](Index begin, Index end) {
-    std::uint32_t all = 0;
-    for (Index line = begin; line < end; ++line)
-      all |= words[static_cast<std::size_t>(line) * alignment / sizeof *words];
-    volatile std::uint32_t kept = all;
+    unsigned all = 0;
+    for (Index line = begin; line < end; ++line) all |= bytes[static_cast<std::size_t>(line) * alignment];
+    volatile unsigned kept = all;
     static_cast<void>(kept);
   });
 }

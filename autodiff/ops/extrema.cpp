@@ -36,11 +36,17 @@ constexpr Index widest_cut = 64;                         // inner elements whose
 template <bool Largest, class T>
 void best_of_pieces(const T* x, Index n, Index inner, T* out) {
   std::array<T, static_cast<std::size_t>(pieces * widest_cut)> best;
+  const auto find = [inner](const T* from, Index count, T* to) {
+    if (inner == 1)
+      *to = best_neighbour<Largest>(from, count);
+    else
+      best_rows<Largest>(from, count, inner, inner, to);
+  };
   parallel_for(pieces, [&](Index piece) {
     const Index begin = n * piece / pieces, end = n * (piece + 1) / pieces;
-    best_rows<Largest>(x + begin * inner, end - begin, inner, best.data() + piece * inner);
+    find(x + begin * inner, end - begin, best.data() + piece * inner);
   });
-  best_rows<Largest>(best.data(), pieces, inner, out);
+  find(best.data(), pieces, out);
 }
 
 // x -> its largest or smallest elements over axes
@@ -66,9 +72,7 @@ struct Extremum final : SharedReduction {
             best_of_pieces<Largest>(from + o * n * run.inner, n, run.inner, to + o * run.inner);
           return;
         }
-        parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
-          best_of_arrays<Largest>(from + begin * n * run.inner, end - begin, n, run.inner, to + begin * run.inner);
-        });
+        best_of_arrays<Largest>(from, run.outer, n, run.inner, to);
       });
     });
   }
@@ -121,7 +125,7 @@ struct Extremum final : SharedReduction {
 [[gnu::init_priority(library_ops)]] const Extremum<true> max_instance;
 [[gnu::init_priority(library_ops)]] const Extremum<false> min_op;
 
-// The first of n neighbours that is the best, which `better` alone finds one by one.
+// The first of n neighbours that is the best: of few, one by one; of many, where their best value is.
 template <bool Largest, class T>
 Index place_of_best(const T* x, Index n) {
   if (constexpr Index few = 8; n <= few) {

@@ -47,15 +47,6 @@ class Lines {
     else
       rest_.store(to + i * step_, value);
   }
-  // One number of each line.
-  void store(T* to, simd::Batch<T> value) const {
-    if (along_)
-      *to = value.get(0);
-    else if (whole_ > 0)
-      simd::store(to, value);
-    else
-      rest_.store(to, value);
-  }
 
  private:
   const T* x_;
@@ -98,7 +89,7 @@ struct Weight {
 
 constexpr auto nothing_kept = [](Index, auto) {};
 
-// f(lines, where they start, relative to the array) for all lines of an array seen as [outer, n, inner].
+// f(lines) for all lines of an array seen as [outer, n, inner].
 template <class T, class F>
 void for_lines(const T* x, const Run& run, F&& f) {
   constexpr Index width = simd::lanes<T>;
@@ -107,7 +98,7 @@ void for_lines(const T* x, const Run& run, F&& f) {
   parallel_pieces(run.outer * blocks, grain, [&](Index begin, Index end) {
     for (Index b = begin; b < end; ++b) {
       const Index o = b / blocks, j = b % blocks * width;
-      f(Lines<T>(x + o * n * run.inner + j, n, run.inner, run.inner - j), o, j);
+      f(Lines<T>(x + o * n * run.inner + j, n, run.inner, run.inner - j));
     }
   });
 }
@@ -132,9 +123,7 @@ template <class T>
 void find_centres(const Run& run, const T* x, T* to) {
   const Index n = run.reduced();
   if (n == 0) return void(std::fill_n(to, run.outer * run.inner, static_cast<T>(-infinity)));
-  parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
-    best_of_arrays<true>(x + begin * n * run.inner, end - begin, n, run.inner, to + begin * run.inner);
-  });
+  best_of_arrays<true>(x, run.outer, n, run.inner, to);
 }
 
 // Sums over few neighbours each, whose exponentials are computed many at a time.
@@ -142,12 +131,15 @@ template <class T>
 void sum_short_exponentials(const Run& run, const T* x, const T* centres, T* out) {
   constexpr std::size_t lines = 64, most = lines * static_cast<std::size_t>(few_terms);
   const Index n = run.reduced();
-  parallel_pieces(run.outer, Index{lines}, [&](Index begin, Index end) {
+  parallel_pieces(run.outer, run.grain(), [&](Index begin, Index end) {
     std::array<T, most> terms;
-    repeat_each(centres + begin, end - begin, n, terms.data());
-    simd::map<2>((end - begin) * n, {x + begin * n, terms.data()}, terms.data(),
-                 [](simd::Batch<T> a, simd::Batch<T> centre) { return simd::exp(a - centre); });
-    sum_short_lines(terms.data(), end - begin, n, out + begin);
+    for (Index at = begin, count = 0; at < end; at += count) {
+      count = std::min(Index{lines}, end - at);
+      repeat_each(centres + at, count, n, terms.data());
+      simd::map<2>(count * n, {x + at * n, terms.data()}, terms.data(),
+                   [](simd::Batch<T> a, simd::Batch<T> centre) { return simd::exp(a - centre); });
+      sum_short_lines(terms.data(), count, n, out + at);
+    }
   });
 }
 
@@ -264,8 +256,7 @@ struct Softmax final : OpOf<Softmax<Log>, OpWith<AxisArgument>> {
     const Shape& x = k.shape(0);
     const int axis = arguments(k).axis;
     const Run run{.outer = outside(x, axis), .rows = x[axis], .inner = inside(x, axis)};
-    for_lines(k.in<T>(0), run,
-              [&](const Lines<T>& lines, Index, Index) { weigh(lines, k.out<T>() + (lines.x() - k.in<T>(0))); });
+    for_lines(k.in<T>(0), run, [&](const Lines<T>& lines) { weigh(lines, k.out<T>() + (lines.x() - k.in<T>(0))); });
   }
   // The Jacobian of softmax is symmetric: both modes have one rule. Of its logarithm, I - 1 softmax' is not.
   static Var project(const Call& c, Var t) {

@@ -15,7 +15,7 @@ namespace wengert {
 
 class Streaming {
  public:
-  // Of results from this size on; smaller ones find room in some cache of every machine.
+  // Of results from this size on; smaller ones find room in a cache of most machines.
   static constexpr std::size_t least_bytes = std::size_t{1} << 23;
 
   // Of this op on results of about this size, with so many operands as large as the result; null where too many others

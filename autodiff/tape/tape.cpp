@@ -272,23 +272,28 @@ std::vector<Var> Tape::rewind(const Mark& mark, std::span<const Var> keep, Where
     Node node;
     std::string name;
     std::optional<Borrowing> borrowed{};
-    std::optional<Array> copy{};  // of a view, whose memory others may be moved to
+    std::optional<Array> copy{};  // where a view is kept: it has no memory of its own to move from
     Var now{};
   };
   std::vector<Kept> kept;
   for (Var var : keep) {
     const std::uint32_t index = index_of(var, where, "rewind");
     kept.push_back({index, node(index), name_of(index)});
-    if (kept.back().node.op->is_view() && index >= mark.nodes) kept.back().copy = var.value(where);
     if (kept.back().node.borrowed == Node::none) continue;
     check_fresh(kept.back().node, where);
     kept.back().borrowed = borrowing(index);
   }
+  // A view moves to memory that it did not have, and what follows it moves behind where it was: all are copied then.
+  const auto is_new_view = [&](const Kept& each) { return each.index >= mark.nodes && each.node.op->is_view(); };
+  if (std::any_of(kept.begin(), kept.end(), is_new_view))
+    for (Kept& each : kept)
+      if (each.index >= mark.nodes && !each.borrowed) each.copy = var(each.index).value(where);
   std::vector<Kept*> in_order;
   for (Kept& each : kept) in_order.push_back(&each);
   std::sort(in_order.begin(), in_order.end(), [](const Kept* a, const Kept* b) { return a->index < b->index; });
   rewind(mark);
-  // In the order of recording no value is written over before it has moved: each comes to lie where it was, or before.
+  // In the order of recording no value is written over before it has moved: without views each comes to lie where it
+  // was, or before.
   for (std::size_t i = 0; i < in_order.size(); ++i) {
     Kept& each = *in_order[i];
     const Scope scope(*this, each.node.scope);

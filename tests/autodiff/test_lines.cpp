@@ -1,8 +1,11 @@
 // Reductions and scans of many short lines, which kernels compute some at a time: each line has the bits that it has
 // alone, and is right.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
-#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
 
 #include "autodiff/autodiff.hpp"
 #include "tests/autodiff/helpers.hpp"

@@ -165,6 +165,20 @@ BOOST_AUTO_TEST_CASE(views_that_are_kept_keep_their_values) {
     for (Index j = 0; j < 100; ++j) BOOST_TEST(kept[i].value().at(j) == firsts[i] + static_cast<double>(j));
 }
 
+// A view that is kept takes memory, and so moves what follows it behind where that was.
+BOOST_AUTO_TEST_CASE(what_follows_a_view_that_is_kept_keeps_its_values) {
+  for (const Index n : {10, 100, 1000, 5000}) {
+    Tape tape;
+    const Var before = tape.arange(static_cast<double>(n));
+    const auto mark = tape.mark();
+    const Var a = before + 10, v = reshape(a, {10, n / 10}), w = identity(v), b = before + 20, c = before + 30;
+    const auto kept = tape.rewind(mark, {a, v, w, b, c});
+    for (std::size_t i = 0; i < kept.size(); ++i)
+      for (const Index at : {Index{0}, n / 2, n - 1})
+        BOOST_TEST(kept[i].value().at(at) == (i < 3 ? 10 : i == 3 ? 20 : 30) + static_cast<double>(at));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_parameter_that_is_kept_stays_one) {
   Tape tape;
   const auto owner = std::make_shared<const Array>(one_to_three());
