@@ -13,7 +13,7 @@ inline constexpr auto best_of = [](auto a, auto b) { return Largest ? simd::max(
 
 // The best of n neighbours is the best of these lanes.
 template <bool Largest, class T>
-simd::Batch<T> best_lanes(const T* x, Index n) {
+[[gnu::always_inline]] inline simd::Batch<T> best_lanes(const T* x, Index n) {
   constexpr Index width = simd::lanes<T>;
   constexpr auto best = best_of<Largest>;
   if (n < width) return simd::Part<T>(n).load(x, x[0]);
